@@ -1,0 +1,121 @@
+/*
+ * The octets held lie in one piece, always, so that a parser sees a whole line as one span. The
+ * price is a move now and then; it is paid only when at least as much was consumed as is moved, or
+ * when the limit forbids to grow, so each octet costs a constant on average.
+ *
+ * One octet more than asked for is always there: vsnprintf(3) writes its NUL into it.
+ */
+#include "util/base/buf.h"
+
+#include "util/base/arena.h"
+#include "util/base/panic.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <sysexits.h>
+
+enum { CAP_FIRST = 256 };
+
+static void move_to_front(struct buf *buf)
+{
+    size_t held = buf_len(buf);
+    if (held > 0 && buf->start > 0)
+        memmove(buf->data, buf->data + buf->start, held);
+    buf->start = 0;
+    buf->end = held;
+}
+
+/* The capacity for `needed` octets: doubling, but never past the limit (and its NUL). */
+static size_t cap_for(const struct buf *buf, size_t needed)
+{
+    size_t cap = buf->cap > 0 ? buf->cap * 2 : CAP_FIRST;
+    if (buf->limit > 0 && cap > buf->limit + 1)
+        cap = buf->limit + 1;
+    return cap < needed ? needed : cap;
+}
+
+static bool reserve(struct buf *buf, size_t size)
+{
+    size_t held = buf_len(buf);
+    if (buf->limit > 0 && (held > buf->limit || size > buf->limit - held))
+        return false;
+    if (size > SIZE_MAX / 4 - held)
+        fatal(EX_SOFTWARE, "a buffer of %zu octets makes no sense", size);
+
+    size_t needed = held + size + 1;
+    if (needed <= buf->cap - buf->start)
+        return true;
+
+    bool worth_moving = buf->start >= held || (buf->limit > 0 && buf->cap > buf->limit);
+    move_to_front(buf);
+    if (needed > buf->cap || !worth_moving) {
+        buf->cap = cap_for(buf, needed);
+        buf->data = mem_resize(buf->data, buf->cap, 1);
+    }
+    return true;
+}
+
+bool buf_append(struct buf *buf, struct span s)
+{
+    if (!reserve(buf, s.len))
+        return false;
+    if (s.len > 0)
+        memcpy(buf->data + buf->end, s.data, s.len);
+    buf->end += s.len;
+    return true;
+}
+
+bool buf_printf(struct buf *buf, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    require(length >= 0);
+
+    size_t size = (size_t)length;
+    if (!reserve(buf, size))
+        return false;
+    va_start(arguments, format);
+    (void)vsnprintf(buf->data + buf->end, size + 1, format, arguments);
+    va_end(arguments);
+    buf->end += size;
+    return true;
+}
+
+void buf_add(struct buf *buf, struct span s)
+{
+    bool added = buf_append(buf, s);
+    require(added);
+}
+
+char *buf_room(struct buf *buf, size_t size)
+{
+    return reserve(buf, size) ? buf->data + buf->end : NULL;
+}
+
+void buf_filled(struct buf *buf, size_t count)
+{
+    require(count <= buf->cap - buf->end);
+    buf->end += count;
+}
+
+void buf_consume(struct buf *buf, size_t count)
+{
+    size_t held = buf_len(buf);
+    if (count < held)
+        buf->start += count;
+    else
+        buf_reset(buf);
+}
+
+void buf_reset(struct buf *buf)
+{
+    buf->start = buf->end = 0;
+}
+
+void buf_free(struct buf *buf)
+{
+    mem_free(buf->data);
+    *buf = (struct buf){.limit = buf->limit};
+}

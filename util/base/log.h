@@ -1,0 +1,70 @@
+/*
+ * log - one line an event, made of named fields, to standard error or syslog.
+ *
+ *     log_event(LOG_INFO, "recipient-refused", LOG_SPAN("session", id), LOG_SPAN("to", address),
+ *               LOG_UINT("code", 550), LOG_STR("reason", "unknown user"));
+ *
+ * gives (logfmt)  time=2026-11-02T08:15:30.123456Z level=info process=smtpd pid=71
+ *                 event=recipient-refused session=7GQK to=<bob@example.test> code=550 ...
+ *
+ * Every foreign octet that is not printable ASCII is escaped (\xNN), each value is bounded (1024
+ * octets, then "..."), quotes are put where logfmt or JSON needs them: no remote can forge a line.
+ * A line goes out in one write(2). Secrets are never passed to the log, at any level.
+ */
+#ifndef VEREDUS_BASE_LOG_H
+#define VEREDUS_BASE_LOG_H
+
+#include "util/base/span.h"
+
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+enum log_format { LOG_LOGFMT, LOG_JSON };
+
+struct log_field {
+    const char *name; /* NULL ends the list */
+    enum { LOG_FIELD_SPAN, LOG_FIELD_UINT, LOG_FIELD_INT } type;
+    struct span text;
+    uint64_t number;
+};
+
+#define LOG_SPAN(name, value)                                                                      \
+    {                                                                                              \
+        (name), LOG_FIELD_SPAN, (value), 0                                                         \
+    }
+#define LOG_STR(name, value)                                                                       \
+    {                                                                                              \
+        (name), LOG_FIELD_SPAN, span_cstr(value), 0                                                \
+    }
+#define LOG_UINT(name, value)                                                                      \
+    {                                                                                              \
+        (name), LOG_FIELD_UINT, {0}, (uint64_t)(value)                                             \
+    }
+#define LOG_INT(name, value)                                                                       \
+    {                                                                                              \
+        (name), LOG_FIELD_INT, {0}, (uint64_t)(int64_t)(value)                                     \
+    }
+/* The text of the errno value `error`. */
+#define LOG_ERRNO(error)                                                                           \
+    {                                                                                              \
+        "error", LOG_FIELD_SPAN, span_cstr(log_errno_text(error)), 0                               \
+    }
+
+#define log_event(level, event, ...)                                                               \
+    log_write((level), (event), (const struct log_field[]){__VA_ARGS__, {0}})
+
+/* Says who is logging and in which form. `process` must outlive the process. Until it is called,
+ * lines carry "veredus", logfmt, level info. */
+void log_setup(const char *process, enum log_format format, enum log_level most);
+
+/* Lines go to syslog(3) instead of standard error; call before the sandbox. */
+void log_to_syslog(void);
+
+/* True when events of `level` are written. */
+bool log_enabled(enum log_level level);
+
+/* Writes one line; errno is left as it was. Use log_event(). */
+void log_write(enum log_level level, const char *event, const struct log_field *fields);
+
+/* As strerror_l(3): a text that needs no file and no lock. */
+const char *log_errno_text(int error);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * Both endings write one log line and trust nothing else: the text is made in a fixed buffer,
+ * because memory may be what is missing. The buffer is larger than what the log shows of a value,
+ * so the log marks what was cut.
+ */
+#include "util/base/panic.h"
+
+#include "util/base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MESSAGE_MAX = 1200 };
+
+void panic(const char *format, ...)
+{
+    char message[MESSAGE_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+
+    log_event(LOG_ERROR, "panic", LOG_STR("reason", message));
+    abort();
+}
+
+void fatal(int code, const char *format, ...)
+{
+    char message[MESSAGE_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+
+    log_event(LOG_ERROR, "fatal", LOG_INT("code", code), LOG_STR("reason", message));
+    exit(code);
+}
