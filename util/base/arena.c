@@ -52,7 +52,8 @@ static size_t block_next_size(const struct arena *arena)
 {
     if (arena->blocks == NULL)
         return BLOCK_FIRST;
-    return arena->blocks->size < BLOCK_MOST / 2 ? arena->blocks->size * 2 : BLOCK_MOST;
+    size_t doubled = arena->blocks->size * 2;
+    return doubled < BLOCK_MOST ? doubled : BLOCK_MOST;
 }
 
 /* Makes `block` the one that allocations are cut from; `used` octets of it are taken. */
