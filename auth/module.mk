@@ -1,0 +1,2 @@
+$(eval $(call library,auth))
+$(eval $(call program,auth,veredus-auth))

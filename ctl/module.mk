@@ -1,0 +1,2 @@
+$(eval $(call library,ctl))
+$(eval $(call program,ctl,veredus))

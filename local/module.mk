@@ -1,0 +1,2 @@
+$(eval $(call library,local))
+$(eval $(call program,local,veredus-local))

@@ -1,0 +1,2 @@
+$(eval $(call library,lookup))
+$(eval $(call program,lookup,veredus-lookup))

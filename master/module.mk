@@ -1,0 +1,2 @@
+$(eval $(call library,master))
+$(eval $(call program,master,veredus-master))

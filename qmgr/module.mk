@@ -1,0 +1,2 @@
+$(eval $(call library,qmgr))
+$(eval $(call program,qmgr,veredus-qmgr))

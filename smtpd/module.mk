@@ -1,0 +1,2 @@
+$(eval $(call library,smtpd))
+$(eval $(call program,smtpd,veredus-smtpd))

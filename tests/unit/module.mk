@@ -1,0 +1,10 @@
+# Every test_*.c is a cmocka program of its own, linked with every library.
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(OUT)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+OBJECTS    += $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard tests/unit/*.c))
+
+$(UNIT_TESTS): $(OUT)/tests/unit/%: $(OUT)/obj/tests/unit/%.o $(LIBRARIES)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(LIBRARIES) -Wl,--end-group $(LDLIBS) -lcmocka
+
+.PHONY: unit-tests
+unit-tests: $(UNIT_TESTS)
