@@ -1,0 +1,129 @@
+/*
+ * conf - the configuration: two lines for a normal site.
+ *
+ * Parsed with libConfuse from one table of settings (settings.c): name, type, default, least, most,
+ * unit, help. Every error names the file, the line and what would be right. The configuration is
+ * immutable once it is loaded; a reload loads a new one and keeps the old when the new is bad.
+ */
+#ifndef VEREDUS_CONF_CONF_H
+#define VEREDUS_CONF_CONF_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "util/base/arena.h"
+#include "util/base/log.h"
+#include "util/sys/net.h"
+
+enum conf_service { SERVICE_SMTP, SERVICE_POP3 };
+enum conf_plaintext { PLAINTEXT_NEVER, PLAINTEXT_LOOPBACK, PLAINTEXT_ALWAYS };
+enum conf_log_target { LOG_TARGET_STDERR, LOG_TARGET_SYSLOG, LOG_TARGET_FILE };
+
+struct conf_spans {
+    struct span *items;
+    size_t count;
+};
+
+struct conf_prefixes {
+    struct net_prefix *items;
+    size_t count;
+};
+
+struct conf_listen {
+    struct span name;
+    enum conf_service service;
+    union net_address address;
+    unsigned line;
+};
+
+/* route "PATTERN" { transport = ... nexthop = ... }: PATTERN is a domain, ".domain" for all its
+ * subdomains, an address, or "*". */
+struct conf_route {
+    struct span pattern;
+    struct span transport; /* "local", "discard", "smtp", "error", "hold" */
+    struct span nexthop;
+    unsigned line;
+};
+
+struct conf_listens {
+    struct conf_listen *items;
+    size_t count;
+};
+
+struct conf_routes {
+    struct conf_route *items;
+    size_t count;
+};
+
+/* Sizes in octets, times in seconds unless said. The numbers are HARDENING's limits. */
+struct conf_limits {
+    uint64_t message_size;
+    uint64_t recipients;             /* a message */
+    uint64_t command_line;           /* octets */
+    uint64_t header_size;            /* octets of the header block */
+    uint64_t received_hops;
+    uint64_t errors_slow, errors_close; /* a session */
+    uint64_t junk_commands;
+    uint64_t connections_per_network, connections_per_worker;
+    uint64_t idle, command_deadline;
+    uint64_t minimum_data_rate;      /* octets a second */
+    uint64_t free_space_percent;
+    uint64_t session_buffer;         /* octets held before a message is streamed */
+    uint64_t buffer_budget;          /* octets a worker holds for all its sessions */
+    uint64_t retry_first, retry_most;
+    uint64_t message_life, bounce_life;
+    uint64_t alias_depth, alias_expansion;
+    uint64_t pop3_idle, pop3_login, pop3_bad_commands, pop3_sessions_per_user;
+    uint64_t auth_delay_first, auth_delay_most;
+    uint64_t delivery_concurrency;   /* jobs a local process is given at once */
+};
+
+struct conf {
+    struct arena arena; /* owns everything below */
+    struct span file;   /* its name, for messages */
+    struct span hostname;
+    struct conf_spans domains, relay_domains;
+    struct conf_prefixes trusted_networks;
+    struct conf_listens listens;
+    struct conf_routes routes;
+    struct conf_limits limits;
+    uint64_t workers; /* resolved: never 0 */
+    enum conf_plaintext plaintext_auth;
+    enum conf_log_target log_target;
+    enum log_format log_format;
+    enum log_level log_level;
+    struct span log_file;
+    bool helo_argument_required;
+    uint64_t segment_size;
+    /* Absolute paths, NUL-terminated behind the span. */
+    struct span spool_directory, mail_root, table_directory, run_directory;
+    struct span user_service, user_queue, user_mail, user_auth; /* system users when root */
+};
+
+/* Where a complaint goes: "FILE:LINE: what is wrong; what would be right". */
+typedef void conf_complain(void *arg, const char *message);
+
+/* Reads the open file `in` as the configuration called `name` (relative paths are relative to the
+ * directory of `name`). NULL after at least one complaint. The caller frees it with conf_free. */
+struct conf *conf_parse(FILE *in, const char *name, conf_complain *complain, void *arg)
+    __attribute__((warn_unused_result));
+
+/* Opens the file, refuses one that others may write (unless it is theirs to run), and parses it. */
+struct conf *conf_load(const char *name, conf_complain *complain, void *arg)
+    __attribute__((warn_unused_result));
+
+void conf_free(struct conf *conf);
+
+/* Prints every setting with its value in force, in the form of the file. */
+void conf_print_all(const struct conf *conf, FILE *out);
+
+/* Prints the reference manual: each setting with type, default, range, unit and help. */
+void conf_print_reference(FILE *out);
+
+/* True when the address lies in one of the networks. */
+bool conf_trusts(const struct conf *conf, const union net_address *client);
+
+/* True when `domain` is in `list`, compared without case. */
+bool conf_has_domain(const struct conf_spans *list, struct span domain);
+
+#endif

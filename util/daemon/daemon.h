@@ -1,0 +1,76 @@
+/*
+ * daemon - the one skeleton of every child: configuration, loop, pages, peers, privileges, sandbox,
+ * readiness, graceful stop.
+ *
+ * Master executes the program with one socket as descriptor DAEMON_CONTROL_FD and sends, in this
+ * order: the configuration, the pages, the key, the listeners, the peers, then start. The skeleton
+ * gathers all of it, calls `prepare` (still privileged: open directories, make threads), drops
+ * privileges, enters the sandbox, calls `start`, answers ready and runs the loop. Peers that come
+ * later (the other process was started anew) are handed to `peer` as they come. A lost master ends
+ * the process, as does SIGTERM: it drains.
+ */
+#ifndef VEREDUS_DAEMON_DAEMON_H
+#define VEREDUS_DAEMON_DAEMON_H
+
+#include "util/conf/conf.h"
+#include "util/ipc/channel.h"
+#include "util/ipc/messages.h"
+#include "util/sys/page.h"
+#include "util/sys/sandbox.h"
+
+enum { DAEMON_CONTROL_FD = 3, DAEMON_LISTENERS = 32, DAEMON_PAGES = 256 };
+
+struct daemon_listener {
+    int fd;
+    enum conf_service service;
+    struct span name;
+};
+
+struct daemon_page {
+    enum role role;
+    unsigned index;
+    const struct page *page; /* read-only */
+};
+
+struct daemon {
+    const struct daemon_calls *calls;
+    void *state; /* the daemon's own; set by prepare */
+    struct loop *loop;
+    const struct conf *conf;
+    unsigned index;      /* of this worker among its role */
+    uint32_t generation;
+    struct page *page;   /* its own counters */
+    struct span key;     /* of tickets; empty but in auth and mailbox */
+    struct daemon_listener listeners[DAEMON_LISTENERS];
+    size_t listener_count;
+    struct daemon_page pages[DAEMON_PAGES];
+    size_t page_count;
+    bool draining;
+};
+
+struct daemon_calls {
+    enum role role;
+    /* Before privileges are dropped: paths and limits for the sandbox go into *sandbox. */
+    void (*prepare)(struct daemon *daemon, struct sandbox *sandbox);
+    /* In the sandbox: serve. The peers known at the start came through `peer` before. */
+    void (*start)(struct daemon *daemon);
+    /* A socket to another process; it becomes the daemon's. */
+    void (*peer)(struct daemon *daemon, enum role role, unsigned index, int fd);
+    /* Take nothing new, finish, then daemon_exit. */
+    void (*drain)(struct daemon *daemon);
+    /* The service loop of a process that blocks; NULL: loop_run(daemon->loop). */
+    void (*run)(struct daemon *daemon);
+};
+
+/* The whole life of a child; its main() is one call of this. Returns the exit code. */
+int daemon_main(const struct daemon_calls *calls);
+
+/* Ends the loop: the process exits with 0. */
+void daemon_exit(struct daemon *daemon);
+
+/* For a `run` that blocks: serves what master sent meanwhile without waiting; its socket, to be
+ * polled. False: the process is to end. */
+bool daemon_poll(struct daemon *daemon);
+int daemon_control_fd(const struct daemon *daemon);
+
+#endif

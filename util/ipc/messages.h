@@ -1,0 +1,297 @@
+/*
+ * messages - everything that processes say to each other, one struct and one table each.
+ *
+ * Spans are bounded by the table (messages.c). Numbers that name something ("query", "job") are
+ * chosen by the asking side and come back in the answer. An answer may come in any order.
+ */
+#ifndef VEREDUS_IPC_MESSAGES_H
+#define VEREDUS_IPC_MESSAGES_H
+
+#include "util/ipc/codec.h"
+#include "util/spool/format.h"
+
+/* ---- master and every child ---- */
+
+/* The text of the configuration in a sealed memfd: what master itself parsed. One descriptor. */
+struct control_config {
+    struct span name; /* of the file, for messages and for relative paths */
+};
+
+/* A shared page; one descriptor. Its own one may be mapped for writing, others are read-only. */
+struct control_page {
+    uint8_t role;
+    uint16_t index;
+    uint8_t own;
+};
+
+/* A listening socket; one descriptor. */
+struct control_listener {
+    uint8_t service; /* enum conf_service; CONTROL_SERVICE_STATUS is none of them */
+    struct span name;
+};
+
+/* A socket to another process; one descriptor. May come at any time: the other was started anew. */
+struct control_peer {
+    uint8_t role;
+    uint16_t index;
+};
+
+/* The key of login tickets: to auth and mailbox alone. */
+struct control_key {
+    struct span key; /* 32 octets */
+};
+
+/* Everything was sent: sandbox, start, answer ready. */
+struct control_start {
+    uint16_t index;
+    uint32_t generation;
+};
+
+struct control_ready {
+    uint8_t unused;
+};
+
+/* Take nothing new, finish, exit 0. */
+struct control_drain {
+    uint8_t unused;
+};
+
+/* ---- smtpd and qmgr: segments ---- */
+
+/* smtpd, first on every new socket and for each segment in hand; `last` ends the list (number 0 when
+ * there is none). Until then qmgr gives nothing and releases nothing. */
+struct segment_held {
+    uint64_t number; /* 0: none, only `last` counts */
+    uint64_t durable_end;
+    uint8_t last;
+};
+
+/* smtpd lacks so many of each kind now (not a sum over calls: the latest word counts). */
+struct segment_want {
+    uint8_t shared;
+    uint8_t private;
+};
+
+/* qmgr hands one out; one descriptor, write-only. */
+struct segment_give {
+    uint64_t number;
+    struct spool_salt salt;
+    uint8_t kind; /* enum spool_kind */
+    uint64_t size;
+};
+
+struct segment_durable {
+    uint64_t number;
+    uint64_t end;
+};
+
+struct segment_sealed {
+    uint64_t number;
+    uint64_t end;
+};
+
+/* ---- smtpd, qmgr, local and lookup ---- */
+
+enum { RESOLVE_TRUSTED = 1 /* the client may relay */ };
+
+/* May this recipient be taken, and who are its final recipients? */
+struct resolve {
+    uint32_t query;
+    struct span local;  /* unquoted */
+    struct span domain; /* lower case */
+    uint8_t flags;
+};
+
+enum resolve_status {
+    RESOLVE_OK,
+    RESOLVE_UNKNOWN_USER,   /* 550 5.1.1 */
+    RESOLVE_RELAY_DENIED,   /* 554 5.7.1 */
+    RESOLVE_LOOP,           /* 550 5.4.6 an alias that leads to itself or too deep */
+    RESOLVE_TOO_MANY,       /* 550 5.3.4 more final recipients than alias_expansion */
+    RESOLVE_TEMPORARY,      /* 451 4.3.0 a table could not be read */
+    RESOLVE_DENIED          /* 550 5.1.1 a target that aliases may not have (|command, /file) */
+};
+
+/* The answer: for RESOLVE_OK one message a final recipient, `more` set on all but the last. */
+struct resolved {
+    uint32_t query;
+    uint8_t status;
+    uint8_t more;
+    struct span address;   /* "local@domain", quoted where needed */
+    struct span transport; /* "local", "discard", "smtp" ... */
+    struct span nexthop;   /* local: the mailbox beneath the mail root, "example.test/alice" */
+};
+
+/* mailbox asks where a user's mailbox lies. */
+struct mailbox_ask {
+    uint32_t query;
+    struct span user; /* "alice@example.test" */
+};
+
+struct mailbox_answer {
+    uint32_t query;
+    uint8_t status;    /* RESOLVE_OK, RESOLVE_UNKNOWN_USER or RESOLVE_TEMPORARY */
+    struct span path; /* beneath the mail root */
+};
+
+/* ---- qmgr and the delivery agents ---- */
+
+/* The agent can take so many jobs more. */
+struct agent_credit {
+    uint16_t jobs;
+};
+
+/* A segment that jobs will name; one descriptor, read-only. */
+struct agent_segment {
+    uint64_t number;
+    struct spool_salt salt;
+};
+
+/* No job will name it again: close it. */
+struct agent_forget {
+    uint64_t number;
+};
+
+enum { JOB_SEEN_BEFORE = 1 /* older than this qmgr: may have been delivered already */ };
+
+/* One recipient of one record. */
+struct job {
+    uint64_t job;
+    uint64_t number;
+    uint64_t offset;
+    uint16_t recipient;
+    uint8_t flags;
+    struct span nexthop;
+};
+
+enum job_fate { JOB_DELIVERED, JOB_DEFERRED, JOB_FAILED };
+
+struct job_result {
+    uint64_t job;
+    uint8_t fate;
+    struct span enhanced; /* "2.0.0" */
+    struct span text;     /* for people: the log and the bounce */
+};
+
+/* ---- pop3d, auth and mailbox ---- */
+
+enum { TICKET_SIZE = 48 /* expiry u64, session u64, HMAC-SHA-256 */ };
+
+struct verify {
+    uint32_t query;
+    struct span user;     /* as the client gave it */
+    struct span password; /* secret */
+    struct span client;   /* address as text */
+    uint64_t session;
+};
+
+enum verify_status { VERIFY_OK, VERIFY_FAILED, VERIFY_TEMPORARY };
+
+struct verdict {
+    uint32_t query;
+    uint8_t status;
+    struct span user;   /* canonical: "alice@example.test" */
+    struct span ticket; /* TICKET_SIZE octets; secret */
+};
+
+/* Opens the mailbox of `user`, whom the ticket vouches for. */
+struct mailbox_open {
+    uint32_t query;
+    struct span user;
+    uint64_t session;
+    struct span ticket;
+};
+
+enum mailbox_status { MAILBOX_OK, MAILBOX_IN_USE, MAILBOX_DENIED, MAILBOX_TEMPORARY, MAILBOX_PARTIAL };
+
+/* The mailbox is open: two descriptors, the lock (flocked: its life is the session's) and the list, a
+ * sealed memfd of `count` entries (local/mailbox_list.h). */
+struct mailbox_opened {
+    uint32_t query;
+    uint32_t count;
+};
+
+/* It is not. */
+struct mailbox_refused {
+    uint32_t query;
+    uint8_t status;
+};
+
+/* Asks for the messages first .. first + count - 1 of the list; one descriptor: the lock. */
+struct mailbox_fetch {
+    uint32_t query;
+    struct span user;
+    uint32_t first;
+    uint16_t count;
+};
+
+/* One message, one descriptor; those that can not be opened come as mailbox_missing. */
+struct mailbox_message {
+    uint32_t query;
+    uint32_t index;
+};
+
+struct mailbox_missing {
+    uint32_t query;
+    uint32_t index;
+};
+
+/* Deletes; `indexes` is an array of u32 little-endian, `more` says that another part follows; one
+ * descriptor: the lock. Answered once, with mailbox_deleted, after the last part. */
+struct mailbox_delete {
+    uint32_t query;
+    struct span user;
+    struct span indexes;
+    uint8_t more;
+};
+
+struct mailbox_deleted {
+    uint32_t query;
+    uint8_t status; /* MAILBOX_OK, or MAILBOX_PARTIAL when some remained */
+    uint32_t count;
+};
+
+/* ---- the operator and master ---- */
+
+struct operator_ask {
+    uint8_t what; /* enum operator_request */
+};
+
+enum operator_request { OPERATOR_STATUS, OPERATOR_RELOAD, OPERATOR_STOP };
+
+struct operator_answer {
+    uint8_t ok;
+    uint8_t more;
+    struct span text; /* lines for people */
+};
+
+/* ---- the tables ---- */
+
+#define IPC_MESSAGES(X)                                                                            \
+    X(1, control_config) X(2, control_page) X(3, control_listener) X(4, control_peer)              \
+    X(5, control_key) X(6, control_start) X(7, control_ready) X(8, control_drain)                  \
+    X(16, segment_held) X(17, segment_want) X(18, segment_give) X(19, segment_durable)             \
+    X(20, segment_sealed)                                                                          \
+    X(32, resolve) X(33, resolved) X(34, mailbox_ask) X(35, mailbox_answer)                        \
+    X(48, agent_credit) X(49, agent_segment) X(50, agent_forget) X(51, job) X(52, job_result)      \
+    X(64, verify) X(65, verdict)                                                                   \
+    X(66, mailbox_open) X(67, mailbox_opened) X(68, mailbox_refused) X(69, mailbox_fetch)          \
+    X(70, mailbox_message) X(71, mailbox_missing) X(72, mailbox_delete) X(73, mailbox_deleted)     \
+    X(80, operator_ask) X(81, operator_answer)
+
+/* ipc_job, ipc_resolve ...: the table of each message. */
+#define IPC_DECLARE(id, name) extern const struct ipc_type ipc_##name;
+IPC_MESSAGES(IPC_DECLARE)
+#undef IPC_DECLARE
+
+#define IPC_ID(number, name) IPC_ID_##name = (number),
+enum ipc_id { IPC_MESSAGES(IPC_ID) };
+#undef IPC_ID
+
+/* The table with this number; NULL when there is none. */
+const struct ipc_type *ipc_type_of(uint16_t id);
+
+/* The list of all tables, for fuzzing and tests; *count is their number. */
+const struct ipc_type *const *ipc_types(size_t *count);
+
+#endif

@@ -1,0 +1,109 @@
+/*
+ * format - the octets on disk: segment block, record header, state entry, queue id.
+ *
+ * Everything is little-endian and encoded by hand: no struct is written as it lies in memory. The
+ * table of on-disk states is in README.md beside this file.
+ */
+#ifndef VEREDUS_SPOOL_FORMAT_H
+#define VEREDUS_SPOOL_FORMAT_H
+
+#include "util/base/arena.h"
+
+enum {
+    SPOOL_BLOCK = 4096,         /* a segment begins with a block of its own; so does every batch */
+    SPOOL_ALIGN = 64,           /* a record begins on a multiple of this */
+    SPOOL_RECORD_HEADER = 128,  /* octets */
+    SPOOL_STATE_HEADER = 4096,  /* the head of a state file */
+    SPOOL_STATE_ENTRY = 16,
+    SPOOL_SALT = 16,
+    SPOOL_ENVELOPE_MAX = 4 << 20,
+    SPOOL_ID_MAX = 16           /* a queue id as text, with a NUL */
+};
+
+#define SPOOL_SEGMENT_MAX ((uint64_t)64 << 20)
+
+enum spool_kind { SPOOL_SHARED = 1, SPOOL_PRIVATE = 2 }; /* private: one large message, any size */
+
+struct spool_salt {
+    uint8_t octets[SPOOL_SALT];
+};
+
+/* The first block of a segment; the head of its state file has the same facts. */
+struct spool_block {
+    uint64_t number;
+    struct spool_salt salt;
+    enum spool_kind kind;
+};
+
+void spool_block_encode(const struct spool_block *block, uint8_t out[SPOOL_BLOCK]);
+bool spool_block_decode(const uint8_t in[SPOOL_BLOCK], struct spool_block *block)
+    __attribute__((warn_unused_result));
+
+enum { RECORD_FLAG_8BIT = 1, RECORD_FLAG_BOUNCE = 2 };
+
+/* The header of a record: lengths, places, checksums. crc_head covers this header (with crc_head
+ * zero) and the envelope; crc_body the message. */
+struct record_header {
+    uint64_t number;      /* of the segment */
+    struct spool_salt salt;
+    uint64_t offset;      /* of this record */
+    uint64_t batch_start; /* offset of the first record of the batch it was written in */
+    uint64_t body_len;
+    uint64_t arrival_us;
+    uint32_t envelope_len;
+    uint32_t recipients;
+    uint32_t crc_body;
+    uint16_t flags;
+};
+
+/* Encodes header and checksum over it and `envelope`. */
+void record_header_encode(const struct record_header *header, struct span envelope,
+                          uint8_t out[SPOOL_RECORD_HEADER]);
+
+/* False when magic, version or a length is impossible; the checksum is checked with
+ * record_header_check, once the envelope is at hand. */
+bool record_header_decode(const uint8_t in[SPOOL_RECORD_HEADER], struct record_header *header)
+    __attribute__((warn_unused_result));
+bool record_header_check(const uint8_t in[SPOOL_RECORD_HEADER], struct span envelope)
+    __attribute__((warn_unused_result));
+
+/* Octets from the start of one record to the start of the next one of its batch. */
+uint64_t record_size(const struct record_header *header);
+
+enum letter_state {
+    LETTER_NONE = 0, /* an entry never written */
+    LETTER_WAITING = 1,
+    LETTER_DEFERRED = 2, /* until `time` */
+    LETTER_DELIVERED = 3,
+    LETTER_BOUNCED = 4,
+    LETTER_HELD = 5
+};
+
+/* What became of one recipient of one record. */
+struct state_entry {
+    uint32_t place;     /* record offset / SPOOL_ALIGN */
+    uint16_t recipient; /* index in the envelope */
+    uint8_t state;      /* enum letter_state */
+    uint8_t tries;
+    uint32_t time;      /* seconds since 1970 */
+};
+
+void state_entry_encode(const struct state_entry *entry, const struct spool_salt *salt,
+                        uint8_t out[SPOOL_STATE_ENTRY]);
+enum state_entry_result { STATE_ENTRY_OK, STATE_ENTRY_EMPTY, STATE_ENTRY_BAD };
+enum state_entry_result state_entry_decode(const uint8_t in[SPOOL_STATE_ENTRY],
+                                           const struct spool_salt *salt,
+                                           struct state_entry *entry)
+    __attribute__((warn_unused_result));
+
+/* True when nothing more is to be done for a recipient in this state. */
+bool letter_is_done(enum letter_state state);
+
+/* A queue id is a place: segment number and record offset, in one number, in base 32. */
+uint64_t spool_id(uint64_t number, uint64_t offset);
+uint64_t spool_id_number(uint64_t id);
+uint64_t spool_id_offset(uint64_t id);
+struct span spool_id_text(uint64_t id, char out[SPOOL_ID_MAX]);
+bool spool_id_parse(struct span text, uint64_t *id) __attribute__((warn_unused_result));
+
+#endif

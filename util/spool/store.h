@@ -1,0 +1,93 @@
+/*
+ * store - the spool directory: qmgr's alone, and within qmgr its helper thread's alone.
+ *
+ * Every call may wait for the disk. spool/queue/ holds N.seg and N.state (N: the segment's number in
+ * base 32) and `next`, the persisted next number; spool/corrupt/ what was set aside. A segment number
+ * is never used twice, not even after the spool was emptied or restored.
+ */
+#ifndef VEREDUS_SPOOL_STORE_H
+#define VEREDUS_SPOOL_STORE_H
+
+#include "util/spool/record.h"
+
+struct spool_store;
+struct spool_segment; /* one segment with its state file, known by number */
+
+/* Opens `directory`/queue (made when missing), takes its lock. NULL with a sentence in *problem (in
+ * `arena`): another qmgr has it, an unsupported file system, no permission. */
+struct spool_store *spool_store_open(const char *directory, struct arena *arena,
+                                     struct span *problem) __attribute__((warn_unused_result));
+void spool_store_close(struct spool_store *store);
+
+/* What recovery and scans report, in the order of the records. `slot` is the index of the entry in
+ * the state file. `record` is NULL for an entry known from the state file alone. */
+struct spool_found {
+    struct spool_segment *segment;
+    uint32_t slot;
+    struct state_entry entry;
+    const struct record *record; /* valid during the call */
+};
+typedef void spool_visit(void *arg, const struct spool_found *found);
+
+/* A segment that a living writer still holds: what it said when this qmgr connected to it. */
+struct spool_held {
+    uint64_t number;
+    uint64_t durable_end;
+};
+
+/* Recovery at start: for every pair, the state file first, then the letters behind the last indexed
+ * one; a bad record is set aside, an unfinished last batch is cut, foreign files are logged. Entries
+ * that are done are not reported. Segments in `held` are read up to their durable end only and stay
+ * open (their writer goes on); all others are sealed, and released when nothing is left to do. False
+ * with errno when the directory can not be read. */
+bool spool_store_recover(struct spool_store *store, const struct spool_held *held, size_t held_count,
+                         spool_visit *visit, void *arg) __attribute__((warn_unused_result));
+
+/* Makes (or recycles) a pair, synced, directory too. NULL with errno. */
+struct spool_segment *spool_segment_new(struct spool_store *store, enum spool_kind kind)
+    __attribute__((warn_unused_result));
+
+/* The segment of that number; NULL when there is none. */
+struct spool_segment *spool_segment_find(struct spool_store *store, uint64_t number);
+
+const struct spool_block *spool_segment_block(const struct spool_segment *segment);
+
+/* A separate open of the letters: write-only for their one writer, read-only for agents; the caller
+ * closes it. -1 with errno. */
+int spool_segment_open_writer(struct spool_segment *segment) __attribute__((warn_unused_result));
+int spool_segment_open_reader(struct spool_segment *segment) __attribute__((warn_unused_result));
+
+/* Indexes the letters up to `durable_end`: an entry LETTER_WAITING for each recipient, in memory,
+ * reported to `visit`; not yet on disk. False when a record is bad (it is set aside, the rest goes
+ * on). Idempotent for an end that was seen. */
+bool spool_segment_scan(struct spool_segment *segment, uint64_t durable_end, spool_visit *visit,
+                        void *arg) __attribute__((warn_unused_result));
+
+/* The writer is gone, its last word unknown: syncs, then scans the tail as recovery does, seals. */
+bool spool_segment_scan_tail(struct spool_segment *segment, spool_visit *visit, void *arg)
+    __attribute__((warn_unused_result));
+
+/* No letter will be added behind what was scanned. */
+void spool_segment_seal(struct spool_segment *segment);
+
+/* Changes an entry in memory; spool_store_sync writes what changed. */
+void spool_segment_set(struct spool_segment *segment, uint32_t slot,
+                       const struct state_entry *entry);
+
+/* Writes and syncs all changed entries of all segments, then gives space back: recycles or unlinks
+ * sealed segments that are done, punches holes of at least 1 MiB. False with errno when a state file
+ * failed (nothing of that segment is given back then; tried again next time). */
+bool spool_store_sync(struct spool_store *store) __attribute__((warn_unused_result));
+
+/* Reads a record for whoever needs its envelope again. */
+enum record_result spool_segment_read(struct spool_segment *segment, uint64_t offset,
+                                      struct arena *arena, struct record *record)
+    __attribute__((warn_unused_result));
+
+/* Percent of free octets or inodes, whichever is less. */
+unsigned spool_store_free_percent(const struct spool_store *store);
+
+/* How many segments there are, recycled spares not counted. */
+size_t spool_store_segments(const struct spool_store *store);
+
+#endif

@@ -1,0 +1,80 @@
+/*
+ * page - counters and gauges in shared memory, one page a process, written by its owner alone.
+ *
+ * Master makes one sealed memfd per process slot; it outlives the process, so that counters do not
+ * start over with a crash. The owner maps its own page for writing; whoever else needs it gets a
+ * descriptor that was opened read-only. Values are 64-bit, naturally aligned, relaxed atomics.
+ *
+ * A smtpd page also holds its column of the connection table: how many connections it has per
+ * network. Each worker writes only its own column and adds up all of them; when a worker dies, master
+ * clears its column, so no count leaks. An owned worker can spoil the limits, nothing more.
+ */
+#ifndef VEREDUS_SYS_PAGE_H
+#define VEREDUS_SYS_PAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* X(name, text): text is what `veredus status` shows. */
+#define PAGE_VALUES(X)                                                                             \
+    X(CONNECTIONS, "connections")                                                                  \
+    X(SESSIONS, "sessions") /* gauge: open now */                                                  \
+    X(MESSAGES_IN, "messages-in")                                                                  \
+    X(RECIPIENTS_IN, "recipients-in")                                                              \
+    X(REFUSED, "refused")                                                                          \
+    X(QUEUED, "queued")     /* gauge: recipients waiting or active */                              \
+    X(DEFERRED, "deferred") /* gauge: recipients waiting for a retry */                            \
+    X(ACTIVE, "active")     /* gauge: recipients given to an agent */                              \
+    X(HELD, "held")         /* gauge */                                                            \
+    X(DELIVERED, "delivered")                                                                      \
+    X(BOUNCED, "bounced")                                                                          \
+    X(RETRIED, "retried")                                                                          \
+    X(CORRUPT, "corrupt")                                                                          \
+    X(SEGMENTS, "segments") /* gauge */                                                            \
+    X(LOGINS, "logins")                                                                            \
+    X(LOGIN_FAILURES, "login-failures")                                                            \
+    X(RETRIEVED, "retrieved")                                                                      \
+    X(DELETED, "deleted")                                                                          \
+    X(LOOKUPS, "lookups")                                                                          \
+    X(PRESSURE, "pressure") /* gauge, qmgr: enum page_pressure */
+
+enum page_value {
+#define PAGE_VALUE_ENUM(name, text) PAGE_##name,
+    PAGE_VALUES(PAGE_VALUE_ENUM)
+#undef PAGE_VALUE_ENUM
+    PAGE_VALUE_COUNT
+};
+
+/* What qmgr asks of smtpd. */
+enum page_pressure { PRESSURE_NONE, PRESSURE_SLOW, PRESSURE_FULL };
+
+enum { PAGE_SLOTS = 4096 }; /* of the connection table */
+
+struct page; /* one mapped page */
+
+/* The name of a value in status and metrics. */
+const char *page_value_name(enum page_value value);
+
+/* Makes a page (memfd, sealed against resizing); its descriptor or -1 with errno. */
+int page_create(void) __attribute__((warn_unused_result));
+
+/* A second, read-only descriptor of the same page; -1 with errno. Needs /proc: master only. */
+int page_reopen_readonly(int fd) __attribute__((warn_unused_result));
+
+/* Maps it; does not keep fd. NULL with errno. */
+struct page *page_map(int fd, bool writable) __attribute__((warn_unused_result));
+void page_unmap(struct page *page);
+
+void page_add(struct page *page, enum page_value value, int64_t delta);
+void page_set(struct page *page, enum page_value value, uint64_t number);
+uint64_t page_get(const struct page *page, enum page_value value);
+
+/* Counts `delta` (+1, -1) connections of the network `key` in the owner's column. */
+void page_connections_add(struct page *page, uint64_t key, int delta);
+unsigned page_connections(const struct page *page, uint64_t key);
+
+/* Master, when the owner died: the gauges of sessions and the column go to zero. */
+void page_owner_died(struct page *page);
+
+#endif

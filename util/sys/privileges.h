@@ -1,0 +1,22 @@
+/*
+ * privileges - root, for as long as it is needed and not longer.
+ */
+#ifndef VEREDUS_SYS_PRIVILEGES_H
+#define VEREDUS_SYS_PRIVILEGES_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct privileges {
+    uid_t uid;
+    gid_t gid;
+};
+
+/* Looks `user` up (getpwnam); false when there is none. */
+bool privileges_of(const char *user, struct privileges *out) __attribute__((warn_unused_result));
+
+/* Gives up root for good: groups, gid, uid, all three of each, and proves that they can not be had
+ * back. Without root: does nothing. Failure is fatal. Sets no_new_privs in both cases. */
+void privileges_drop(const struct privileges *to);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * role - the kinds of processes, and what each may hold.
+ *
+ * One table says for every role its program, its user, how many there are and whom it talks to;
+ * master spawns by it, the sandbox and the privileges follow it (DESIGN: processes and privileges).
+ */
+#ifndef VEREDUS_SYS_ROLE_H
+#define VEREDUS_SYS_ROLE_H
+
+#include <stdbool.h>
+
+enum role {
+    ROLE_MASTER,
+    ROLE_LOOKUP,
+    ROLE_AUTH,
+    ROLE_QMGR,
+    ROLE_DELIVER, /* local, deliveries */
+    ROLE_MAILBOX, /* local, mailboxes for pop3d */
+    ROLE_SMTPD,
+    ROLE_POP3D,
+    ROLE_COUNT
+};
+
+enum role_user { USER_ROOT, USER_SERVICE, USER_QUEUE, USER_MAIL, USER_AUTH };
+
+struct role_info {
+    const char *name;    /* "smtpd": in logs, in status */
+    const char *program; /* "veredus-smtpd" */
+    enum role_user user;
+    unsigned peers;       /* bit set of 1u << role: with whom it has a socket */
+    bool per_worker;      /* as many as `workers`; else one */
+};
+
+/* The row of a role; never NULL. */
+const struct role_info *role_info(enum role role);
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * table - lookup tables behind one interface: Berkeley DB built from text, or the text itself.
+ *
+ * People edit NAME (lines "key value...", '#' comments, continuation lines begin with a blank);
+ * table_build compiles it to NAME.db, which is replaced atomically. An open table notices a rebuilt
+ * file by itself, at the next lookup. A table that is missing, corrupt or half built is an error to
+ * be answered with 451, never "unknown user".
+ */
+#ifndef VEREDUS_TABLE_TABLE_H
+#define VEREDUS_TABLE_TABLE_H
+
+#include "util/base/arena.h"
+
+enum table_result {
+    TABLE_FOUND,
+    TABLE_NOT_FOUND,
+    TABLE_ERROR /* logged; answer temporarily */
+};
+
+struct table;
+
+/* What a kind of table can do; one row each in table.c. */
+struct table_driver {
+    const char *name; /* "db", "text" */
+    void *(*open)(const char *path);
+    enum table_result (*get)(void *handle, struct arena *arena, struct span key,
+                             struct span *value);
+    void (*close)(void *handle);
+};
+
+/* Prepares the table at `path` (of the text; "PATH.db" for the compiled one); opens it at the first
+ * lookup. `driver` is a name of the driver list; NULL when there is none of that name. */
+struct table *table_open(const char *driver, const char *path) __attribute__((warn_unused_result));
+void table_close(struct table *table);
+
+/* Looks `key` up; the value is copied into `arena`. */
+enum table_result table_get(struct table *table, struct arena *arena, struct span key,
+                            struct span *value) __attribute__((warn_unused_result));
+
+/* Called for each entry of a text; false stops. `line` is where it begins. */
+typedef bool table_entry(void *arg, struct span key, struct span value, unsigned line);
+
+/* Reads the text at `path`. False with errno when it can not be read; with errno 0 when `entry`
+ * stopped or a line is bad: *line says which. */
+bool table_read_text(const char *path, table_entry *entry, void *arg, unsigned *line)
+    __attribute__((warn_unused_result));
+
+struct table_problem {
+    unsigned line; /* 0: not of a line */
+    char text[160];
+};
+
+/* Compiles the text at `path` into "PATH.db" with mode `mode`: temporary file, sync, rename, sync of
+ * the directory. False with *problem; the old table stays then. Duplicate keys are refused. */
+bool table_build(const char *path, unsigned mode, struct table_problem *problem)
+    __attribute__((warn_unused_result));
+
+#endif
