@@ -1,8 +1,8 @@
 /*
  * net - Internet addresses, networks and non-blocking TCP.
  *
- * IPv4-mapped IPv6 addresses (::ffff:192.0.2.1) are turned into IPv4 ones where they enter, so that a
- * network of one family matches them.
+ * IPv4-mapped IPv6 addresses (::ffff:192.0.2.1) are turned into IPv4 ones where they enter, so that
+ * a network of one family matches them.
  */
 #ifndef VEREDUS_SYS_NET_H
 #define VEREDUS_SYS_NET_H

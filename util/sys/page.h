@@ -6,8 +6,8 @@
  * descriptor that was opened read-only. Values are 64-bit, naturally aligned, relaxed atomics.
  *
  * A smtpd page also holds its column of the connection table: how many connections it has per
- * network. Each worker writes only its own column and adds up all of them; when a worker dies, master
- * clears its column, so no count leaks. An owned worker can spoil the limits, nothing more.
+ * network. Each worker writes only its own column and adds up all of them; when a worker dies,
+ * master clears its column, so no count leaks. An owned worker can spoil the limits, nothing more.
  */
 #ifndef VEREDUS_SYS_PAGE_H
 #define VEREDUS_SYS_PAGE_H
@@ -43,13 +43,15 @@ enum page_value {
 #define PAGE_VALUE_ENUM(name, text) PAGE_##name,
     PAGE_VALUES(PAGE_VALUE_ENUM)
 #undef PAGE_VALUE_ENUM
-    PAGE_VALUE_COUNT
+        PAGE_VALUE_COUNT
 };
 
 /* What qmgr asks of smtpd. */
 enum page_pressure { PRESSURE_NONE, PRESSURE_SLOW, PRESSURE_FULL };
 
-enum { PAGE_SLOTS = 4096 }; /* of the connection table */
+/* Of the connection table; several times the networks that one worker serves at once. Memory comes
+ * only with use. */
+enum { PAGE_SLOTS = 16384 };
 
 struct page; /* one mapped page */
 
@@ -64,14 +66,22 @@ int page_reopen_readonly(int fd) __attribute__((warn_unused_result));
 
 /* Maps it; does not keep fd. NULL with errno. */
 struct page *page_map(int fd, bool writable) __attribute__((warn_unused_result));
+
+/* Ends a mapping; NULL is fine. */
 void page_unmap(struct page *page);
 
+/* The owner counts (delta may be negative: gauges), or says what a gauge is; from any thread. */
 void page_add(struct page *page, enum page_value value, int64_t delta);
 void page_set(struct page *page, enum page_value value, uint64_t number);
+
+/* What it is now, or was a moment ago. */
 uint64_t page_get(const struct page *page, enum page_value value);
 
-/* Counts `delta` (+1, -1) connections of the network `key` in the owner's column. */
+/* Counts `delta` (+1, -1) connections of the network `key` in the owner's column; from one thread.
+ */
 void page_connections_add(struct page *page, uint64_t key, int delta);
+
+/* How many connections of the network `key` this column holds. */
 unsigned page_connections(const struct page *page, uint64_t key);
 
 /* Master, when the owner died: the gauges of sessions and the column go to zero. */

@@ -27,8 +27,9 @@ struct role_info {
     const char *name;    /* "smtpd": in logs, in status */
     const char *program; /* "veredus-smtpd" */
     enum role_user user;
-    unsigned peers;       /* bit set of 1u << role: with whom it has a socket */
-    bool per_worker;      /* as many as `workers`; else one */
+    unsigned peers;  /* bit set of 1u << role: with whom it has a socket; symmetric */
+    bool per_worker; /* as many as `workers`, else `count` */
+    unsigned count;
 };
 
 /* The row of a role; never NULL. */
