@@ -205,7 +205,7 @@ struct mailbox_open {
 enum mailbox_status { MAILBOX_OK, MAILBOX_IN_USE, MAILBOX_DENIED, MAILBOX_TEMPORARY, MAILBOX_PARTIAL };
 
 /* The mailbox is open: two descriptors, the lock (flocked: its life is the session's) and the list, a
- * sealed memfd of `count` entries (local/mailbox_list.h). */
+ * sealed memfd of `count` entries (local/mailbox_list.h), each with the name of its file. */
 struct mailbox_opened {
     uint32_t query;
     uint32_t count;
@@ -217,15 +217,22 @@ struct mailbox_refused {
     uint8_t status;
 };
 
-/* Asks for the messages first .. first + count - 1 of the list; one descriptor: the lock. */
+enum {
+    MAILBOX_NAMES_MAX = 32768, /* octets of `names` below */
+    MAILBOX_FETCH_MOST = 60    /* names in one mailbox_fetch: their answers fit into one packet */
+};
+
+/* Asks for messages by the names of the list, each with a NUL behind it: local remembers nothing
+ * between two requests. One descriptor: the lock, which proves the right. Every name is answered, by
+ * mailbox_message or mailbox_missing; the first name has index `first`, the next one first + 1. */
 struct mailbox_fetch {
     uint32_t query;
     struct span user;
     uint32_t first;
-    uint16_t count;
+    struct span names;
 };
 
-/* One message, one descriptor; those that can not be opened come as mailbox_missing. */
+/* One message, one descriptor, read-only; those that can not be opened come as mailbox_missing. */
 struct mailbox_message {
     uint32_t query;
     uint32_t index;
@@ -236,15 +243,16 @@ struct mailbox_missing {
     uint32_t index;
 };
 
-/* Deletes; `indexes` is an array of u32 little-endian, `more` says that another part follows; one
- * descriptor: the lock. Answered once, with mailbox_deleted, after the last part. */
+/* Deletes the messages of these names (as in mailbox_fetch, but any number); one descriptor: the
+ * lock. Each is answered with mailbox_deleted; pop3d sends the next part of a long list after that.
+ */
 struct mailbox_delete {
     uint32_t query;
     struct span user;
-    struct span indexes;
-    uint8_t more;
+    struct span names;
 };
 
+/* `count` of them are gone, durably; one that was gone already counts. */
 struct mailbox_deleted {
     uint32_t query;
     uint8_t status; /* MAILBOX_OK, or MAILBOX_PARTIAL when some remained */
