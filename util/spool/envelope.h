@@ -1,8 +1,8 @@
 /*
  * envelope - who sent a message, to whom, from where: the part of a record before the message.
  *
- * A list of fields {tag, length, octets}; a reader refuses an unknown or repeated tag, a length that
- * leaves the envelope, and any CR, LF or NUL in a value.
+ * A list of fields {tag, length, octets}; a reader refuses an unknown or repeated tag, a length
+ * that leaves the envelope, and any CR, LF or NUL in a value.
  */
 #ifndef VEREDUS_SPOOL_ENVELOPE_H
 #define VEREDUS_SPOOL_ENVELOPE_H
@@ -13,8 +13,8 @@
 enum { ENVELOPE_RECIPIENTS_MAX = 10000 };
 
 struct envelope_recipient {
-    struct span address;   /* final: "local@domain" as address_text gives it */
-    struct span original;  /* RCPT as the client gave it when that differs, or ORCPT; may be empty */
+    struct span address;  /* final: "local@domain" as address_text gives it */
+    struct span original; /* RCPT as the client gave it when that differs, or ORCPT; may be empty */
     struct span transport; /* as lookup said at RCPT: "local", "discard", "smtp", ... */
     struct span nexthop;   /* "example.test/alice" beneath the mail root; a domain; may be empty */
     uint8_t notify;        /* RFC 3461 §4.1, bits; 0: not given */
@@ -23,7 +23,7 @@ struct envelope_recipient {
 struct envelope {
     struct span sender; /* "" is the null reverse-path */
     struct span client_address, client_name, helo, protocol;
-    struct span login;  /* authenticated as; may be empty */
+    struct span login; /* authenticated as; may be empty */
     struct span envid;
     uint8_t ret; /* 0 not given, 1 FULL, 2 HDRS */
     const struct envelope_recipient *recipients;

@@ -10,14 +10,15 @@
 #include "util/base/arena.h"
 
 enum {
-    SPOOL_BLOCK = 4096,         /* a segment begins with a block of its own; so does every batch */
-    SPOOL_ALIGN = 64,           /* a record begins on a multiple of this */
-    SPOOL_RECORD_HEADER = 128,  /* octets */
-    SPOOL_STATE_HEADER = 4096,  /* the head of a state file */
+    SPOOL_BLOCK = 4096,        /* a segment begins with a block of its own; so does every batch */
+    SPOOL_ALIGN = 64,          /* a record begins on a multiple of this */
+    SPOOL_RECORD_HEADER = 128, /* octets */
+    SPOOL_STATE_HEADER = 4096, /* the head of a state file */
     SPOOL_STATE_ENTRY = 16,
+    SPOOL_STATE_MARK = 64,
     SPOOL_SALT = 16,
     SPOOL_ENVELOPE_MAX = 4 << 20,
-    SPOOL_ID_MAX = 16           /* a queue id as text, with a NUL */
+    SPOOL_ID_MAX = 16 /* a queue id as text, with a NUL */
 };
 
 #define SPOOL_SEGMENT_MAX ((uint64_t)64 << 20)
@@ -41,10 +42,34 @@ bool spool_block_decode(const uint8_t in[SPOOL_BLOCK], struct spool_block *block
 
 enum { RECORD_FLAG_8BIT = 1, RECORD_FLAG_BOUNCE = 2 };
 
+/* The head of a state file: the facts of the block under a magic of its own, written once. */
+void spool_state_head_encode(const struct spool_block *block, uint8_t out[SPOOL_BLOCK]);
+bool spool_state_head_decode(const uint8_t in[SPOOL_BLOCK], struct spool_block *block)
+    __attribute__((warn_unused_result));
+
+/* The part of that head which changes. It lies there twice, in sectors of their own that are
+ * written in turn, so that a torn write leaves the one before. All of it tells of what an earlier
+ * sync made durable, save sealed_end, which needs nothing else. */
+struct state_mark {
+    uint64_t sequence;    /* of the marks of this file; the place follows from it */
+    uint64_t indexed_end; /* every record before it has its entries on the disk, or was set aside */
+    uint64_t sealed_end;  /* no letter lies behind it, whatever the octets look like; 0: open */
+    uint32_t entries;     /* so many slots are filled on the disk */
+};
+
+/* Where in the state file the mark of that sequence lies. */
+unsigned state_mark_place(uint64_t sequence);
+void state_mark_encode(const struct state_mark *mark, const struct spool_salt *salt,
+                       uint8_t out[SPOOL_STATE_MARK]);
+bool state_mark_decode(const uint8_t in[SPOOL_STATE_MARK], const struct spool_salt *salt,
+                       struct state_mark *mark) __attribute__((warn_unused_result));
+
 /* The header of a record: lengths, places, checksums. crc_head covers this header (with crc_head
- * zero) and the envelope; crc_body the message. */
+ * zero) and the envelope; crc_body the message. A third checksum, which only encode and decode see,
+ * covers the header alone: with it the length of a record whose envelope is damaged can be trusted.
+ */
 struct record_header {
-    uint64_t number;      /* of the segment */
+    uint64_t number; /* of the segment */
     struct spool_salt salt;
     uint64_t offset;      /* of this record */
     uint64_t batch_start; /* offset of the first record of the batch it was written in */
@@ -60,15 +85,23 @@ struct record_header {
 void record_header_encode(const struct record_header *header, struct span envelope,
                           uint8_t out[SPOOL_RECORD_HEADER]);
 
-/* False when magic, version or a length is impossible; the checksum is checked with
- * record_header_check, once the envelope is at hand. */
+/* False when magic, version, a length, a place or the header's own checksum is impossible; crc_head
+ * is checked with record_header_check, once the envelope is at hand. */
 bool record_header_decode(const uint8_t in[SPOOL_RECORD_HEADER], struct record_header *header)
     __attribute__((warn_unused_result));
 bool record_header_check(const uint8_t in[SPOOL_RECORD_HEADER], struct span envelope)
     __attribute__((warn_unused_result));
 
+/* True when the header bears number and salt of that segment: the cheap question before decoding.
+ */
+bool record_header_is_of(const uint8_t in[SPOOL_RECORD_HEADER], uint64_t number,
+                         const struct spool_salt *salt);
+
 /* Octets from the start of one record to the start of the next one of its batch. */
 uint64_t record_size(const struct record_header *header);
+
+/* `offset`, or the next multiple of `unit` (a power of two) behind it. */
+uint64_t spool_align(uint64_t offset, uint64_t unit);
 
 enum letter_state {
     LETTER_NONE = 0, /* an entry never written */
@@ -85,15 +118,14 @@ struct state_entry {
     uint16_t recipient; /* index in the envelope */
     uint8_t state;      /* enum letter_state */
     uint8_t tries;
-    uint32_t time;      /* seconds since 1970 */
+    uint32_t time; /* seconds since 1970 */
 };
 
 void state_entry_encode(const struct state_entry *entry, const struct spool_salt *salt,
                         uint8_t out[SPOOL_STATE_ENTRY]);
 enum state_entry_result { STATE_ENTRY_OK, STATE_ENTRY_EMPTY, STATE_ENTRY_BAD };
 enum state_entry_result state_entry_decode(const uint8_t in[SPOOL_STATE_ENTRY],
-                                           const struct spool_salt *salt,
-                                           struct state_entry *entry)
+                                           const struct spool_salt *salt, struct state_entry *entry)
     __attribute__((warn_unused_result));
 
 /* True when nothing more is to be done for a recipient in this state. */

@@ -1,11 +1,15 @@
 /*
  * record - reading one letter from a segment with pread(2), never through a mapping.
  *
- * For whoever was handed a read-only descriptor of a segment with its number and salt: qmgr's helper,
- * the delivery agents.
+ * For whoever was handed a read-only descriptor of a segment with its number and salt: qmgr's
+ * helper, the delivery agents.
  */
 #ifndef VEREDUS_SPOOL_RECORD_H
 #define VEREDUS_SPOOL_RECORD_H
+
+#include <sys/types.h>
+
+#include <sys/types.h>
 
 #include "util/spool/envelope.h"
 #include "util/spool/format.h"

@@ -1,9 +1,9 @@
 /*
  * store - the spool directory: qmgr's alone, and within qmgr its helper thread's alone.
  *
- * Every call may wait for the disk. spool/queue/ holds N.seg and N.state (N: the segment's number in
- * base 32) and `next`, the persisted next number; spool/corrupt/ what was set aside. A segment number
- * is never used twice, not even after the spool was emptied or restored.
+ * Every call may wait for the disk. spool/queue/ holds N.seg and N.state (N: the segment's number
+ * in base 32) and `next`, the persisted next number; spool/corrupt/ what was set aside. A segment
+ * number is never used twice, not even after the spool was emptied or restored.
  */
 #ifndef VEREDUS_SPOOL_STORE_H
 #define VEREDUS_SPOOL_STORE_H
@@ -36,12 +36,13 @@ struct spool_held {
 };
 
 /* Recovery at start: for every pair, the state file first, then the letters behind the last indexed
- * one; a bad record is set aside, an unfinished last batch is cut, foreign files are logged. Entries
- * that are done are not reported. Segments in `held` are read up to their durable end only and stay
- * open (their writer goes on); all others are sealed, and released when nothing is left to do. False
- * with errno when the directory can not be read. */
-bool spool_store_recover(struct spool_store *store, const struct spool_held *held, size_t held_count,
-                         spool_visit *visit, void *arg) __attribute__((warn_unused_result));
+ * one; a bad record is set aside, an unfinished last batch is cut, foreign files are logged.
+ * Entries that are done are not reported. Segments in `held` are read up to their durable end only
+ * and stay open (their writer goes on); all others are sealed, and released when nothing is left to
+ * do. False with errno when the directory can not be read. */
+bool spool_store_recover(struct spool_store *store, const struct spool_held *held,
+                         size_t held_count, spool_visit *visit, void *arg)
+    __attribute__((warn_unused_result));
 
 /* Makes (or recycles) a pair, synced, directory too. NULL with errno. */
 struct spool_segment *spool_segment_new(struct spool_store *store, enum spool_kind kind)
@@ -75,8 +76,8 @@ void spool_segment_set(struct spool_segment *segment, uint32_t slot,
                        const struct state_entry *entry);
 
 /* Writes and syncs all changed entries of all segments, then gives space back: recycles or unlinks
- * sealed segments that are done, punches holes of at least 1 MiB. False with errno when a state file
- * failed (nothing of that segment is given back then; tried again next time). */
+ * sealed segments that are done, punches holes of at least 1 MiB. False with errno when a state
+ * file failed (nothing of that segment is given back then; tried again next time). */
 bool spool_store_sync(struct spool_store *store) __attribute__((warn_unused_result));
 
 /* Reads a record for whoever needs its envelope again. */
