@@ -22,7 +22,8 @@ enum dot_result { DOT_MORE, DOT_END, DOT_BARE };
 /*
  * Decodes `input`: appends the message's octets (with CR LF, without stuffed dots, without the final
  * dot line) to `out` in long runs. *used: the octets consumed; on DOT_END those up to the final LF.
- * DOT_BARE: a bare CR or LF at input[*used]. `out` must have no limit.
+ * DOT_BARE: a bare CR or LF at input[*used], or there is no LF where the CR before wants one. `out`
+ * must have no limit.
  */
 enum dot_result dot_decode(struct dot_decoder *decoder, struct span input, struct buf *out,
                            size_t *used) __attribute__((warn_unused_result));
