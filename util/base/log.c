@@ -169,7 +169,7 @@ static void put_time(struct line *line, uint64_t wall_us)
 {
     uint64_t seconds = wall_us / 1000000;
     unsigned second_of_day = (unsigned)(seconds % 86400);
-    unsigned day = (unsigned)(seconds / 86400 % 0xffffffff) + 719468;
+    unsigned day = (unsigned)(seconds / 86400) + 719468;
 
     unsigned day_of_era = day % 146097;
     unsigned year_of_era =
