@@ -14,7 +14,12 @@
 #define VEREDUS_SPOOL_WRITER_H
 
 #include "util/spool/format.h"
+#include "util/spool/io.h"
 #include "util/sys/loop.h"
+
+enum {
+    SPOOL_TRACE_MAX = 16384 /* most octets that a trace may give */
+};
 
 enum spool_result {
     SPOOL_OK,
@@ -30,8 +35,8 @@ struct letter {
     uint64_t arrival_us;
     uint32_t recipients;
     uint16_t flags;
-    /* Called once, when the place is known: gives the octets that go before the body (Received),
-     * which must stay valid until done. May be NULL. */
+    /* Called once, when the place is known: gives the octets that go before the body (Received), at
+     * most SPOOL_TRACE_MAX, which must stay valid until done. May be NULL. */
     struct span (*trace)(void *arg, uint64_t id);
     /* Called once, in the loop. */
     void (*done)(void *arg, enum spool_result result, uint64_t id);
@@ -69,6 +74,11 @@ struct spool_stream;
 struct spool_writer *spool_writer_new(struct loop *loop, const struct spool_writer_calls *calls,
                                       unsigned shared_spares, unsigned private_spares);
 
+/* The same with other system calls, for tests. */
+struct spool_writer *spool_writer_new_io(struct loop *loop, const struct spool_io *io,
+                                         const struct spool_writer_calls *calls,
+                                         unsigned shared_spares, unsigned private_spares);
+
 /* Waits for a sync under way, stops the thread, closes everything. No callback comes after it. */
 void spool_writer_free(struct spool_writer *writer);
 
@@ -88,6 +98,10 @@ bool spool_writer_busy(const struct spool_writer *writer);
 
 /* Seals what is open (for a graceful stop); call when not busy. */
 void spool_writer_seal(struct spool_writer *writer);
+
+/* qmgr is a new one: tells it again what is durable in the open segment, and at the end of the turn
+ * what is wanted. */
+void spool_writer_repeat(struct spool_writer *writer);
 
 /* A large letter goes, streamed, into a segment of its own: opened when its envelope is known (the
  * trace is asked for here), NULL when no private segment is in store. */

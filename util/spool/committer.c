@@ -1,0 +1,128 @@
+/*
+ * Done in the loop, a sync would hold up every session for as long as the disk takes: all of them
+ * would move in lockstep. The measurements are in DESIGN (the spool).
+ */
+#include "util/spool/committer.h"
+
+#include "util/base/log.h"
+#include "util/base/panic.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sysexits.h>
+
+static void queue_init(struct sync_queue *queue)
+{
+    queue->first = NULL;
+    queue->last = &queue->first;
+}
+
+static void queue_append(struct sync_queue *queue, struct sync_job *job)
+{
+    job->next = NULL;
+    *queue->last = job;
+    queue->last = &job->next;
+}
+
+static void queue_prepend(struct sync_queue *queue, struct sync_job *job)
+{
+    job->next = queue->first;
+    if (queue->first == NULL)
+        queue->last = &job->next;
+    queue->first = job;
+}
+
+static struct sync_job *queue_take(struct sync_queue *queue)
+{
+    struct sync_job *job = queue->first;
+    if (job == NULL)
+        return NULL;
+    queue->first = job->next;
+    if (queue->first == NULL)
+        queue->last = &queue->first;
+    return job;
+}
+
+/* Waits for work; NULL when the thread is to end. Called with the lock held. */
+static struct sync_job *next_job(struct committer *committer)
+{
+    while (!committer->stopping && committer->waiting.first == NULL)
+        pthread_cond_wait(&committer->work, &committer->lock);
+    return committer->stopping ? NULL : queue_take(&committer->waiting);
+}
+
+static void *serve(void *arg)
+{
+    struct committer *committer = arg;
+    struct sync_job *job;
+    pthread_mutex_lock(&committer->lock);
+    while ((job = next_job(committer)) != NULL) {
+        pthread_mutex_unlock(&committer->lock);
+        job->error = spool_io_sync(committer->io, job->fd);
+        pthread_mutex_lock(&committer->lock);
+        queue_append(&committer->finished, job);
+        wake_send(&committer->wake);
+    }
+    pthread_mutex_unlock(&committer->lock);
+    return NULL;
+}
+
+static struct sync_job *take_finished(struct committer *committer)
+{
+    pthread_mutex_lock(&committer->lock);
+    struct sync_job *job = queue_take(&committer->finished);
+    pthread_mutex_unlock(&committer->lock);
+    return job;
+}
+
+static void on_wake(void *arg)
+{
+    struct committer *committer = arg;
+    struct sync_job *job;
+    while ((job = take_finished(committer)) != NULL)
+        job->finished(job->arg, job->error);
+}
+
+void committer_start(struct committer *committer, struct loop *loop, const struct spool_io *io)
+{
+    committer->io = io;
+    committer->stopping = false;
+    queue_init(&committer->waiting);
+    queue_init(&committer->finished);
+    pthread_mutex_init(&committer->lock, NULL);
+    pthread_cond_init(&committer->work, NULL);
+    wake_init(&committer->wake, loop, on_wake, committer);
+
+    /* Signals are the loop's: the thread is born with all of them blocked. */
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&committer->thread, NULL, serve, committer);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0)
+        fatal(EX_OSERR, "cannot start the committer thread: %s", log_errno_text(error));
+}
+
+void committer_submit(struct committer *committer, struct sync_job *job, bool urgent)
+{
+    pthread_mutex_lock(&committer->lock);
+    if (urgent)
+        queue_prepend(&committer->waiting, job);
+    else
+        queue_append(&committer->waiting, job);
+    pthread_cond_signal(&committer->work);
+    pthread_mutex_unlock(&committer->lock);
+}
+
+void committer_stop(struct committer *committer)
+{
+    pthread_mutex_lock(&committer->lock);
+    committer->stopping = true;
+    pthread_cond_signal(&committer->work);
+    pthread_mutex_unlock(&committer->lock);
+    pthread_join(committer->thread, NULL);
+    wake_stop(&committer->wake);
+    pthread_cond_destroy(&committer->work);
+    pthread_mutex_destroy(&committer->lock);
+}
