@@ -26,7 +26,7 @@ struct control_page {
 
 /* A listening socket; one descriptor. */
 struct control_listener {
-    uint8_t service; /* enum conf_service; CONTROL_SERVICE_STATUS is none of them */
+    uint8_t service; /* enum conf_service */
     struct span name;
 };
 

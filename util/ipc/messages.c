@@ -1,0 +1,301 @@
+/*
+ * Why every bound is here and nowhere else: whoever decodes a message may rely on it. An enum's
+ * bound is its last member, so a decoded one may index a table; a span's bound is what the longest
+ * honest value needs. Whoever adds a member to an enum at its end looks here.
+ */
+#include "util/ipc/messages.h"
+
+#include "util/conf/conf.h"
+#include "util/sys/role.h"
+
+enum {
+    MOST_FLAG = 1,
+    MOST_U8 = UINT8_MAX,
+    MOST_U16 = UINT16_MAX,
+    MOST_ADDRESS = 512, /* RFC 5321 §4.5.3.1: 64 + "@" + 255, quoted, with room */
+    MOST_NAME = 255,    /* RFC 5321 §4.5.3.1.2, and a listener's, a transport's name */
+    MOST_PATH = 4096,   /* PATH_MAX */
+    MOST_TEXT = 2048,   /* a remote's words, bounded; a part of an answer */
+    MOST_ENHANCED = 16, /* RFC 3463 §2: "5.999.999" */
+    MOST_PASSWORD = 4096,
+    MOST_CLIENT = 64, /* NET_TEXT_MAX */
+    MOST_KEY = 64
+};
+
+#define MOST_U32 UINT32_MAX
+
+#define FIELD(message, member, of_kind, bound)                                                     \
+    {                                                                                              \
+        .name = #member, .kind = (of_kind), .offset = offsetof(struct message, member),            \
+        .most = (bound)                                                                            \
+    }
+#define SECRET(message, member, of_kind, bound)                                                    \
+    {                                                                                              \
+        .name = #member, .kind = (of_kind), .offset = offsetof(struct message, member),            \
+        .most = (bound), .secret = true                                                            \
+    }
+#define TABLE(message, descriptors)                                                                \
+    const struct ipc_type ipc_##message = {                                                        \
+        .name = #message,                                                                          \
+        .id = IPC_ID_##message,                                                                    \
+        .size = sizeof(struct message),                                                            \
+        .fds = (descriptors),                                                                      \
+        .fields = message##_fields,                                                                \
+        .field_count = sizeof(message##_fields) / sizeof(message##_fields[0]),                     \
+    }
+
+/* ---- master and every child ---- */
+
+static const struct ipc_field control_config_fields[] = {
+    FIELD(control_config, name, IPC_SPAN, MOST_PATH),
+};
+TABLE(control_config, 1);
+
+static const struct ipc_field control_page_fields[] = {
+    FIELD(control_page, role, IPC_U8, ROLE_COUNT - 1),
+    FIELD(control_page, index, IPC_U16, MOST_U16),
+    FIELD(control_page, own, IPC_U8, MOST_FLAG),
+};
+TABLE(control_page, 1);
+
+static const struct ipc_field control_listener_fields[] = {
+    FIELD(control_listener, service, IPC_U8, SERVICE_POP3),
+    FIELD(control_listener, name, IPC_SPAN, MOST_NAME),
+};
+TABLE(control_listener, 1);
+
+static const struct ipc_field control_peer_fields[] = {
+    FIELD(control_peer, role, IPC_U8, ROLE_COUNT - 1),
+    FIELD(control_peer, index, IPC_U16, MOST_U16),
+};
+TABLE(control_peer, 1);
+
+static const struct ipc_field control_key_fields[] = {
+    SECRET(control_key, key, IPC_SPAN, MOST_KEY),
+};
+TABLE(control_key, 0);
+
+static const struct ipc_field control_start_fields[] = {
+    FIELD(control_start, index, IPC_U16, MOST_U16),
+    FIELD(control_start, generation, IPC_U32, MOST_U32),
+};
+TABLE(control_start, 0);
+
+static const struct ipc_field control_ready_fields[] = {
+    FIELD(control_ready, unused, IPC_U8, MOST_U8),
+};
+TABLE(control_ready, 0);
+
+static const struct ipc_field control_drain_fields[] = {
+    FIELD(control_drain, unused, IPC_U8, MOST_U8),
+};
+TABLE(control_drain, 0);
+
+/* ---- smtpd and qmgr ---- */
+
+static const struct ipc_field segment_held_fields[] = {
+    FIELD(segment_held, number, IPC_U64, 0),
+    FIELD(segment_held, durable_end, IPC_U64, 0),
+    FIELD(segment_held, last, IPC_U8, MOST_FLAG),
+};
+TABLE(segment_held, 0);
+
+static const struct ipc_field segment_want_fields[] = {
+    FIELD(segment_want, shared, IPC_U8, MOST_U8),
+    FIELD(segment_want, private, IPC_U8, MOST_U8),
+};
+TABLE(segment_want, 0);
+
+static const struct ipc_field segment_give_fields[] = {
+    FIELD(segment_give, number, IPC_U64, 0),
+    SECRET(segment_give, salt, IPC_SALT, 0),
+    FIELD(segment_give, kind, IPC_U8, SPOOL_PRIVATE),
+    FIELD(segment_give, size, IPC_U64, 0),
+};
+TABLE(segment_give, 1);
+
+static const struct ipc_field segment_durable_fields[] = {
+    FIELD(segment_durable, number, IPC_U64, 0),
+    FIELD(segment_durable, end, IPC_U64, 0),
+};
+TABLE(segment_durable, 0);
+
+static const struct ipc_field segment_sealed_fields[] = {
+    FIELD(segment_sealed, number, IPC_U64, 0),
+    FIELD(segment_sealed, end, IPC_U64, 0),
+};
+TABLE(segment_sealed, 0);
+
+/* ---- lookup ---- */
+
+static const struct ipc_field resolve_fields[] = {
+    FIELD(resolve, query, IPC_U32, MOST_U32),
+    FIELD(resolve, local, IPC_SPAN, MOST_ADDRESS),
+    FIELD(resolve, domain, IPC_SPAN, MOST_NAME),
+    FIELD(resolve, flags, IPC_U8, MOST_U8),
+};
+TABLE(resolve, 0);
+
+static const struct ipc_field resolved_fields[] = {
+    FIELD(resolved, query, IPC_U32, MOST_U32),
+    FIELD(resolved, status, IPC_U8, RESOLVE_DENIED),
+    FIELD(resolved, more, IPC_U8, MOST_FLAG),
+    FIELD(resolved, address, IPC_SPAN, MOST_ADDRESS),
+    FIELD(resolved, transport, IPC_SPAN, MOST_NAME),
+    FIELD(resolved, nexthop, IPC_SPAN, MOST_PATH),
+};
+TABLE(resolved, 0);
+
+static const struct ipc_field mailbox_ask_fields[] = {
+    FIELD(mailbox_ask, query, IPC_U32, MOST_U32),
+    FIELD(mailbox_ask, user, IPC_SPAN, MOST_ADDRESS),
+};
+TABLE(mailbox_ask, 0);
+
+static const struct ipc_field mailbox_answer_fields[] = {
+    FIELD(mailbox_answer, query, IPC_U32, MOST_U32),
+    FIELD(mailbox_answer, status, IPC_U8, RESOLVE_DENIED),
+    FIELD(mailbox_answer, path, IPC_SPAN, MOST_PATH),
+};
+TABLE(mailbox_answer, 0);
+
+/* ---- qmgr and the delivery agents ---- */
+
+static const struct ipc_field agent_credit_fields[] = {
+    FIELD(agent_credit, jobs, IPC_U16, MOST_U16),
+};
+TABLE(agent_credit, 0);
+
+static const struct ipc_field agent_segment_fields[] = {
+    FIELD(agent_segment, number, IPC_U64, 0),
+    SECRET(agent_segment, salt, IPC_SALT, 0),
+};
+TABLE(agent_segment, 1);
+
+static const struct ipc_field agent_forget_fields[] = {
+    FIELD(agent_forget, number, IPC_U64, 0),
+};
+TABLE(agent_forget, 0);
+
+static const struct ipc_field job_fields[] = {
+    FIELD(job, job, IPC_U64, 0),        FIELD(job, number, IPC_U64, 0),
+    FIELD(job, offset, IPC_U64, 0),     FIELD(job, recipient, IPC_U16, MOST_U16),
+    FIELD(job, flags, IPC_U8, MOST_U8), FIELD(job, nexthop, IPC_SPAN, MOST_PATH),
+};
+TABLE(job, 0);
+
+static const struct ipc_field job_result_fields[] = {
+    FIELD(job_result, job, IPC_U64, 0),
+    FIELD(job_result, fate, IPC_U8, JOB_FAILED),
+    FIELD(job_result, enhanced, IPC_SPAN, MOST_ENHANCED),
+    FIELD(job_result, text, IPC_SPAN, MOST_TEXT),
+};
+TABLE(job_result, 0);
+
+/* ---- pop3d, auth and mailbox ---- */
+
+static const struct ipc_field verify_fields[] = {
+    FIELD(verify, query, IPC_U32, MOST_U32),
+    FIELD(verify, user, IPC_SPAN, MOST_ADDRESS),
+    SECRET(verify, password, IPC_SPAN, MOST_PASSWORD),
+    FIELD(verify, client, IPC_SPAN, MOST_CLIENT),
+    FIELD(verify, session, IPC_U64, 0),
+};
+TABLE(verify, 0);
+
+static const struct ipc_field verdict_fields[] = {
+    FIELD(verdict, query, IPC_U32, MOST_U32),
+    FIELD(verdict, status, IPC_U8, VERIFY_TEMPORARY),
+    FIELD(verdict, user, IPC_SPAN, MOST_ADDRESS),
+    SECRET(verdict, ticket, IPC_SPAN, TICKET_SIZE),
+};
+TABLE(verdict, 0);
+
+static const struct ipc_field mailbox_open_fields[] = {
+    FIELD(mailbox_open, query, IPC_U32, MOST_U32),
+    FIELD(mailbox_open, user, IPC_SPAN, MOST_ADDRESS),
+    FIELD(mailbox_open, session, IPC_U64, 0),
+    SECRET(mailbox_open, ticket, IPC_SPAN, TICKET_SIZE),
+};
+TABLE(mailbox_open, 0);
+
+static const struct ipc_field mailbox_opened_fields[] = {
+    FIELD(mailbox_opened, query, IPC_U32, MOST_U32),
+    FIELD(mailbox_opened, count, IPC_U32, MOST_U32),
+};
+TABLE(mailbox_opened, 2);
+
+static const struct ipc_field mailbox_refused_fields[] = {
+    FIELD(mailbox_refused, query, IPC_U32, MOST_U32),
+    FIELD(mailbox_refused, status, IPC_U8, MAILBOX_PARTIAL),
+};
+TABLE(mailbox_refused, 0);
+
+static const struct ipc_field mailbox_fetch_fields[] = {
+    FIELD(mailbox_fetch, query, IPC_U32, MOST_U32),
+    FIELD(mailbox_fetch, user, IPC_SPAN, MOST_ADDRESS),
+    FIELD(mailbox_fetch, first, IPC_U32, MOST_U32),
+    FIELD(mailbox_fetch, names, IPC_SPAN, MAILBOX_NAMES_MAX),
+};
+TABLE(mailbox_fetch, 1);
+
+static const struct ipc_field mailbox_message_fields[] = {
+    FIELD(mailbox_message, query, IPC_U32, MOST_U32),
+    FIELD(mailbox_message, index, IPC_U32, MOST_U32),
+};
+TABLE(mailbox_message, 1);
+
+static const struct ipc_field mailbox_missing_fields[] = {
+    FIELD(mailbox_missing, query, IPC_U32, MOST_U32),
+    FIELD(mailbox_missing, index, IPC_U32, MOST_U32),
+};
+TABLE(mailbox_missing, 0);
+
+static const struct ipc_field mailbox_delete_fields[] = {
+    FIELD(mailbox_delete, query, IPC_U32, MOST_U32),
+    FIELD(mailbox_delete, user, IPC_SPAN, MOST_ADDRESS),
+    FIELD(mailbox_delete, names, IPC_SPAN, MAILBOX_NAMES_MAX),
+};
+TABLE(mailbox_delete, 1);
+
+static const struct ipc_field mailbox_deleted_fields[] = {
+    FIELD(mailbox_deleted, query, IPC_U32, MOST_U32),
+    FIELD(mailbox_deleted, status, IPC_U8, MAILBOX_PARTIAL),
+    FIELD(mailbox_deleted, count, IPC_U32, MOST_U32),
+};
+TABLE(mailbox_deleted, 0);
+
+/* ---- the operator and master ---- */
+
+static const struct ipc_field operator_ask_fields[] = {
+    FIELD(operator_ask, what, IPC_U8, OPERATOR_STOP),
+};
+TABLE(operator_ask, 0);
+
+static const struct ipc_field operator_answer_fields[] = {
+    FIELD(operator_answer, ok, IPC_U8, MOST_FLAG),
+    FIELD(operator_answer, more, IPC_U8, MOST_FLAG),
+    FIELD(operator_answer, text, IPC_SPAN, MOST_TEXT),
+};
+TABLE(operator_answer, 0);
+
+/* ---- all of them ---- */
+
+#define BY_ID(number, name) [(number)] = &ipc_##name,
+static const struct ipc_type *const types_by_id[] = {IPC_MESSAGES(BY_ID)};
+#undef BY_ID
+
+#define IN_ORDER(number, name) &ipc_##name,
+static const struct ipc_type *const all_types[] = {IPC_MESSAGES(IN_ORDER)};
+#undef IN_ORDER
+
+const struct ipc_type *ipc_type_of(uint16_t id)
+{
+    return id < sizeof(types_by_id) / sizeof(types_by_id[0]) ? types_by_id[id] : NULL;
+}
+
+const struct ipc_type *const *ipc_types(size_t *count)
+{
+    *count = sizeof(all_types) / sizeof(all_types[0]);
+    return all_types;
+}
