@@ -1,0 +1,168 @@
+/*
+ * Why part by part, when openat2(2) would walk the whole path in one call: every part's owner is
+ * looked at on the descriptor that the next step starts from, so a directory swapped in between
+ * the look and the use changes nothing. It costs two calls a part, once a batch and mailbox.
+ */
+#include "local/maildir.h"
+
+#include "local/maildir_name.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { DIRECTORY_MODE = 0700 };
+
+static bool part_is_sound(struct span part)
+{
+    if (part.len == 0 || part.len >= MAILDIR_NAME_SIZE)
+        return false;
+    for (size_t i = 0; i < part.len; i++)
+        if ((unsigned char)part.data[i] < 0x20 || part.data[i] == 0x7f)
+            return false;
+    return !span_equal(part, SPAN(".")) && !span_equal(part, SPAN(".."));
+}
+
+bool maildir_path_is_sound(struct span path)
+{
+    if (path.len == 0 || path.len > MAILDIR_PATH_MOST || path.data[path.len - 1] == '/')
+        return false;
+    size_t parts = 0;
+    struct span part;
+    while (span_next(&path, '/', &part))
+        if (!part_is_sound(part) || ++parts > MAILDIR_PARTS_MOST)
+            return false;
+    return true;
+}
+
+int maildir_open_at(int directory, const char *name, int flags, mode_t mode)
+{
+    /* O_NONBLOCK: a FIFO put in the way must not hold us up. */
+    struct open_how how = {
+        .flags = (uint64_t)(unsigned)(flags | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK),
+        .mode = mode,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+    };
+    long fd;
+    do {
+        fd = syscall(SYS_openat2, directory, name, &how, sizeof how);
+    } while (fd < 0 && (errno == EINTR || errno == EAGAIN));
+    return (int)fd;
+}
+
+/* Opens the directory `name`, which is made first when it is missing. */
+static int open_or_make(int parent, const char *name)
+{
+    int fd = maildir_open_at(parent, name, O_RDONLY | O_DIRECTORY, 0);
+    if (fd >= 0 || errno != ENOENT)
+        return fd;
+    if (mkdirat(parent, name, DIRECTORY_MODE) != 0 && errno != EEXIST)
+        return -1;
+    if (fsync(parent) != 0)
+        return -1;
+    return maildir_open_at(parent, name, O_RDONLY | O_DIRECTORY, 0);
+}
+
+static bool error_means_untrusted(int error)
+{
+    return error == ELOOP || error == ENOTDIR || error == EXDEV || error == EACCES ||
+           error == EPERM;
+}
+
+static enum maildir_result open_directory(int parent, const char *name, int *out)
+{
+    int fd = open_or_make(parent, name);
+    if (fd < 0)
+        return error_means_untrusted(errno) ? MAILDIR_UNTRUSTED : MAILDIR_FAILED;
+
+    struct stat status;
+    if (fstat(fd, &status) == 0 && status.st_uid == geteuid()) {
+        *out = fd;
+        return MAILDIR_OK;
+    }
+    (void)close(fd);
+    return MAILDIR_UNTRUSTED;
+}
+
+static enum maildir_result open_home(int root, struct span path, int *home)
+{
+    int parent = root;
+    enum maildir_result result = MAILDIR_OK;
+    struct span part;
+    while (result == MAILDIR_OK && span_next(&path, '/', &part)) {
+        char name[MAILDIR_NAME_SIZE];
+        int next = -1;
+        result = span_to_cstr(part, name, sizeof name) ? open_directory(parent, name, &next)
+                                                       : MAILDIR_UNTRUSTED;
+        int error = errno;
+        if (parent != root)
+            (void)close(parent);
+        parent = next;
+        errno = error;
+    }
+    *home = parent;
+    return result;
+}
+
+enum maildir_result maildir_open(int root, struct span path, struct maildir *out)
+{
+    *out = MAILDIR_NONE;
+    if (!maildir_path_is_sound(path))
+        return MAILDIR_UNTRUSTED;
+
+    enum maildir_result result = open_home(root, path, &out->home);
+    if (result == MAILDIR_OK)
+        result = open_directory(out->home, "tmp", &out->tmp);
+    if (result == MAILDIR_OK)
+        result = open_directory(out->home, "new", &out->new_mail);
+    if (result == MAILDIR_OK)
+        result = open_directory(out->home, "cur", &out->cur);
+    if (result != MAILDIR_OK) {
+        int error = errno;
+        maildir_close(out);
+        errno = error;
+    }
+    return result;
+}
+
+static void close_if_open(int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+    *fd = -1;
+}
+
+void maildir_close(struct maildir *maildir)
+{
+    close_if_open(&maildir->home);
+    close_if_open(&maildir->tmp);
+    close_if_open(&maildir->new_mail);
+    close_if_open(&maildir->cur);
+}
+
+int maildir_each(int directory, maildir_visit *visit, void *arg)
+{
+    /* A descriptor of its own: the place in the directory is not shared with the next walk. */
+    int fd = maildir_open_at(directory, ".", O_RDONLY | O_DIRECTORY, 0);
+    DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+    if (entries == NULL) {
+        int error = errno;
+        close_if_open(&fd);
+        return error;
+    }
+    const struct dirent *entry;
+    bool more = true;
+    errno = 0;
+    while (more && (entry = readdir(entries)) != NULL) {
+        if (entry->d_name[0] != '.')
+            more = visit(arg, entry->d_name, entry->d_type);
+        errno = 0;
+    }
+    int error = errno;
+    (void)closedir(entries);
+    return error;
+}

@@ -1,0 +1,166 @@
+/*
+ * Why the sizes stand in the name: a mailbox of a hundred thousand messages is listed from its
+ * directory alone, without a stat(2) a message; the letters S and W are the ones that other servers
+ * use. Why a name of ours can be foreseen from the job: a delivery that is repeated after a crash
+ * finds its own file there, or overwrites it with the same octets.
+ */
+#include "local/maildir_name.h"
+
+#include "util/base/panic.h"
+
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <sysexits.h>
+
+enum { HASH_DIGITS = 20, SHA256_SIZE = 32, UIDL_DIGITS = 40 };
+
+static void sha256(struct span text, uint8_t out[SHA256_SIZE])
+{
+    if (EVP_Digest(text.data, text.len, out, NULL, EVP_sha256(), NULL) != 1)
+        fatal(EX_SOFTWARE, "OpenSSL does not compute SHA-256");
+}
+
+static void put_hex(const uint8_t *octets, size_t digits, char *out)
+{
+    static const char hex[] = "0123456789abcdef";
+    for (size_t i = 0; i < digits; i++)
+        out[i] = hex[i % 2 == 0 ? octets[i / 2] >> 4 : octets[i / 2] & 15];
+    out[digits] = '\0';
+}
+
+static void put_u64(uint8_t *out, uint64_t number)
+{
+    for (unsigned i = 0; i < 8; i++)
+        out[i] = (uint8_t)(number >> (8 * i));
+}
+
+static void hash_place(const struct letter_place *place, char out[HASH_DIGITS + 1])
+{
+    uint8_t text[SPOOL_SALT + 24];
+    uint8_t digest[SHA256_SIZE];
+    memcpy(text, place->salt.octets, SPOOL_SALT);
+    put_u64(text + SPOOL_SALT, place->number);
+    put_u64(text + SPOOL_SALT + 8, place->offset);
+    put_u64(text + SPOOL_SALT + 16, place->recipient);
+    sha256(span_of(text, sizeof text), digest);
+    put_hex(digest, HASH_DIGITS, out);
+}
+
+/* The host name without the octets that have a meaning in a name. */
+static void escape_host(struct span hostname, char out[MAILDIR_HOST_MOST + 1])
+{
+    size_t used = 0;
+    for (size_t i = 0; i < hostname.len; i++) {
+        char octet = hostname.data[i];
+        bool special = octet == '/' || octet == ':' || octet == ',' || octet == '\0';
+        size_t needed = special ? 4 : 1;
+        if (used + needed > MAILDIR_HOST_MOST)
+            break;
+        if (special)
+            (void)snprintf(out + used, 5, "\\%03o", (unsigned)(unsigned char)octet & 0777U);
+        else
+            out[used] = octet;
+        used += needed;
+    }
+    out[used] = '\0';
+}
+
+void maildir_name_unique(const struct letter_place *place, struct span hostname,
+                         char out[MAILDIR_NAME_SIZE])
+{
+    char hash[HASH_DIGITS + 1];
+    char host[MAILDIR_HOST_MOST + 1];
+    hash_place(place, hash);
+    escape_host(hostname, host);
+    int length = snprintf(out, MAILDIR_NAME_SIZE, "%" PRIu64 ".V%s.%s", place->arrival_us / 1000000,
+                          hash, host);
+    require(length > 0 && length < MAILDIR_NAME_SIZE);
+}
+
+void maildir_name_final(const char *unique, uint64_t disk, uint64_t wire,
+                        char out[MAILDIR_NAME_SIZE])
+{
+    int length =
+        snprintf(out, MAILDIR_NAME_SIZE, "%s,S=%" PRIu64 ",W=%" PRIu64, unique, disk, wire);
+    require(length > 0 && length < MAILDIR_NAME_SIZE);
+}
+
+struct span maildir_name_unique_part(struct span name)
+{
+    size_t length = 0;
+    while (length < name.len && name.data[length] != ',' && name.data[length] != ':')
+        length++;
+    return span_first(name, length);
+}
+
+static size_t digits_at(struct span text)
+{
+    size_t count = 0;
+    while (count < text.len && text.data[count] >= '0' && text.data[count] <= '9')
+        count++;
+    return count;
+}
+
+static bool is_hex(char octet)
+{
+    return (octet >= '0' && octet <= '9') || (octet >= 'a' && octet <= 'f');
+}
+
+bool maildir_name_is_ours(struct span name)
+{
+    size_t seconds = digits_at(name);
+    struct span rest = span_skip(name, seconds);
+    if (seconds == 0 || !span_has_prefix(rest, SPAN(".V")))
+        return false;
+    rest = span_skip(rest, 2);
+    for (size_t i = 0; i < HASH_DIGITS; i++)
+        if (i >= rest.len || !is_hex(rest.data[i]))
+            return false;
+    return rest.len > HASH_DIGITS + 1 && rest.data[HASH_DIGITS] == '.';
+}
+
+/* The number of the field `,<letter>=` in the part of the name before the flags. */
+static bool field_of(struct span name, struct span letter, uint64_t *number)
+{
+    struct span rest = span_first(name, span_find(name, ':'));
+    struct span word;
+    while (span_next(&rest, ',', &word))
+        if (span_has_prefix(word, letter))
+            return span_to_u64(span_skip(word, letter.len), INT64_MAX, number);
+    return false;
+}
+
+bool maildir_name_wire_size(struct span name, uint64_t *octets)
+{
+    uint64_t disk = 0;
+    if (!field_of(name, SPAN("W="), octets))
+        return false;
+    /* A line grows by one octet at most, and the last one may lack its end. */
+    return !field_of(name, SPAN("S="), &disk) || (*octets >= disk && *octets - disk <= disk + 2);
+}
+
+uint64_t maildir_name_arrival(struct span name)
+{
+    uint64_t seconds = 0;
+    return span_to_u64(span_first(name, digits_at(name)), INT64_MAX, &seconds) ? seconds : 0;
+}
+
+static bool is_uidl(struct span text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] < 0x21 || text.data[i] > 0x7e)
+            return false;
+    return text.len > 0 && text.len <= MAILDIR_UIDL_MOST;
+}
+
+struct span maildir_name_uidl(struct span unique, struct arena *arena)
+{
+    if (is_uidl(unique))
+        return unique;
+    uint8_t digest[SHA256_SIZE];
+    char *out = arena_alloc(arena, UIDL_DIGITS + 1);
+    sha256(unique, digest);
+    put_hex(digest, UIDL_DIGITS, out);
+    return span_of(out, UIDL_DIGITS);
+}
