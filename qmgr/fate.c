@@ -1,0 +1,100 @@
+/*
+ * Retries double so that a short trouble is over soon and a long one costs little, and they are
+ * spread so that a thousand letters deferred in one second do not come back in one second. The
+ * spread is the same for all recipients of a record: they come due together, and one read of the
+ * record serves them all.
+ *
+ * RFC 5321 §4.5.4.1: at least 30 minutes between attempts after the first ones, give-up time of at
+ * least 4-5 days; both are settings.
+ */
+#include "qmgr/fate.h"
+
+static const struct {
+    struct span transport;
+    struct fate fate;
+} decided[] = {
+    {SPAN_INIT("discard"), {FATE_DELIVERED, SPAN_INIT("2.0.0"), SPAN_INIT("discarded")}},
+    {SPAN_INIT("hold"), {FATE_HELD, SPAN_INIT("4.0.0"), SPAN_INIT("held by the configuration")}},
+    {SPAN_INIT("error"),
+     {FATE_FAILED, SPAN_INIT("5.1.2"), SPAN_INIT("mail to this address is not delivered")}},
+};
+
+bool fate_of_transport(struct span transport, struct fate *fate)
+{
+    if (span_equal(transport, SPAN("local")))
+        return false;
+    for (size_t i = 0; i < sizeof decided / sizeof decided[0]; i++) {
+        if (span_equal(transport, decided[i].transport)) {
+            *fate = decided[i].fate;
+            return true;
+        }
+    }
+    *fate = (struct fate){FATE_DEFERRED, SPAN("4.3.5"), SPAN("no agent for this transport")};
+    return true;
+}
+
+/* Mixes all bits of a number, so that neighbours get far-apart results. */
+static uint64_t mix(uint64_t number)
+{
+    number ^= number >> 33;
+    number *= UINT64_C(0xff51afd7ed558ccd);
+    number ^= number >> 33;
+    number *= UINT64_C(0xc4ceb9fe1a85ec53);
+    return number ^ number >> 33;
+}
+
+uint32_t fate_delay(const struct conf_limits *limits, uint8_t tries, uint64_t spread)
+{
+    uint64_t delay = limits->retry_first;
+    for (uint8_t i = 1; i < tries && delay < limits->retry_most; i++)
+        delay *= 2;
+    if (delay > limits->retry_most)
+        delay = limits->retry_most;
+    uint64_t share = mix(spread + tries) % 401; /* 0 .. 400 thousandths, 200 is the middle */
+    delay = delay * (800 + share) / 1000;
+    return delay == 0 ? 1 : (uint32_t)delay;
+}
+
+/* Age in seconds; a clock that was set back makes nothing old. */
+static uint64_t age_of(const struct fate_case *facts)
+{
+    return facts->now_us > facts->arrival_us ? (facts->now_us - facts->arrival_us) / 1000000 : 0;
+}
+
+uint32_t fate_schedule(const struct conf_limits *limits, const struct fate_case *facts,
+                       struct arena *arena, struct fate *fate)
+{
+    if (fate->kind != FATE_DEFERRED)
+        return 0;
+    uint64_t life = facts->notification ? limits->bounce_life : limits->message_life;
+    if (age_of(facts) >= life) {
+        fate->kind = FATE_FAILED;
+        fate->text = arena_printf(arena, "not delivered in time; the last attempt: %.*s %.*s",
+                                  SPAN_ARG(fate->enhanced), SPAN_ARG(fate->text));
+        fate->enhanced = SPAN("5.4.7"); /* RFC 3463 §3.5: delivery time expired */
+        return 0;
+    }
+    return (uint32_t)(facts->now_us / 1000000) + fate_delay(limits, facts->tries, facts->spread);
+}
+
+enum letter_state fate_state(enum fate_kind kind)
+{
+    static const enum letter_state states[] = {
+        [FATE_DELIVERED] = LETTER_DELIVERED,
+        [FATE_DEFERRED] = LETTER_DEFERRED,
+        [FATE_FAILED] = LETTER_BOUNCED,
+        [FATE_HELD] = LETTER_HELD,
+    };
+    return states[kind];
+}
+
+const char *fate_event(enum fate_kind kind)
+{
+    static const char *const events[] = {
+        [FATE_DELIVERED] = "recipient-delivered",
+        [FATE_DEFERRED] = "recipient-deferred",
+        [FATE_FAILED] = "recipient-failed",
+        [FATE_HELD] = "recipient-held",
+    };
+    return events[kind];
+}

@@ -1,0 +1,73 @@
+/*
+ * A million deferred recipients are pushed at a restart, in any order: a push costs less than two
+ * moves on average, and the array costs half of what a tree's pointers would.
+ */
+#include "qmgr/heap.h"
+
+#include "util/base/arena.h"
+#include "util/base/panic.h"
+
+enum { HEAP_FIRST = 256 };
+
+static void grow(struct heap *heap)
+{
+    size_t cap = heap->cap == 0 ? HEAP_FIRST : heap->cap + heap->cap / 2;
+    heap->items = mem_resize(heap->items, cap, sizeof *heap->items);
+    heap->cap = cap;
+}
+
+void heap_push(struct heap *heap, struct heap_item item)
+{
+    if (heap->count == heap->cap)
+        grow(heap);
+    size_t at = heap->count++;
+    while (at > 0) {
+        size_t parent = (at - 1) / 2;
+        if (heap->items[parent].time <= item.time)
+            break;
+        heap->items[at] = heap->items[parent];
+        at = parent;
+    }
+    heap->items[at] = item;
+}
+
+struct heap_item heap_first(const struct heap *heap)
+{
+    require(heap->count > 0);
+    return heap->items[0];
+}
+
+/* Puts `item` where the first one was taken out. */
+static void sift_down(struct heap *heap, struct heap_item item)
+{
+    size_t at = 0;
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child >= heap->count)
+            break;
+        if (child + 1 < heap->count && heap->items[child + 1].time < heap->items[child].time)
+            child++;
+        if (item.time <= heap->items[child].time)
+            break;
+        heap->items[at] = heap->items[child];
+        at = child;
+    }
+    heap->items[at] = item;
+}
+
+bool heap_take_due(struct heap *heap, uint32_t now, struct heap_item *item)
+{
+    if (heap->count == 0 || heap->items[0].time > now)
+        return false;
+    *item = heap->items[0];
+    heap->count--;
+    if (heap->count > 0)
+        sift_down(heap, heap->items[heap->count]);
+    return true;
+}
+
+void heap_free(struct heap *heap)
+{
+    mem_free(heap->items);
+    *heap = (struct heap){0};
+}

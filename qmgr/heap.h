@@ -1,0 +1,35 @@
+/*
+ * heap - who is due next: a binary heap of times, eight octets an entry.
+ *
+ * Nothing is ever taken out of its middle: an entry leaves when it is due. Zero-initialised is a
+ * valid, empty heap.
+ */
+#ifndef VEREDUS_QMGR_HEAP_H
+#define VEREDUS_QMGR_HEAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct heap_item {
+    uint32_t time; /* seconds since 1970 */
+    uint32_t value;
+};
+
+struct heap {
+    struct heap_item *items; /* the earliest first */
+    size_t count, cap;
+};
+
+void heap_push(struct heap *heap, struct heap_item item);
+
+/* The earliest item; the heap must not be empty. */
+struct heap_item heap_first(const struct heap *heap);
+
+/* Takes the earliest item out when it is due at `now`; false when there is none. */
+bool heap_take_due(struct heap *heap, uint32_t now, struct heap_item *item)
+    __attribute__((warn_unused_result));
+
+void heap_free(struct heap *heap);
+
+#endif

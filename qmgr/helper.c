@@ -1,0 +1,178 @@
+/*
+ * Two queues under one lock, and a wake-up in each direction. The thread takes all tasks that wait
+ * at once and the loop takes all results at once: at ten thousand messages a second the lock is
+ * taken a few hundred times.
+ */
+#include "qmgr/helper.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sysexits.h>
+
+#include "util/base/panic.h"
+
+struct task_list {
+    struct helper_task *first, **end;
+};
+
+struct helper {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t posted;   /* tasks, or `stopping` */
+    pthread_cond_t finished; /* of helper_call */
+    struct wake wake;
+    /* Under the lock. */
+    struct task_list tasks, results;
+    bool stopping;
+    /* The thread's alone. */
+    struct spool_store *store;
+};
+
+/* What helper_call waits for: a task that marks its own end. */
+struct call {
+    struct helper_task task;
+    struct helper_task *inner;
+    bool over;
+};
+
+static void list_put(struct task_list *list, struct helper_task *task)
+{
+    task->next = NULL;
+    *list->end = task;
+    list->end = &task->next;
+}
+
+static struct helper_task *list_take_all(struct task_list *list)
+{
+    struct helper_task *first = list->first;
+    list->first = NULL;
+    list->end = &list->first;
+    return first;
+}
+
+void helper_return(struct helper *helper, struct helper_task *part)
+{
+    pthread_mutex_lock(&helper->lock);
+    bool was_empty = helper->results.first == NULL;
+    list_put(&helper->results, part);
+    pthread_mutex_unlock(&helper->lock);
+    if (was_empty)
+        wake_send(&helper->wake);
+}
+
+/* All tasks that wait; waits for one. NULL: the end. */
+static struct helper_task *tasks_wait(struct helper *helper)
+{
+    pthread_mutex_lock(&helper->lock);
+    while (helper->tasks.first == NULL && !helper->stopping)
+        pthread_cond_wait(&helper->posted, &helper->lock);
+    struct helper_task *first = list_take_all(&helper->tasks);
+    pthread_mutex_unlock(&helper->lock);
+    return first;
+}
+
+static void *thread_main(void *arg)
+{
+    struct helper *helper = arg;
+    struct helper_task *task;
+    while ((task = tasks_wait(helper)) != NULL) {
+        while (task != NULL) {
+            struct helper_task *next = task->next;
+            task->work(helper, task);
+            if (task->done != NULL)
+                helper_return(helper, task);
+            task = next;
+        }
+    }
+    return NULL;
+}
+
+/* In the loop: gives back what is done. */
+static void results_deliver(void *arg)
+{
+    struct helper *helper = arg;
+    pthread_mutex_lock(&helper->lock);
+    struct helper_task *task = list_take_all(&helper->results);
+    pthread_mutex_unlock(&helper->lock);
+    while (task != NULL) {
+        struct helper_task *next = task->next;
+        task->done(task->arg, task);
+        task = next;
+    }
+}
+
+struct helper *helper_new(struct loop *loop)
+{
+    struct helper *helper = mem_new(sizeof *helper);
+    pthread_mutex_init(&helper->lock, NULL);
+    pthread_cond_init(&helper->posted, NULL);
+    pthread_cond_init(&helper->finished, NULL);
+    list_take_all(&helper->tasks);
+    list_take_all(&helper->results);
+    wake_init(&helper->wake, loop, results_deliver, helper);
+
+    /* Signals are the loop's. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&helper->thread, NULL, thread_main, helper);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0)
+        fatal(EX_OSERR, "no helper thread: error %d", error);
+    return helper;
+}
+
+void helper_post(struct helper *helper, struct helper_task *task)
+{
+    pthread_mutex_lock(&helper->lock);
+    list_put(&helper->tasks, task);
+    pthread_cond_signal(&helper->posted);
+    pthread_mutex_unlock(&helper->lock);
+}
+
+static void call_work(struct helper *helper, struct helper_task *task)
+{
+    struct call *call = (struct call *)task;
+    call->inner->work(helper, call->inner);
+    pthread_mutex_lock(&helper->lock);
+    call->over = true;
+    pthread_cond_signal(&helper->finished);
+    pthread_mutex_unlock(&helper->lock);
+}
+
+void helper_call(struct helper *helper, struct helper_task *task)
+{
+    struct call call = {.task = {.work = call_work}, .inner = task};
+    helper_post(helper, &call.task);
+    pthread_mutex_lock(&helper->lock);
+    while (!call.over)
+        pthread_cond_wait(&helper->finished, &helper->lock);
+    pthread_mutex_unlock(&helper->lock);
+}
+
+struct spool_store *helper_store(const struct helper *helper)
+{
+    return helper->store;
+}
+
+void helper_set_store(struct helper *helper, struct spool_store *store)
+{
+    helper->store = store;
+}
+
+void helper_free(struct helper *helper)
+{
+    pthread_mutex_lock(&helper->lock);
+    helper->stopping = true;
+    pthread_cond_signal(&helper->posted);
+    pthread_mutex_unlock(&helper->lock);
+    pthread_join(helper->thread, NULL);
+    results_deliver(helper);
+    wake_stop(&helper->wake);
+    if (helper->store != NULL)
+        spool_store_close(helper->store);
+    pthread_cond_destroy(&helper->posted);
+    pthread_cond_destroy(&helper->finished);
+    pthread_mutex_destroy(&helper->lock);
+    mem_free(helper);
+}

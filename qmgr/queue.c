@@ -1,0 +1,294 @@
+/*
+ * The budget is 64 octets for a recipient that waits, and a million of them after a restart. So
+ * entries lie in chunks that never move, are named by number instead of by pointer, and are linked
+ * by number; what only an active one needs hangs on its message.
+ */
+#include "qmgr/queue.h"
+
+#include "util/base/panic.h"
+
+enum { CHUNK = 4096, KEY_MAX = 512 };
+
+_Static_assert(sizeof(struct queue_entry) + sizeof(struct heap_item) <= 64,
+               "budget of a recipient");
+
+static const struct queue_line line_empty = {QUEUE_NONE, QUEUE_NONE};
+
+void queue_init(struct queue *queue, uint32_t window_first)
+{
+    *queue = (struct queue){.free_first = QUEUE_NONE};
+    queue->window_first = window_first < QUEUE_WINDOW_MOST ? window_first : QUEUE_WINDOW_MOST;
+    TAILQ_INIT(&queue->turns);
+}
+
+struct queue_entry *queue_entry(const struct queue *queue, uint32_t number)
+{
+    require(number < queue->used);
+    return &queue->chunks[number / CHUNK][number % CHUNK];
+}
+
+static void move(struct queue *queue, struct queue_entry *entry, enum queue_state state)
+{
+    queue->counts[entry->state]--;
+    queue->counts[state]++;
+    entry->state = (uint8_t)state;
+}
+
+/* Lets go of the message, if there is one. */
+static void cool(struct queue_entry *entry)
+{
+    if (entry->message != NULL)
+        message_release(entry->message);
+    entry->message = NULL;
+}
+
+/* ---- entries ---- */
+
+static uint32_t entry_new(struct queue *queue)
+{
+    uint32_t number = queue->free_first;
+    if (number != QUEUE_NONE) {
+        queue->free_first = queue_entry(queue, number)->next;
+        return number;
+    }
+    if (queue->used == queue->chunk_count * CHUNK) {
+        size_t count = queue->chunk_count + 1;
+        queue->chunks = mem_resize(queue->chunks, count, sizeof *queue->chunks);
+        queue->chunks[queue->chunk_count] = mem_array(CHUNK, sizeof(struct queue_entry));
+        queue->chunk_count = count;
+    }
+    queue->counts[QUEUE_FREE]++;
+    return queue->used++;
+}
+
+uint32_t queue_add(struct queue *queue, const struct queue_entry *entry)
+{
+    require(entry->state == QUEUE_READING || entry->state == QUEUE_HELD ||
+            entry->state == QUEUE_DEFERRED);
+    uint32_t number = entry_new(queue);
+    struct queue_entry *own = queue_entry(queue, number);
+    *own = *entry;
+    own->state = QUEUE_FREE;
+    own->next = QUEUE_NONE;
+    move(queue, own, entry->state);
+    if (own->message != NULL)
+        own->message->users++;
+    if (own->state == QUEUE_DEFERRED)
+        heap_push(&queue->heap, (struct heap_item){own->time, number});
+    return number;
+}
+
+void queue_remove(struct queue *queue, uint32_t number)
+{
+    struct queue_entry *entry = queue_entry(queue, number);
+    require(entry->state == QUEUE_READING || entry->state == QUEUE_SETTLING);
+    cool(entry);
+    move(queue, entry, QUEUE_FREE);
+    entry->next = queue->free_first;
+    queue->free_first = number;
+}
+
+void queue_attach(struct queue *queue, uint32_t number, struct message *message)
+{
+    struct queue_entry *entry = queue_entry(queue, number);
+    require(entry->state == QUEUE_READING && entry->message == NULL);
+    entry->message = message;
+    message->users++;
+}
+
+/* ---- waiting ---- */
+
+uint32_t queue_take_due(struct queue *queue, uint32_t now)
+{
+    struct heap_item item;
+    if (!heap_take_due(&queue->heap, now, &item))
+        return QUEUE_NONE;
+    move(queue, queue_entry(queue, item.value), QUEUE_READING);
+    return item.value;
+}
+
+uint32_t queue_next_due(const struct queue *queue)
+{
+    return queue->heap.count == 0 ? UINT32_MAX : heap_first(&queue->heap).time;
+}
+
+void queue_defer(struct queue *queue, uint32_t number, uint32_t time)
+{
+    struct queue_entry *entry = queue_entry(queue, number);
+    require(entry->state == QUEUE_READING || entry->state == QUEUE_SETTLING);
+    cool(entry);
+    entry->time = time;
+    move(queue, entry, QUEUE_DEFERRED);
+    heap_push(&queue->heap, (struct heap_item){time, number});
+}
+
+void queue_hold(struct queue *queue, uint32_t number)
+{
+    struct queue_entry *entry = queue_entry(queue, number);
+    require(entry->state == QUEUE_READING || entry->state == QUEUE_SETTLING);
+    cool(entry);
+    move(queue, entry, QUEUE_HELD);
+}
+
+/* ---- lines ---- */
+
+static void line_put(struct queue *queue, struct queue_line *line, uint32_t number)
+{
+    queue_entry(queue, number)->next = QUEUE_NONE;
+    if (line->last == QUEUE_NONE)
+        line->first = number;
+    else
+        queue_entry(queue, line->last)->next = number;
+    line->last = number;
+}
+
+static uint32_t line_take(struct queue *queue, struct queue_line *line)
+{
+    uint32_t number = line->first;
+    line->first = queue_entry(queue, number)->next;
+    if (line->first == QUEUE_NONE)
+        line->last = QUEUE_NONE;
+    return number;
+}
+
+static bool line_is_empty(const struct queue_line *line)
+{
+    return line->first == QUEUE_NONE;
+}
+
+/* A destination is in `turns` exactly while somebody stands in one of its lines. */
+static void update_turn(struct queue *queue, struct destination *destination)
+{
+    bool waiting = !line_is_empty(&destination->ready) || !line_is_empty(&destination->suspects);
+    if (waiting && !destination->waiting)
+        TAILQ_INSERT_TAIL(&queue->turns, destination, turn);
+    if (!waiting && destination->waiting)
+        TAILQ_REMOVE(&queue->turns, destination, turn);
+    destination->waiting = waiting;
+}
+
+/* ---- destinations ---- */
+
+static struct destination *destination_new(struct queue *queue, struct span key)
+{
+    require(queue->destination_count < QUEUE_DESTINATIONS_MOST);
+    struct destination *destination = mem_new(sizeof *destination + key.len);
+    destination->ready = destination->suspects = line_empty;
+    destination->window = queue->window_first;
+    destination->id = queue->destination_count++;
+    destination->key_len = (uint16_t)key.len;
+    memcpy(destination->key, key.data, key.len);
+    queue->destinations =
+        mem_resize(queue->destinations, queue->destination_count, sizeof(struct destination *));
+    queue->destinations[destination->id] = destination;
+    HASH_ADD(hh, queue->by_key, key, key.len, destination);
+    return destination;
+}
+
+/* The destination of that transport and name; made when it is new. */
+static struct destination *destination_of(struct queue *queue, struct span transport,
+                                          struct span name)
+{
+    char key[KEY_MAX];
+    size_t len = transport.len + 1 + name.len;
+    require(len <= sizeof key);
+    memcpy(key, transport.data, transport.len);
+    key[transport.len] = '\0';
+    if (name.len > 0)
+        memcpy(key + transport.len + 1, name.data, name.len);
+    struct destination *destination;
+    HASH_FIND(hh, queue->by_key, key, len, destination);
+    return destination != NULL ? destination : destination_new(queue, span_of(key, len));
+}
+
+static struct destination *destination_at(const struct queue *queue,
+                                          const struct queue_entry *entry)
+{
+    return queue->destinations[entry->destination];
+}
+
+/* ---- ready, active ---- */
+
+void queue_ready(struct queue *queue, uint32_t number, struct span transport, struct span name)
+{
+    struct queue_entry *entry = queue_entry(queue, number);
+    require(entry->state == QUEUE_READING && entry->message != NULL);
+    struct destination *destination = destination_of(queue, transport, name);
+    entry->destination = destination->id;
+    move(queue, entry, QUEUE_READY);
+    if (entry->deaths > 0)
+        queue->suspects++;
+    line_put(queue, entry->deaths > 0 ? &destination->suspects : &destination->ready, number);
+    update_turn(queue, destination);
+}
+
+uint32_t queue_take_ready(struct queue *queue, bool suspect)
+{
+    struct destination *destination;
+    TAILQ_FOREACH (destination, &queue->turns, turn) {
+        struct queue_line *line = suspect ? &destination->suspects : &destination->ready;
+        if (line_is_empty(line) || destination->active >= destination->window)
+            continue;
+        uint32_t number = line_take(queue, line);
+        move(queue, queue_entry(queue, number), QUEUE_ACTIVE);
+        destination->active++;
+        if (suspect)
+            queue->suspects--;
+        /* Whoever was served goes to the end of the round. */
+        TAILQ_REMOVE(&queue->turns, destination, turn);
+        destination->waiting = false;
+        update_turn(queue, destination);
+        return number;
+    }
+    return QUEUE_NONE;
+}
+
+void queue_answered(struct queue *queue, uint32_t number, bool delivered)
+{
+    struct queue_entry *entry = queue_entry(queue, number);
+    require(entry->state == QUEUE_ACTIVE);
+    struct destination *destination = destination_at(queue, entry);
+    destination->active--;
+    entry->deaths = 0; /* its agent lived to tell */
+    if (delivered && destination->window < QUEUE_WINDOW_MOST)
+        destination->window++;
+    move(queue, entry, QUEUE_SETTLING);
+}
+
+void queue_abandoned(struct queue *queue, uint32_t number)
+{
+    struct queue_entry *entry = queue_entry(queue, number);
+    require(entry->state == QUEUE_ACTIVE);
+    struct destination *destination = destination_at(queue, entry);
+    destination->active--;
+    if (destination->window > 1)
+        destination->window /= 2;
+    entry->deaths++;
+    entry->flags |= QUEUE_SEEN_BEFORE;
+    move(queue, entry, QUEUE_READY);
+    line_put(queue, &destination->suspects, number);
+    queue->suspects++;
+    update_turn(queue, destination);
+}
+
+void queue_decided(struct queue *queue, uint32_t number)
+{
+    struct queue_entry *entry = queue_entry(queue, number);
+    require(entry->state == QUEUE_READING);
+    move(queue, entry, QUEUE_SETTLING);
+}
+
+void queue_free(struct queue *queue)
+{
+    for (uint32_t number = 0; number < queue->used; number++)
+        cool(queue_entry(queue, number));
+    for (size_t i = 0; i < queue->chunk_count; i++)
+        mem_free(queue->chunks[i]);
+    HASH_CLEAR(hh, queue->by_key);
+    for (size_t i = 0; i < queue->destination_count; i++)
+        mem_free(queue->destinations[i]);
+    mem_free(queue->chunks);
+    mem_free(queue->destinations);
+    heap_free(&queue->heap);
+    *queue = (struct queue){0};
+}

@@ -1,0 +1,47 @@
+/*
+ * states - changes of recipients' states on their way to the disk, one batch at a time.
+ *
+ * Owned by the loop. Changes gather while the batch before them is written and synced by the
+ * helper; only when that is over do they count: an entry is SETTLING until then. A batch that
+ * failed goes back to the front and is written again with what came meanwhile.
+ */
+#ifndef VEREDUS_QMGR_STATES_H
+#define VEREDUS_QMGR_STATES_H
+
+#include "util/spool/format.h"
+
+enum { STATES_DELAY_MS = 80, STATES_BATCH = 4096 };
+
+struct state_change {
+    uint64_t number; /* of the segment */
+    uint32_t slot;
+    uint32_t queue_entry; /* whom it settles */
+    struct state_entry entry;
+};
+
+struct state_list {
+    struct state_change *items;
+    size_t count, cap;
+};
+
+/* Zero-initialised is valid. */
+struct states {
+    struct state_list pending;
+    struct state_list flying;
+    bool writing;
+};
+
+void states_add(struct states *states, const struct state_change *change);
+
+/* Everything pending becomes the batch under way and is returned: valid and unchanged until
+ * states_end. NULL when there is a batch under way. An empty list is a batch too: it syncs what the
+ * spool changed by itself. */
+const struct state_list *states_begin(struct states *states) __attribute__((warn_unused_result));
+
+/* The batch is durable (`settled` is called for each change, in order), or it failed. */
+void states_end(struct states *states, bool durable,
+                void (*settled)(void *arg, const struct state_change *change), void *arg);
+
+void states_free(struct states *states);
+
+#endif
