@@ -8,6 +8,7 @@
 #ifndef VEREDUS_SPOOL_STORE_H
 #define VEREDUS_SPOOL_STORE_H
 
+#include "util/spool/io.h"
 #include "util/spool/record.h"
 
 struct spool_store;
@@ -17,6 +18,13 @@ struct spool_segment; /* one segment with its state file, known by number */
  * `arena`): another qmgr has it, an unsupported file system, no permission. */
 struct spool_store *spool_store_open(const char *directory, struct arena *arena,
                                      struct span *problem) __attribute__((warn_unused_result));
+
+/* The same with other system calls, for tests. */
+struct spool_store *spool_store_open_io(const char *directory, const struct spool_io *io,
+                                        struct arena *arena, struct span *problem)
+    __attribute__((warn_unused_result));
+
+/* Writes nothing: call spool_store_sync before it. */
 void spool_store_close(struct spool_store *store);
 
 /* What recovery and scans report, in the order of the records. `slot` is the index of the entry in
@@ -38,8 +46,11 @@ struct spool_held {
 /* Recovery at start: for every pair, the state file first, then the letters behind the last indexed
  * one; a bad record is set aside, an unfinished last batch is cut, foreign files are logged.
  * Entries that are done are not reported. Segments in `held` are read up to their durable end only
- * and stay open (their writer goes on); all others are sealed, and released when nothing is left to
- * do. False with errno when the directory can not be read. */
+ * and stay open (their writer goes on). So does a segment that a living process has open for
+ * writing without having said so yet: of its letters those are reported that prove themselves
+ * durable, the rest comes with its word, or with spool_store_scan_orphans. All others are sealed,
+ * and released when nothing is left to do. Once, before any segment is made. False with errno when
+ * the directory can not be read. */
 bool spool_store_recover(struct spool_store *store, const struct spool_held *held,
                          size_t held_count, spool_visit *visit, void *arg)
     __attribute__((warn_unused_result));
@@ -68,22 +79,33 @@ bool spool_segment_scan(struct spool_segment *segment, uint64_t durable_end, spo
 bool spool_segment_scan_tail(struct spool_segment *segment, spool_visit *visit, void *arg)
     __attribute__((warn_unused_result));
 
-/* No letter will be added behind what was scanned. */
+/* The same for every open segment that was given to a writer and that no living process has open.
+ * False when a record was set aside. */
+bool spool_store_scan_orphans(struct spool_store *store, spool_visit *visit, void *arg);
+
+/* No letter will be added behind what was scanned: the next sync writes that end down, and no
+ * recovery looks behind it. So a batch whose sync failed is never taken for mail. */
 void spool_segment_seal(struct spool_segment *segment);
+bool spool_segment_is_sealed(const struct spool_segment *segment);
 
 /* Changes an entry in memory; spool_store_sync writes what changed. */
 void spool_segment_set(struct spool_segment *segment, uint32_t slot,
                        const struct state_entry *entry);
 
 /* Writes and syncs all changed entries of all segments, then gives space back: recycles or unlinks
- * sealed segments that are done, punches holes of at least 1 MiB. False with errno when a state
- * file failed (nothing of that segment is given back then; tried again next time). */
+ * sealed segments that are done (pointers to those are invalid then: keep numbers, not pointers),
+ * punches holes of at least 1 MiB. False with errno when a state file failed (nothing of that
+ * segment is given back then; tried again next time). */
 bool spool_store_sync(struct spool_store *store) __attribute__((warn_unused_result));
 
 /* Reads a record for whoever needs its envelope again. */
 enum record_result spool_segment_read(struct spool_segment *segment, uint64_t offset,
                                       struct arena *arena, struct record *record)
     __attribute__((warn_unused_result));
+
+/* A letter of the index turned out to be damaged: copies its octets to corrupt/ and raises the
+ * alarm. What becomes of its entries is the caller's to say. */
+void spool_segment_set_aside(struct spool_segment *segment, uint64_t offset);
 
 /* Percent of free octets or inodes, whichever is less. */
 unsigned spool_store_free_percent(const struct spool_store *store);

@@ -1,0 +1,460 @@
+/*
+ * Recovery at start. For each pair: the state file gives the entries and, by its mark, the place
+ * from which the letters must be walked over. Nothing is believed that does not prove itself:
+ * - a state file without letters is what is left of a segment that was given back: removed;
+ * - letters without a state file, or with one that is damaged where its mark says it was synced:
+ * the walk begins at the first record, and a letter whose fate is unknown is delivered (again);
+ * - a block that is damaged is replaced by the facts in the state file; without either the letters
+ *   can not be told from anything else and go to corrupt/ as they are.
+ *
+ * A file N.free is a spare of an earlier life. Whether the disk knows it by another name as well
+ * can not be told, so none is used again.
+ */
+#include "util/spool/store_parts.h"
+
+#include "util/base/base64.h"
+#include "util/base/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { STATE_READ = 65536, UNKNOWN_LENGTH = 1 << 20 };
+
+struct pair {
+    uint64_t number;
+    bool letters, state;
+};
+
+struct pair_list {
+    struct pair *pairs;
+    size_t count, cap;
+};
+
+struct recovery {
+    struct spool_store *store;
+    const struct spool_held *held;
+    size_t held_count;
+    spool_visit *visit;
+    void *arg;
+};
+
+/* What the two files of a pair say, before anything is made of it. */
+struct evidence {
+    struct spool_block block;
+    struct state_mark mark;
+    int fd; /* the letters */
+    int state_fd;
+    bool block_good, state_good;
+    bool writing;         /* a living process has it open for writing */
+    uint64_t durable_end; /* what that process said; 0: nothing yet */
+};
+
+/* ---- the directory ---- */
+
+static void note(struct pair_list *list, uint64_t number, bool letters)
+{
+    if (list->count == list->cap) {
+        list->cap = list->cap * 2 + 64;
+        list->pairs = mem_resize(list->pairs, list->cap, sizeof *list->pairs);
+    }
+    list->pairs[list->count++] = (struct pair){number, letters, !letters};
+}
+
+/* True when `name` is a number, as store_name writes it, with that suffix. */
+static bool is_numbered(const char *name, const char *suffix, uint64_t *number)
+{
+    char canonical[STORE_NAME_MAX];
+    struct span text = span_cstr(name);
+    size_t length = strlen(suffix);
+    if (!span_has_suffix(text, span_cstr(suffix)) ||
+        !base32_to_u64(span_first(text, text.len - length), number) || *number == 0)
+        return false;
+    store_name(*number, suffix, canonical);
+    return strcmp(name, canonical) == 0;
+}
+
+static bool is_regular(const struct spool_store *store, const char *name)
+{
+    struct stat facts;
+    return fstatat(store->queue, name, &facts, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(facts.st_mode);
+}
+
+static void note_name(struct spool_store *store, struct pair_list *list, const char *name)
+{
+    uint64_t number;
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, "next") == 0)
+        return;
+    if (!is_regular(store, name))
+        log_event(LOG_WARN, "spool-foreign-file", LOG_STR("name", name));
+    else if (is_numbered(name, ".seg", &number))
+        note(list, number, true);
+    else if (is_numbered(name, ".state", &number))
+        note(list, number, false);
+    else if (is_numbered(name, ".free", &number) || strcmp(name, "next.new") == 0)
+        (void)store->io->unlinkat(store->queue, name, 0);
+    else
+        log_event(LOG_WARN, "spool-foreign-file", LOG_STR("name", name));
+}
+
+static int compare_pairs(const void *a, const void *b)
+{
+    uint64_t left = ((const struct pair *)a)->number;
+    uint64_t right = ((const struct pair *)b)->number;
+    return left < right ? -1 : left > right;
+}
+
+/* One item a number, in the order of their age. */
+static void merge_pairs(struct pair_list *list)
+{
+    size_t kept = 0;
+    if (list->count > 0)
+        qsort(list->pairs, list->count, sizeof *list->pairs, compare_pairs);
+    for (size_t i = 0; i < list->count; i++) {
+        struct pair pair = list->pairs[i];
+        if (kept > 0 && list->pairs[kept - 1].number == pair.number) {
+            list->pairs[kept - 1].letters |= pair.letters;
+            list->pairs[kept - 1].state |= pair.state;
+        } else {
+            list->pairs[kept++] = pair;
+        }
+    }
+    list->count = kept;
+}
+
+static bool read_names(struct spool_store *store, struct pair_list *list)
+{
+    int fd = openat(store->queue, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+    if (stream == NULL) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    const struct dirent *item;
+    errno = 0;
+    while ((item = readdir(stream)) != NULL) {
+        note_name(store, list, item->d_name);
+        errno = 0;
+    }
+    int error = errno;
+    closedir(stream);
+    merge_pairs(list);
+    errno = error;
+    return error == 0;
+}
+
+/* ---- one pair: the evidence ---- */
+
+static int open_file(const struct spool_store *store, uint64_t number, const char *suffix,
+                     int flags)
+{
+    char name[STORE_NAME_MAX];
+    store_name(number, suffix, name);
+    return store->io->openat(store->queue, name, flags | O_CLOEXEC | O_NOFOLLOW, 0);
+}
+
+/* The mark with the higher sequence of the two that are whole. */
+static bool read_mark(const uint8_t *head, const struct spool_salt *salt, struct state_mark *mark)
+{
+    bool any = false;
+    for (unsigned i = 0; i < 2; i++) {
+        struct state_mark candidate;
+        if (!state_mark_decode(head + state_mark_place(i), salt, &candidate))
+            continue;
+        if (!any || candidate.sequence > mark->sequence)
+            *mark = candidate;
+        any = true;
+    }
+    return any;
+}
+
+static void read_block(struct evidence *evidence, uint64_t number)
+{
+    uint8_t octets[SPOOL_BLOCK];
+    evidence->block_good =
+        pread(evidence->fd, octets, sizeof octets, 0) == (ssize_t)sizeof octets &&
+        spool_block_decode(octets, &evidence->block) && evidence->block.number == number;
+}
+
+/* The state file must tell of the same life of the segment as the block, where that is readable. */
+static void read_head(struct evidence *evidence, uint64_t number)
+{
+    uint8_t octets[SPOOL_BLOCK];
+    struct spool_block facts;
+    if (evidence->state_fd < 0 ||
+        pread(evidence->state_fd, octets, sizeof octets, 0) != (ssize_t)sizeof octets ||
+        !spool_state_head_decode(octets, &facts) || facts.number != number)
+        return;
+    if (evidence->block_good &&
+        memcmp(facts.salt.octets, evidence->block.salt.octets, SPOOL_SALT) != 0)
+        return;
+    evidence->state_good = read_mark(octets, &facts.salt, &evidence->mark);
+    if (evidence->state_good && !evidence->block_good)
+        log_event(LOG_ERROR, "spool-block-damaged", LOG_UINT("segment", number));
+    if (!evidence->block_good)
+        evidence->block = facts;
+}
+
+/* ---- one pair: its entries ---- */
+
+static void take_entries(struct spool_segment *segment, const uint8_t *octets, size_t count,
+                         bool *damaged)
+{
+    state_reserve(segment, segment->count + (uint32_t)count);
+    for (size_t i = 0; i < count; i++, segment->count++) {
+        struct state_entry *entry = &segment->entries[segment->count];
+        enum state_entry_result result =
+            state_entry_decode(octets + i * SPOOL_STATE_ENTRY, &segment->block.salt, entry);
+        if (result != STATE_ENTRY_OK)
+            *entry = (struct state_entry){0};
+        if (result != STATE_ENTRY_OK && segment->count < segment->mark.entries)
+            *damaged = true;
+        if (!letter_is_done((enum letter_state)entry->state) && entry->state != LETTER_NONE)
+            segment->live++;
+    }
+}
+
+/* True when every entry that was ever synced is there. */
+static bool load_entries(struct spool_segment *segment, int fd)
+{
+    uint8_t octets[STATE_READ];
+    bool damaged = false;
+    off_t at = SPOOL_STATE_HEADER;
+    ssize_t size;
+    while ((size = pread(fd, octets, sizeof octets, at)) >= SPOOL_STATE_ENTRY) {
+        take_entries(segment, octets, (size_t)size / SPOOL_STATE_ENTRY, &damaged);
+        at += size - size % SPOOL_STATE_ENTRY;
+    }
+    damaged = damaged || size < 0 || segment->count < segment->mark.entries;
+    while (segment->count > 0 && segment->entries[segment->count - 1].state == LETTER_NONE)
+        segment->count--;
+    segment->gap_end = segment->count;
+    return !damaged;
+}
+
+static int compare_slots(const void *a, const void *b, void *entries)
+{
+    const struct state_entry *left = (const struct state_entry *)entries + *(const uint32_t *)a;
+    const struct state_entry *right = (const struct state_entry *)entries + *(const uint32_t *)b;
+    if (left->place != right->place)
+        return left->place < right->place ? -1 : 1;
+    return left->recipient < right->recipient ? -1 : left->recipient > right->recipient;
+}
+
+/* The slots in use, in the order of the records. */
+static struct known_entries sort_entries(const struct spool_segment *segment)
+{
+    struct known_entries known = {mem_array((size_t)segment->count + 1, sizeof(uint32_t)), 0, 0};
+    bool sorted = true;
+    for (uint32_t slot = 0; slot < segment->count; slot++) {
+        if (segment->entries[slot].state == LETTER_NONE)
+            continue;
+        known.slots[known.count++] = slot;
+        if (known.count > 1 &&
+            compare_slots(&known.slots[known.count - 2], &slot, segment->entries) > 0)
+            sorted = false;
+    }
+    if (!sorted)
+        qsort_r(known.slots, known.count, sizeof *known.slots, compare_slots, segment->entries);
+    return known;
+}
+
+/* ---- one pair: its letters ---- */
+
+/* The letter of an entry was durable before the entry was made. */
+static void prove_by_entries(struct scan *scan)
+{
+    const struct known_entries *known = &scan->known;
+    if (known->count == 0)
+        return;
+    uint32_t last = scan->segment->entries[known->slots[known->count - 1]].place;
+    uint64_t behind = ((uint64_t)last + 1) * SPOOL_ALIGN;
+    if (behind > scan->proven)
+        scan->proven = behind;
+    if (behind > scan->limit)
+        scan->limit = behind + UNKNOWN_LENGTH;
+}
+
+/* How far to look, and what is known to have been accepted. */
+static void set_bounds(struct scan *scan, const struct evidence *evidence)
+{
+    struct stat facts = {0};
+    (void)fstat(scan->view.fd, &facts);
+    if (evidence->mark.sealed_end != 0) {
+        scan->limit = scan->proven = evidence->mark.sealed_end;
+        return;
+    }
+    scan_find_end(scan, (uint64_t)facts.st_size);
+    prove_by_entries(scan);
+    if (evidence->durable_end > scan->proven)
+        scan->proven = evidence->durable_end;
+    /* A living writer's last batch may not be durable yet: he will say when. */
+    if (evidence->writing)
+        scan->limit = scan->proven;
+}
+
+/* Reports what the index has before the walk, and gives the walk the rest. */
+static void report_indexed(struct scan *scan)
+{
+    struct known_entries *known = &scan->known;
+    while (known->next < known->count &&
+           (uint64_t)scan->segment->entries[known->slots[known->next]].place * SPOOL_ALIGN <
+               scan->from)
+        known->next++;
+    scan_report_known(scan, 0, known->next);
+}
+
+static void recover_letters(struct scan *scan, const struct evidence *evidence)
+{
+    struct spool_segment *segment = scan->segment;
+    scan->known = sort_entries(segment);
+    set_bounds(scan, evidence);
+    report_indexed(scan);
+    scan_run(scan);
+    scan_report_known(scan, scan->known.next, scan->known.count);
+    mem_free(scan->known.slots);
+    state_close_gaps(segment);
+    segment->mark_due = segment->live > 0; /* what was read may be in memory only */
+    segment->lent = true;
+    if (evidence->writing)
+        return;
+    if (segment->scanned_end < evidence->mark.sealed_end)
+        segment->scanned_end = evidence->mark.sealed_end;
+    spool_segment_seal(segment);
+}
+
+/* A state file that says nothing any more makes room for a new one. */
+static bool renew_state(struct spool_store *store, const struct evidence *evidence)
+{
+    char name[STORE_NAME_MAX];
+    store_name(evidence->block.number, ".state", name);
+    log_event(LOG_ERROR, "spool-state-lost", LOG_STR("file", name));
+    if (evidence->state_fd >= 0)
+        (void)store->io->renameat(store->queue, name, store->corrupt, name);
+    int error = state_create(store, &evidence->block);
+    if (error == 0 && store->io->fsync(store->queue) != 0)
+        error = errno;
+    if (error != 0)
+        log_event(LOG_ERROR, "spool-state-failed", LOG_STR("file", name), LOG_ERRNO(error));
+    return error == 0;
+}
+
+/* Where the walk begins: behind what the state file proves to have, or at the first record. */
+static void begin_scan(struct scan *scan, const struct evidence *evidence)
+{
+    struct spool_segment *segment = scan->segment;
+    if (!evidence->state_good) {
+        segment->keep = !renew_state(segment->store, evidence);
+        return;
+    }
+    segment->mark = evidence->mark;
+    if (!load_entries(segment, evidence->state_fd)) {
+        log_event(LOG_ERROR, "spool-state-damaged", LOG_UINT("segment", scan->view.number));
+        return;
+    }
+    scan->from = segment->scanned_end = evidence->mark.indexed_end;
+    scan->after_punch = false;
+}
+
+static void recover_pair(const struct recovery *recovery, const struct evidence *evidence)
+{
+    struct spool_store *store = recovery->store;
+    struct spool_segment *segment = store_add(store, &evidence->block, evidence->fd);
+    struct scan scan = {
+        .segment = segment,
+        .view = segment_view_of(segment, evidence->fd),
+        .from = SPOOL_BLOCK,
+        .check_body = true,
+        .after_punch = true,
+        .visit = recovery->visit,
+        .arg = recovery->arg,
+    };
+    begin_scan(&scan, evidence);
+    int error = evidence->mark.sealed_end == 0 ? spool_io_sync(store->io, evidence->fd) : 0;
+    if (error != 0)
+        log_event(LOG_ERROR, "spool-sync-failed", LOG_UINT("segment", scan.view.number),
+                  LOG_ERRNO(error));
+    recover_letters(&scan, evidence);
+}
+
+/* Whether its writer lives, and what he said. */
+static void ask_writer(const struct recovery *recovery, struct evidence *evidence)
+{
+    if (evidence->mark.sealed_end != 0)
+        return;
+    evidence->writing = segment_is_open_for(evidence->fd, LOCK_WRITER);
+    for (size_t i = 0; i < recovery->held_count; i++) {
+        if (recovery->held[i].number == evidence->block.number) {
+            evidence->writing = true;
+            evidence->durable_end = recovery->held[i].durable_end;
+        }
+    }
+}
+
+static void remove_state(struct spool_store *store, uint64_t number)
+{
+    char name[STORE_NAME_MAX];
+    store_name(number, ".state", name);
+    log_event(LOG_INFO, "spool-state-without-letters", LOG_STR("file", name));
+    (void)store->io->unlinkat(store->queue, name, 0);
+}
+
+static void set_segment_aside(struct spool_store *store, uint64_t number)
+{
+    char name[STORE_NAME_MAX];
+    store_name(number, ".seg", name);
+    log_event(LOG_ERROR, "segment-corrupt", LOG_STR("file", name));
+    if (store->io->renameat(store->queue, name, store->corrupt, name) != 0)
+        log_event(LOG_ERROR, "segment-not-set-aside", LOG_STR("file", name), LOG_ERRNO(errno));
+}
+
+static void examine_pair(const struct recovery *recovery, const struct pair *pair)
+{
+    struct spool_store *store = recovery->store;
+    if (!pair->letters) {
+        remove_state(store, pair->number);
+        return;
+    }
+    struct evidence evidence = {.state_fd = -1};
+    evidence.fd = open_file(store, pair->number, ".seg", O_RDWR);
+    if (evidence.fd < 0) {
+        log_event(LOG_ERROR, "segment-not-readable", LOG_UINT("segment", pair->number),
+                  LOG_ERRNO(errno));
+        return;
+    }
+    if (pair->state)
+        evidence.state_fd = open_file(store, pair->number, ".state", O_RDONLY);
+    read_block(&evidence, pair->number);
+    read_head(&evidence, pair->number);
+    if (evidence.block_good || evidence.state_good) {
+        ask_writer(recovery, &evidence);
+        recover_pair(recovery, &evidence);
+    } else {
+        set_segment_aside(store, pair->number);
+        close(evidence.fd);
+    }
+    if (evidence.state_fd >= 0)
+        close(evidence.state_fd);
+}
+
+bool spool_store_recover(struct spool_store *store, const struct spool_held *held,
+                         size_t held_count, spool_visit *visit, void *arg)
+{
+    const struct recovery recovery = {store, held, held_count, visit, arg};
+    struct pair_list list = {0};
+    bool good = read_names(store, &list);
+    int error = errno;
+    for (size_t i = 0; good && i < list.count; i++)
+        examine_pair(&recovery, &list.pairs[i]);
+    if (list.count > 0 && list.pairs[list.count - 1].number >= store->next_number)
+        store->next_number = store->reserved = list.pairs[list.count - 1].number + 1;
+    mem_free(list.pairs);
+    if (good)
+        store_release(store);
+    errno = error;
+    return good;
+}

@@ -1,0 +1,330 @@
+/*
+ * The walk over the letters of a segment.
+ *
+ * From the end of one record the next is expected at once, or on the next page when a new batch
+ * begins; what lies between is zeros. When neither place holds a header that proves itself,
+ * something is damaged, and the walk looks at every place where a record may begin. That is not a
+ * search for a magic word: a header proves itself by the secret salt of 128 bits, by the segment's
+ * number, by the offset that it names as its own, and by its checksum; nobody who sends mail can
+ * forge one.
+ *
+ * What to do about damage follows from `proven`: a letter that begins before it was accepted, and
+ * its octets are set aside. What begins behind it belongs to a batch whose sync never returned:
+ * nobody was told that it was accepted, and it is cut.
+ */
+#include "util/spool/store_parts.h"
+
+#include "util/base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SEARCH_READ = 65536 };
+
+/* ---- headers ---- */
+
+static bool proves_itself(const struct scan *scan, const uint8_t *octets, uint64_t offset,
+                          struct record_header *header)
+{
+    return record_header_is_of(octets, scan->view.number, &scan->view.salt) &&
+           record_header_decode(octets, header) && header->offset == offset;
+}
+
+static bool header_at(const struct scan *scan, uint64_t offset, struct record_header *header)
+{
+    uint8_t octets[SPOOL_RECORD_HEADER];
+    ssize_t count = pread(scan->view.fd, octets, sizeof octets, (off_t)offset);
+    return count == sizeof octets && proves_itself(scan, octets, offset, header);
+}
+
+/* Looks at every place from *at on, before `limit`. An unreadable stretch is passed over. */
+static bool search_header(const struct scan *scan, uint64_t *at, uint64_t limit,
+                          struct record_header *header)
+{
+    uint8_t octets[SEARCH_READ];
+    uint64_t start = spool_align(*at, SPOOL_ALIGN);
+    while (start < limit) {
+        ssize_t count = pread(scan->view.fd, octets, sizeof octets, (off_t)start);
+        if (count >= 0 && count < SPOOL_RECORD_HEADER)
+            return false;
+        if (count < 0) {
+            start += SPOOL_BLOCK;
+            continue;
+        }
+        size_t last = (size_t)count - SPOOL_RECORD_HEADER;
+        for (size_t i = 0; i <= last && start + i < limit; i += SPOOL_ALIGN) {
+            if (proves_itself(scan, octets + i, start + i, header)) {
+                *at = start + i;
+                return true;
+            }
+        }
+        start += spool_align(last + 1, SPOOL_ALIGN);
+    }
+    return false;
+}
+
+/* The first header at *at or behind it; *at becomes its offset. */
+static bool next_header(const struct scan *scan, uint64_t *at, uint64_t limit,
+                        struct record_header *header)
+{
+    uint64_t page = spool_align(*at, SPOOL_BLOCK);
+    if (*at < limit && header_at(scan, *at, header))
+        return true;
+    if (scan->segment->block.kind == SPOOL_PRIVATE)
+        return false; /* there is one record, at the one place */
+    if (page < limit && header_at(scan, page, header)) {
+        uint64_t between = *at + SPOOL_ALIGN;
+        /* A small record of the old batch may have lost its header before one that did not. */
+        if (!search_header(scan, &between, page, header))
+            return header_at(scan, *at = page, header);
+        *at = between;
+        return true;
+    }
+    *at += SPOOL_ALIGN;
+    return search_header(scan, at, limit, header);
+}
+
+void scan_find_end(struct scan *scan, uint64_t file_size)
+{
+    struct record_header header;
+    uint64_t at = scan->from;
+    uint64_t limit = file_size < SPOOL_SEGMENT_MAX ? file_size : SPOOL_SEGMENT_MAX;
+    scan->limit = scan->from;
+    scan->proven = 0;
+    while (next_header(scan, &at, limit, &header)) {
+        at += record_size(&header);
+        scan->limit = at;
+        scan->proven = header.batch_start;
+    }
+}
+
+/* ---- entries ---- */
+
+static int compare_place(const struct state_entry *entry, uint32_t place, uint32_t recipient)
+{
+    if (entry->place != place)
+        return entry->place < place ? -1 : 1;
+    return entry->recipient == recipient ? 0 : entry->recipient < recipient ? -1 : 1;
+}
+
+/* Passes on to the entry of that recipient; true and its slot when the disk had one. */
+static bool known_slot(const struct spool_segment *segment, struct known_entries *known,
+                       const struct state_entry *wanted, uint32_t *slot)
+{
+    for (; known->next < known->count; known->next++) {
+        *slot = known->slots[known->next];
+        int order = compare_place(&segment->entries[*slot], wanted->place, wanted->recipient);
+        if (order == 0)
+            known->next++;
+        if (order >= 0)
+            return order == 0;
+    }
+    return false;
+}
+
+static struct state_entry fresh_entry(const struct record *record, uint32_t recipient)
+{
+    return (struct state_entry){
+        .place = (uint32_t)(record->header.offset / SPOOL_ALIGN),
+        .recipient = (uint16_t)recipient,
+        .state = LETTER_WAITING,
+    };
+}
+
+/* True when the disk has an entry for each recipient, and each is done. */
+static bool is_all_done(const struct scan *scan, const struct record *record)
+{
+    struct known_entries known = scan->known;
+    bool done = true;
+    for (uint32_t i = 0; done && i < record->header.recipients; i++) {
+        struct state_entry wanted = fresh_entry(record, i);
+        uint32_t slot;
+        done = known_slot(scan->segment, &known, &wanted, &slot) &&
+               letter_is_done((enum letter_state)scan->segment->entries[slot].state);
+    }
+    return done;
+}
+
+static void report(struct scan *scan, uint32_t slot, const struct record *record)
+{
+    struct spool_found found = {scan->segment, slot, scan->segment->entries[slot], record};
+    if (!letter_is_done((enum letter_state)found.entry.state))
+        scan->visit(scan->arg, &found);
+}
+
+void scan_report_known(struct scan *scan, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++)
+        report(scan, scan->known.slots[i], NULL);
+}
+
+static void index_record(struct scan *scan, const struct record *record)
+{
+    for (uint32_t i = 0; i < record->header.recipients; i++) {
+        struct state_entry entry = fresh_entry(record, i);
+        size_t before = scan->known.next;
+        uint32_t slot;
+        bool known = known_slot(scan->segment, &scan->known, &entry, &slot);
+        scan_report_known(scan, before, scan->known.next - (known ? 1 : 0));
+        if (!known)
+            slot = state_add(scan->segment, &entry);
+        report(scan, slot, record);
+    }
+}
+
+/* ---- the walk ---- */
+
+static void lose(struct scan *scan, uint64_t from, uint64_t to)
+{
+    if (from < scan->proven) {
+        segment_set_aside(scan->segment, scan->view.fd, from, to);
+        scan->good = false;
+        scan->end = to;
+        return;
+    }
+    log_event(LOG_INFO, "spool-tail-cut", LOG_UINT("segment", scan->view.number),
+              LOG_UINT("offset", from), LOG_UINT("octets", to - from));
+}
+
+static bool is_zero(const struct scan *scan, uint64_t from, uint64_t to)
+{
+    uint8_t octets[SPOOL_BLOCK];
+    for (uint64_t at = from; at < to; at += sizeof octets) {
+        size_t size = to - at < sizeof octets ? (size_t)(to - at) : sizeof octets;
+        ssize_t count = pread(scan->view.fd, octets, size, (off_t)at);
+        for (ssize_t i = 0; i < count; i++)
+            if (octets[i] != 0)
+                return false;
+        if (count != (ssize_t)size)
+            return false;
+    }
+    return true;
+}
+
+/* Between the end of a record and the next header nothing but the padding of a page may lie. */
+static void judge_gap(struct scan *scan, uint64_t from, uint64_t to)
+{
+    bool may_be_empty = to <= spool_align(from, SPOOL_BLOCK) || scan->after_punch;
+    if (!may_be_empty || !is_zero(scan, from, to))
+        lose(scan, from, to);
+}
+
+/* A record whose header and envelope are sound; the offset behind it. */
+static uint64_t take_record(struct scan *scan, const struct record *record)
+{
+    uint64_t end = record->header.offset + record_size(&record->header);
+    if (end > scan->limit && !scan->check_body) {
+        lose(scan, record->header.offset, scan->limit); /* claims more than was made durable */
+        return scan->limit;
+    }
+    if (scan->check_body && !is_all_done(scan, record) &&
+        record_check_body(&scan->view, record) != RECORD_OK) {
+        lose(scan, record->header.offset, end);
+        return end;
+    }
+    index_record(scan, record);
+    scan->end = end;
+    return end;
+}
+
+/* No record can be read at `at`: passes on to the next place where one begins. */
+static uint64_t pass_damage(struct scan *scan, uint64_t at)
+{
+    struct record_header header;
+    uint64_t next = at;
+    if (!next_header(scan, &next, scan->limit, &header))
+        next = scan->limit;
+    if (next == at) { /* the header is sound, the envelope is not */
+        next = at + record_size(&header);
+        lose(scan, at, next);
+    } else if (next < scan->limit) {
+        judge_gap(scan, at, next);
+    } else if (at < scan->proven) {
+        judge_gap(scan, at, scan->limit);
+    }
+    return next;
+}
+
+void scan_run(struct scan *scan)
+{
+    struct arena *arena = &scan->segment->store->arena;
+    struct record record;
+    uint64_t at = scan->from;
+    scan->good = true;
+    scan->end = scan->from;
+    while (at < scan->limit) {
+        arena_reset(arena);
+        if (record_read(&scan->view, at, arena, &record) == RECORD_OK)
+            at = take_record(scan, &record);
+        else
+            at = pass_damage(scan, at);
+    }
+    if (scan->end > scan->segment->scanned_end)
+        scan->segment->scanned_end = scan->end;
+}
+
+/* ---- while qmgr runs ---- */
+
+bool spool_segment_scan(struct spool_segment *segment, uint64_t durable_end, spool_visit *visit,
+                        void *arg)
+{
+    struct stat facts;
+    if (segment->sealed_end != 0 || durable_end <= segment->scanned_end)
+        return true;
+    if (fstat(segment->fd, &facts) != 0)
+        return false;
+    uint64_t size = (uint64_t)facts.st_size & ~((uint64_t)SPOOL_ALIGN - 1);
+    if (durable_end > size)
+        log_event(LOG_ERROR, "spool-segment-short", LOG_UINT("segment", segment->block.number),
+                  LOG_UINT("octets", size), LOG_UINT("durable", durable_end));
+    struct scan scan = {
+        .segment = segment,
+        .view = segment_view_of(segment, segment->fd),
+        .from = segment->scanned_end,
+        .limit = durable_end < size ? durable_end : size,
+        .visit = visit,
+        .arg = arg,
+    };
+    scan.proven = scan.limit;
+    scan_run(&scan);
+    return scan.good && durable_end <= size;
+}
+
+bool spool_segment_scan_tail(struct spool_segment *segment, spool_visit *visit, void *arg)
+{
+    struct stat facts;
+    if (segment->sealed_end != 0)
+        return true;
+    int error = spool_io_sync(segment->store->io, segment->fd);
+    if (error != 0)
+        log_event(LOG_ERROR, "spool-sync-failed", LOG_UINT("segment", segment->block.number),
+                  LOG_ERRNO(error));
+    struct scan scan = {
+        .segment = segment,
+        .view = segment_view_of(segment, segment->fd),
+        .from = segment->scanned_end,
+        .check_body = true,
+        .visit = visit,
+        .arg = arg,
+    };
+    if (fstat(segment->fd, &facts) != 0)
+        return false;
+    scan_find_end(&scan, (uint64_t)facts.st_size);
+    scan_run(&scan);
+    spool_segment_seal(segment);
+    return scan.good;
+}
+
+bool spool_store_scan_orphans(struct spool_store *store, spool_visit *visit, void *arg)
+{
+    bool good = true;
+    struct spool_segment *segment, *next;
+    HASH_ITER (hh, store->segments, segment, next) {
+        if (segment->sealed_end == 0 && segment->lent &&
+            !segment_is_open_for(segment->fd, LOCK_WRITER))
+            good = spool_segment_scan_tail(segment, visit, arg) && good;
+    }
+    return good;
+}

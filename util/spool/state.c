@@ -1,0 +1,235 @@
+/*
+ * The entries of a segment lie in memory as they lie in the file, in twelve octets each; a bit says
+ * which of them differ from the disk. Changes go out in runs with one sync a file.
+ *
+ * The mark (format.h) is written along with them and always tells of the sync before: were it to
+ * reach the disk ahead of the entries it tells of, a power cut would lose letters.
+ */
+#include "util/spool/store_parts.h"
+
+#include "util/base/panic.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+enum { RUN_ENTRIES = 1024, RUN_GAP = 32, CAP_FIRST = 64 };
+
+/* ---- in memory ---- */
+
+static bool is_dirty(const struct spool_segment *segment, uint32_t slot)
+{
+    return (segment->dirty[slot / 64] >> (slot % 64) & 1) != 0;
+}
+
+static void set_dirty(struct spool_segment *segment, uint32_t slot)
+{
+    segment->dirty[slot / 64] |= UINT64_C(1) << (slot % 64);
+    bool none = segment->dirty_low == segment->dirty_high;
+    if (none || slot < segment->dirty_low)
+        segment->dirty_low = slot;
+    if (none || slot >= segment->dirty_high)
+        segment->dirty_high = slot + 1;
+}
+
+static bool is_live(const struct state_entry *entry)
+{
+    return entry->state != LETTER_NONE && !letter_is_done((enum letter_state)entry->state);
+}
+
+void state_reserve(struct spool_segment *segment, uint32_t count)
+{
+    if (count <= segment->cap)
+        return;
+    uint32_t cap = segment->cap > 0 ? segment->cap + segment->cap / 2 : CAP_FIRST;
+    cap = (uint32_t)spool_align(cap < count ? count : cap, 64);
+    segment->entries = mem_resize(segment->entries, cap, sizeof *segment->entries);
+    segment->dirty = mem_resize(segment->dirty, cap / 64, sizeof *segment->dirty);
+    memset(segment->entries + segment->cap, 0, (cap - segment->cap) * sizeof *segment->entries);
+    memset(segment->dirty + segment->cap / 64, 0, (cap - segment->cap) / 64 * sizeof(uint64_t));
+    segment->cap = cap;
+}
+
+static bool next_gap(struct spool_segment *segment, uint32_t *slot)
+{
+    while (segment->gap < segment->gap_end) {
+        *slot = segment->gap++;
+        if (segment->entries[*slot].state == LETTER_NONE)
+            return true;
+    }
+    return false;
+}
+
+uint32_t state_add(struct spool_segment *segment, const struct state_entry *entry)
+{
+    uint32_t slot;
+    if (!next_gap(segment, &slot)) {
+        state_reserve(segment, segment->count + 1);
+        slot = segment->count++;
+    }
+    segment->entries[slot] = (struct state_entry){0};
+    spool_segment_set(segment, slot, entry);
+    return slot;
+}
+
+void state_close_gaps(struct spool_segment *segment)
+{
+    const struct state_entry nobody = {.state = LETTER_BOUNCED};
+    uint32_t slot;
+    while (next_gap(segment, &slot))
+        spool_segment_set(segment, slot, &nobody);
+}
+
+void spool_segment_set(struct spool_segment *segment, uint32_t slot,
+                       const struct state_entry *entry)
+{
+    require(slot < segment->count);
+    bool was_live = is_live(&segment->entries[slot]);
+    bool lives = is_live(entry);
+    segment->entries[slot] = *entry;
+    set_dirty(segment, slot);
+    if (lives && !was_live)
+        segment->live++;
+    if (!lives && was_live) {
+        segment->live--;
+        segment->punch_due = true;
+    }
+}
+
+void spool_segment_seal(struct spool_segment *segment)
+{
+    if (segment->sealed_end != 0)
+        return;
+    segment->sealed_end = segment->scanned_end;
+    segment->mark_due = true;
+    if (segment->fd >= 0)
+        close(segment->fd);
+    segment->fd = -1;
+}
+
+bool spool_segment_is_sealed(const struct spool_segment *segment)
+{
+    return segment->sealed_end != 0;
+}
+
+/* ---- on the disk ---- */
+
+int state_create(struct spool_store *store, const struct spool_block *block)
+{
+    uint8_t head[SPOOL_BLOCK];
+    char name[STORE_NAME_MAX];
+    const struct state_mark mark = {.indexed_end = SPOOL_BLOCK};
+    spool_state_head_encode(block, head);
+    state_mark_encode(&mark, &block->salt, head + state_mark_place(mark.sequence));
+    store_name(block->number, ".state", name);
+
+    int fd = store->io->openat(store->queue, name,
+                               O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return errno;
+    int error = spool_io_write(store->io, fd, head, sizeof head, 0);
+    if (error == 0 && store->io->fsync(fd) != 0)
+        error = errno;
+    close(fd);
+    if (error != 0)
+        (void)store->io->unlinkat(store->queue, name, 0);
+    return error;
+}
+
+/* The next dirty slot from `slot` on, or dirty_high. */
+static uint32_t next_dirty(const struct spool_segment *segment, uint32_t slot)
+{
+    while (slot < segment->dirty_high && !is_dirty(segment, slot))
+        slot = segment->dirty[slot / 64] == 0 ? (slot | 63) + 1 : slot + 1;
+    return slot < segment->dirty_high ? slot : segment->dirty_high;
+}
+
+/* Writes the entries [from, to). */
+static int write_run(const struct spool_segment *segment, int fd, uint32_t from, uint32_t to)
+{
+    uint8_t octets[RUN_ENTRIES * SPOOL_STATE_ENTRY];
+    size_t size = 0;
+    for (uint32_t slot = from; slot < to; slot++, size += SPOOL_STATE_ENTRY) {
+        if (segment->entries[slot].state == LETTER_NONE)
+            memset(octets + size, 0, SPOOL_STATE_ENTRY);
+        else
+            state_entry_encode(&segment->entries[slot], &segment->block.salt, octets + size);
+    }
+    return spool_io_write(segment->store->io, fd, octets, size,
+                          SPOOL_STATE_HEADER + (uint64_t)from * SPOOL_STATE_ENTRY);
+}
+
+/* Dirty entries, with the few clean ones between them: one write is cheaper than two. */
+static int write_entries(const struct spool_segment *segment, int fd)
+{
+    int error = 0;
+    uint32_t from = next_dirty(segment, segment->dirty_low);
+    while (error == 0 && from < segment->dirty_high) {
+        uint32_t to = from + 1;
+        uint32_t next = next_dirty(segment, to);
+        while (next < segment->dirty_high && next - to <= RUN_GAP && next - from < RUN_ENTRIES) {
+            to = next + 1;
+            next = next_dirty(segment, to);
+        }
+        error = write_run(segment, fd, from, to);
+        from = next;
+    }
+    return error;
+}
+
+static struct state_mark next_mark(const struct spool_segment *segment)
+{
+    return (struct state_mark){
+        .sequence = segment->mark.sequence + 1,
+        .indexed_end = segment->synced_end,
+        .sealed_end = segment->sealed_end,
+        .entries = segment->synced_entries,
+    };
+}
+
+static int write_mark(const struct spool_segment *segment, int fd, const struct state_mark *mark)
+{
+    uint8_t octets[SPOOL_STATE_MARK];
+    state_mark_encode(mark, &segment->block.salt, octets);
+    return spool_io_write(segment->store->io, fd, octets, sizeof octets,
+                          state_mark_place(mark->sequence));
+}
+
+bool state_is_dirty(const struct spool_segment *segment)
+{
+    return segment->dirty_low < segment->dirty_high || segment->mark_due;
+}
+
+static void note_synced(struct spool_segment *segment, const struct state_mark *mark)
+{
+    if (segment->dirty_low < segment->dirty_high)
+        memset(segment->dirty + segment->dirty_low / 64, 0,
+               ((segment->dirty_high - 1) / 64 - segment->dirty_low / 64 + 1) * sizeof(uint64_t));
+    segment->dirty_low = segment->dirty_high = 0;
+    segment->mark = *mark;
+    segment->synced_end = segment->scanned_end;
+    segment->synced_entries = segment->count;
+    /* The last mark of a sealed segment tells of all of it: holes may be punched then. */
+    segment->mark_due = segment->sealed_end != 0 && segment->live > 0 &&
+                        (mark->indexed_end < segment->sealed_end || mark->entries < segment->count);
+}
+
+int state_sync(struct spool_segment *segment)
+{
+    const struct spool_io *io = segment->store->io;
+    char name[STORE_NAME_MAX];
+    store_name(segment->block.number, ".state", name);
+    int fd = io->openat(segment->store->queue, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+    if (fd < 0)
+        return errno;
+    struct state_mark mark = next_mark(segment);
+    int error = write_entries(segment, fd);
+    if (error == 0)
+        error = write_mark(segment, fd, &mark);
+    if (error == 0)
+        error = spool_io_sync(io, fd);
+    close(fd);
+    if (error == 0)
+        note_synced(segment, &mark);
+    return error;
+}
