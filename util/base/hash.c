@@ -7,6 +7,7 @@
 
 #include "util/base/random.h"
 
+#include <endian.h>
 #include <pthread.h>
 
 struct sip {
@@ -45,9 +46,9 @@ static void sip_word(struct sip *s, uint64_t word)
 static uint64_t load_little_endian(const uint8_t *octets, size_t count)
 {
     uint64_t word = 0;
-    for (size_t i = 0; i < count; i++)
-        word |= (uint64_t)octets[i] << (8 * i);
-    return word;
+    if (count > 0)
+        memcpy(&word, octets, count);
+    return le64toh(word);
 }
 
 uint64_t siphash(const uint8_t key[16], const void *data, size_t size)
@@ -62,11 +63,11 @@ uint64_t siphash(const uint8_t key[16], const void *data, size_t size)
     size_t at = 0;
     for (; size - at >= 8; at += 8)
         sip_word(&s, load_little_endian(octets + at, 8));
-    uint64_t last = (uint64_t)size << 56;
-    if (at < size)
-        last |= load_little_endian(octets + at, size - at);
-    sip_word(&s, last);
+    /* The last word holds what is left, and in its highest octet the size. */
+    const uint8_t *left = size > 0 ? octets + at : octets;
+    sip_word(&s, (uint64_t)size << 56 | load_little_endian(left, size - at));
 
+    /* The four rounds at the end: the 4 of SipHash-2-4. */
     s.v2 ^= 0xff;
     for (int i = 0; i < 4; i++)
         sip_round(&s);

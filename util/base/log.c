@@ -13,8 +13,6 @@
 #include "util/base/log_syslog.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <unistd.h>
 
 enum {
@@ -54,6 +52,7 @@ struct line {
     char text[LINE_MAX_OCTETS];
 };
 
+/* Once something did not fit, nothing fits any more: a line has no holes. */
 static void put(struct line *line, const char *text, size_t len)
 {
     if (line->full || len > line->room - line->len) {
@@ -139,51 +138,81 @@ static void put_text(struct line *line, const char *name, struct span value)
     put_cstr(line, quote);
 }
 
-/* A number, or a word, that neither form quotes. */
-static void put_bare(struct line *line, const char *name, const char *value)
+/* Decimal digits, at least `width` of them. Not snprintf(3), which took a quarter of the time of a
+ * line.
+ */
+static void put_digits(struct line *line, uint64_t number, size_t width)
 {
-    put_name(line, name);
-    put_cstr(line, value);
+    char digits[20];
+    size_t first = sizeof(digits);
+    do {
+        digits[--first] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0 || sizeof(digits) - first < width);
+    put(line, digits + first, sizeof(digits) - first);
 }
 
 static void put_uint(struct line *line, const char *name, uint64_t number)
 {
-    char digits[24];
-    (void)snprintf(digits, sizeof(digits), "%" PRIu64, number);
-    put_bare(line, name, digits);
+    put_name(line, name);
+    put_digits(line, number, 1);
 }
 
+/* The magnitude is computed without a sign, where that of the least number exists. */
 static void put_int(struct line *line, const char *name, int64_t number)
 {
-    char digits[24];
-    (void)snprintf(digits, sizeof(digits), "%" PRId64, number);
-    put_bare(line, name, digits);
+    put_name(line, name);
+    put_cstr(line, number < 0 ? "-" : "");
+    put_digits(line, number < 0 ? 0 - (uint64_t)number : (uint64_t)number, 1);
+}
+
+/* A part of date or time, and what stands behind it. */
+static void put_part(struct line *line, uint64_t number, size_t width, const char *behind)
+{
+    put_digits(line, number, width);
+    put_cstr(line, behind);
+}
+
+static void put_time_of_day(struct line *line, uint64_t us_of_day)
+{
+    uint64_t seconds = us_of_day / 1000000;
+    put_part(line, seconds / 3600, 2, ":");
+    put_part(line, seconds / 60 % 60, 2, ":");
+    put_part(line, seconds % 60, 2, ".");
+    put_part(line, us_of_day % 1000000, 6, "Z");
 }
 
 /*
- * RFC 3339 §5.6, in UTC. Years begin in March here, so that the leap day is the last of its year
- * and the months' lengths repeat: 153 days each five months. 719468 days lie between the first of
- * March of the year 0 and 1970; 146097 days are 400 years.
+ * Years begin in March here, so that the leap day is the last of its year and the months' lengths
+ * repeat: 153 days each five months. 719468 days lie between the first of March of the year 0 and
+ * 1970; 146097 days are 400 years, and after these the calendar repeats.
  */
+static void put_date(struct line *line, uint64_t days_since_1970)
+{
+    uint64_t day = days_since_1970 + 719468;
+    uint64_t day_of_era = day % 146097;
+    uint64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    uint64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    uint64_t month = (5 * day_of_year + 2) / 153; /* 0 is March */
+    uint64_t year = day / 146097 * 400 + year_of_era + (month >= 10 ? 1 : 0);
+
+    put_part(line, year, 4, "-");
+    put_part(line, month < 10 ? month + 3 : month - 9, 2, "-");
+    put_part(line, day_of_year - (153 * month + 2) / 5 + 1, 2, "T");
+}
+
+/* RFC 3339 §5.6, in UTC; without leap seconds, as the system counts. */
 static void put_time(struct line *line, uint64_t wall_us)
 {
-    uint64_t seconds = wall_us / 1000000;
-    unsigned second_of_day = (unsigned)(seconds % 86400);
-    unsigned day = (unsigned)(seconds / 86400) + 719468;
+    const uint64_t us_a_day = UINT64_C(86400) * 1000000;
+    const char *quote = line->format == LOG_JSON ? "\"" : "";
 
-    unsigned day_of_era = day % 146097;
-    unsigned year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    unsigned day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    unsigned month = (5 * day_of_year + 2) / 153; /* 0 is March */
-    unsigned year = day / 146097 * 400 + year_of_era + (month >= 10 ? 1 : 0);
-
-    char text[80];
-    (void)snprintf(text, sizeof(text), "%04u-%02u-%02uT%02u:%02u:%02u.%06uZ", year,
-                   month < 10 ? month + 3 : month - 9, day_of_year - (153 * month + 2) / 5 + 1,
-                   second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60,
-                   (unsigned)(wall_us % 1000000));
-    put_text(line, "time", span_cstr(text));
+    put_name(line, "time");
+    put_cstr(line, quote);
+    put_date(line, wall_us / us_a_day);
+    put_time_of_day(line, wall_us % us_a_day);
+    put_cstr(line, quote);
 }
 
 static void put_field(struct line *line, const struct log_field *field)
@@ -201,9 +230,9 @@ static void put_field(struct line *line, const struct log_field *field)
     }
 }
 
+/* The octets of the ending become room only when all fields are in. */
 static void put_fields(struct line *line, const struct log_field *fields)
 {
-    line->room = sizeof(line->text) - LINE_ENDING;
     for (; fields->name != NULL; fields++) {
         size_t before = line->len;
         put_field(line, fields);
@@ -216,10 +245,13 @@ static void put_fields(struct line *line, const struct log_field *fields)
     bool truncated = line->full;
     line->room = sizeof(line->text);
     line->full = false;
-    if (truncated)
-        put_bare(line, "truncated", "true");
+    if (truncated) {
+        put_name(line, "truncated");
+        put_cstr(line, "true");
+    }
 }
 
+/* The four fields that every line begins with are short; `fields` may be anything. */
 static void compose(struct line *line, enum log_level level, const char *event,
                     const struct log_field *fields)
 {
