@@ -275,7 +275,7 @@ bool spool_segment_scan(struct spool_segment *segment, uint64_t durable_end, spo
         return true;
     if (fstat(segment->fd, &facts) != 0)
         return false;
-    uint64_t size = (uint64_t)facts.st_size & ~((uint64_t)SPOOL_ALIGN - 1);
+    uint64_t size = spool_align((uint64_t)facts.st_size, SPOOL_ALIGN);
     if (durable_end > size)
         log_event(LOG_ERROR, "spool-segment-short", LOG_UINT("segment", segment->block.number),
                   LOG_UINT("octets", size), LOG_UINT("durable", durable_end));

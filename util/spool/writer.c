@@ -53,8 +53,10 @@ void writer_trace(struct letter *letter)
 static struct held_segment *take_spare(struct held_segment **spares)
 {
     struct held_segment *segment = *spares;
-    if (segment != NULL)
+    if (segment != NULL) {
         *spares = segment->next;
+        segment->next = NULL;
+    }
     return segment;
 }
 
