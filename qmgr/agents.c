@@ -1,0 +1,381 @@
+/*
+ * Credit is the agent's word about itself; the cap is ours. A job is known by a slot and a serial,
+ * so that an answer to a job of yesterday, or one made up, settles nothing.
+ */
+#include "qmgr/agents.h"
+
+#include <unistd.h>
+
+#include "util/base/panic.h"
+
+enum { BATCH = 16 /* jobs an agent gets before it is the next one's turn */ };
+
+struct agent_slot {
+    uint32_t number; /* of the queue entry */
+    uint32_t serial;
+    bool used;
+    bool sent; /* false: its segment is still being opened */
+};
+
+/* A segment that the agent has open, or will have. */
+struct agent_view {
+    uint64_t number;
+    uint32_t jobs;
+    bool open;
+    int64_t used_at;
+};
+
+struct agent {
+    LIST_ENTRY(agent) link;
+    struct agents *agents;
+    struct channel *channel;
+    unsigned long long id;
+    struct agent_slot *slots;
+    size_t slot_count, in_hand;
+    struct agent_view *views;
+    size_t view_count, view_cap;
+    uint32_t credit, serial;
+    bool suspect; /* has one in hand, and nothing else */
+};
+
+struct agents {
+    struct qmgr *qmgr;
+    LIST_HEAD(, agent) list;
+    struct turn turn;
+    struct timer idle_timer;
+    unsigned long long last_id;
+};
+
+/* ---- segments of an agent ---- */
+
+static struct agent_view *view_find(struct agent *agent, uint64_t number)
+{
+    for (size_t i = agent->view_count; i > 0; i--) /* the newest is the likeliest */
+        if (agent->views[i - 1].number == number)
+            return &agent->views[i - 1];
+    return NULL;
+}
+
+static void view_drop(struct agent *agent, struct agent_view *view)
+{
+    struct agent_forget words = {view->number};
+    if (view->open && !channel_send(agent->channel, &ipc_agent_forget, &words, NULL))
+        log_event(LOG_WARN, "agent-deaf", LOG_UINT("segment", view->number));
+    *view = agent->views[--agent->view_count];
+}
+
+static void segment_opened(void *arg, struct helper_task *base);
+
+static struct agent_view *view_new(struct agent *agent, uint64_t number)
+{
+    if (agent->view_count == agent->view_cap) {
+        agent->view_cap = agent->view_cap == 0 ? 8 : agent->view_cap * 2;
+        agent->views = mem_resize(agent->views, agent->view_cap, sizeof *agent->views);
+    }
+    struct agent_view *view = &agent->views[agent->view_count++];
+    *view = (struct agent_view){.number = number};
+    struct task_reader *task = task_reader_new(number, segment_opened, agent->agents);
+    task->token = agent->id;
+    helper_post(agent->agents->qmgr->helper, &task->task);
+    return view;
+}
+
+/* ---- jobs ---- */
+
+static uint64_t segment_number(const struct agents *agents, const struct queue_entry *entry)
+{
+    return segments_at(&agents->qmgr->segments, entry->segment)->number;
+}
+
+static void send_job(struct agent *agent, size_t slot_index)
+{
+    struct agent_slot *slot = &agent->slots[slot_index];
+    const struct queue_entry *entry = queue_entry(&agent->agents->qmgr->queue, slot->number);
+    struct job words = {
+        .job = (uint64_t)slot->serial << 16 | slot_index,
+        .number = segment_number(agent->agents, entry),
+        .offset = (uint64_t)entry->place * SPOOL_ALIGN,
+        .recipient = entry->recipient,
+        .flags = (entry->flags & QUEUE_SEEN_BEFORE) != 0 ? JOB_SEEN_BEFORE : 0,
+        .nexthop = entry->message->recipients[entry->recipient].nexthop,
+    };
+    slot->sent = true;
+    /* A channel that takes nothing is about to be closed; then this job is given to another. */
+    if (!channel_send(agent->channel, &ipc_job, &words, NULL))
+        log_event(LOG_WARN, "agent-deaf", LOG_UINT("job", words.job));
+}
+
+static void give(struct agent *agent, uint32_t number)
+{
+    size_t slot = 0;
+    while (agent->slots[slot].used)
+        slot++;
+    uint64_t segment =
+        segment_number(agent->agents, queue_entry(&agent->agents->qmgr->queue, number));
+    struct agent_view *view = view_find(agent, segment);
+    if (view == NULL)
+        view = view_new(agent, segment);
+    agent->slots[slot] = (struct agent_slot){number, ++agent->serial, true, false};
+    agent->in_hand++;
+    agent->credit--;
+    view->jobs++;
+    if (view->open)
+        send_job(agent, slot);
+}
+
+static void slot_release(struct agent *agent, struct agent_slot *slot)
+{
+    struct qmgr *qmgr = agent->agents->qmgr;
+    struct agent_view *view =
+        view_find(agent, segment_number(agent->agents, queue_entry(&qmgr->queue, slot->number)));
+    if (view != NULL) {
+        view->jobs--;
+        view->used_at = loop_now(qmgr->loop);
+    }
+    slot->used = false;
+    agent->in_hand--;
+    if (agent->in_hand == 0)
+        agent->suspect = false;
+}
+
+/* Gives up to BATCH jobs; the first agent alone takes the suspects, one at a time. */
+static size_t give_batch(struct agent *agent, bool first)
+{
+    struct queue *queue = &agent->agents->qmgr->queue;
+    bool suspects = first && queue->suspects > 0;
+    size_t given = 0;
+    if (agent->suspect || (suspects && agent->in_hand > 0))
+        return 0;
+    while (given < BATCH && agent->credit > 0 && agent->in_hand < agent->slot_count) {
+        uint32_t number = queue_take_ready(queue, suspects);
+        if (number == QUEUE_NONE)
+            break;
+        agent->suspect = suspects;
+        give(agent, number);
+        given++;
+        if (suspects)
+            break;
+    }
+    return given;
+}
+
+static void give_jobs(void *arg)
+{
+    struct agents *agents = arg;
+    size_t given = 0;
+    if (agents->qmgr->daemon->draining)
+        return;
+    do {
+        given = 0;
+        struct agent *agent;
+        LIST_FOREACH (agent, &agents->list, link)
+            given += give_batch(agent, agent == LIST_FIRST(&agents->list));
+    } while (given > 0);
+    pressure_touch(agents->qmgr);
+}
+
+void agents_wake(struct agents *agents)
+{
+    loop_later(agents->qmgr->loop, &agents->turn);
+}
+
+/* ---- a segment was opened ---- */
+
+static struct agent *agent_by_id(struct agents *agents, unsigned long long id)
+{
+    struct agent *agent;
+    LIST_FOREACH (agent, &agents->list, link)
+        if (agent->id == id)
+            return agent;
+    return NULL;
+}
+
+/* The jobs that waited for it are sent, or deferred when it can not be opened. */
+static void release_waiting(struct agent *agent, uint64_t number, bool open)
+{
+    static const struct fate closed = {FATE_DEFERRED, SPAN_INIT("4.3.0"),
+                                       SPAN_INIT("the message can not be read now")};
+    struct qmgr *qmgr = agent->agents->qmgr;
+    for (size_t i = 0; i < agent->slot_count; i++) {
+        struct agent_slot *slot = &agent->slots[i];
+        if (!slot->used || slot->sent ||
+            segment_number(agent->agents, queue_entry(&qmgr->queue, slot->number)) != number)
+            continue;
+        if (open) {
+            send_job(agent, i);
+        } else {
+            slot_release(agent, slot);
+            agent->credit++; /* it never heard of the job */
+            delivery_settle(qmgr, slot->number, closed);
+        }
+    }
+}
+
+static void hand_over(struct agent *agent, const struct task_reader *task)
+{
+    struct agent_view *view = view_find(agent, task->number);
+    if (view == NULL)
+        return;
+    struct agent_segment words = {task->number, task->salt};
+    view->open =
+        task->fd >= 0 && channel_send(agent->channel, &ipc_agent_segment, &words, &task->fd);
+    bool open = view->open;
+    if (!open)
+        log_event(LOG_ERROR, "segment-not-opened", LOG_UINT("segment", task->number),
+                  LOG_ERRNO(task->error));
+    release_waiting(agent, task->number, open);
+    view = view_find(agent, task->number);
+    if (!open && view != NULL)
+        view_drop(agent, view);
+}
+
+static void segment_opened(void *arg, struct helper_task *base)
+{
+    struct task_reader *task = (struct task_reader *)base;
+    struct agent *agent = agent_by_id(arg, task->token);
+    if (agent != NULL)
+        hand_over(agent, task);
+    if (task->fd >= 0)
+        (void)close(task->fd);
+    task_free(base);
+}
+
+/* ---- what an agent says ---- */
+
+struct fate agent_fate(const struct job_result *result)
+{
+    static const enum fate_kind kinds[] = {
+        [JOB_DELIVERED] = FATE_DELIVERED,
+        [JOB_DEFERRED] = FATE_DEFERRED,
+        [JOB_FAILED] = FATE_FAILED,
+    };
+    enum fate_kind kind = result->fate <= JOB_FAILED ? kinds[result->fate] : FATE_DEFERRED;
+    return (struct fate){kind, result->enhanced, result->text};
+}
+
+static void on_result(struct agent *agent, const struct job_result *result)
+{
+    size_t index = result->job & 0xffff;
+    struct agent_slot *slot = index < agent->slot_count ? &agent->slots[index] : NULL;
+    if (slot == NULL || !slot->used || !slot->sent || slot->serial != result->job >> 16) {
+        log_event(LOG_WARN, "job-unknown", LOG_UINT("job", result->job));
+        return;
+    }
+    slot_release(agent, slot);
+    delivery_settle(agent->agents->qmgr, slot->number, agent_fate(result));
+    agents_wake(agent->agents);
+}
+
+static void on_message(void *arg, struct channel *channel, const struct ipc_type *type,
+                       const void *message, struct fd_list *fds)
+{
+    struct agent *agent = arg;
+    (void)channel;
+    (void)fds;
+    if (type == &ipc_job_result) {
+        on_result(agent, message);
+    } else if (type == &ipc_agent_credit) {
+        agent->credit += ((const struct agent_credit *)message)->jobs;
+        agents_wake(agent->agents);
+    }
+}
+
+/* ---- death ---- */
+
+static void suspect_or_hold(struct qmgr *qmgr, uint32_t number)
+{
+    const struct queue_entry *entry = queue_entry(&qmgr->queue, number);
+    if (entry->deaths + 1 < AGENT_DEATHS_MOST) {
+        queue_abandoned(&qmgr->queue, number);
+        return;
+    }
+    char id[SPOOL_ID_MAX];
+    const struct message *message = entry->message;
+    log_event(LOG_ERROR, "message-poisonous",
+              LOG_SPAN("id", spool_id_text(spool_id(message->number, message->offset), id)),
+              LOG_SPAN("to", message->recipients[entry->recipient].address),
+              LOG_UINT("deaths", AGENT_DEATHS_MOST));
+    delivery_settle(qmgr, number,
+                    (struct fate){FATE_HELD, SPAN("4.3.0"), SPAN("its delivery agent died of it")});
+}
+
+static void agent_free(struct agent *agent)
+{
+    LIST_REMOVE(agent, link);
+    channel_free(agent->channel);
+    mem_free(agent->slots);
+    mem_free(agent->views);
+    mem_free(agent);
+}
+
+static void on_closed(void *arg, struct channel *channel)
+{
+    struct agent *agent = arg;
+    struct agents *agents = agent->agents;
+    (void)channel;
+    if (agent->in_hand > 0)
+        log_event(LOG_WARN, "agent-died", LOG_UINT("jobs", agent->in_hand));
+    for (size_t i = 0; i < agent->slot_count; i++)
+        if (agent->slots[i].used)
+            suspect_or_hold(agents->qmgr, agent->slots[i].number);
+    agent_free(agent);
+    agents_wake(agents);
+}
+
+void agents_connect(struct agents *agents, int fd)
+{
+    const struct conf_limits *limits = &agents->qmgr->conf->limits;
+    struct agent *agent = mem_new(sizeof *agent);
+    const struct channel_calls calls = {on_message, on_closed, agent};
+    agent->agents = agents;
+    agent->id = ++agents->last_id;
+    agent->slot_count =
+        limits->delivery_concurrency <= 0xffff ? limits->delivery_concurrency : 0xffff;
+    agent->slots = mem_array(agent->slot_count, sizeof *agent->slots);
+    agent->channel = channel_new(agents->qmgr->loop, fd, &calls);
+    LIST_INSERT_HEAD(&agents->list, agent, link);
+}
+
+/* ---- segments that nobody needs ---- */
+
+void agents_forget(struct agents *agents, uint64_t number)
+{
+    struct agent *agent;
+    LIST_FOREACH (agent, &agents->list, link) {
+        struct agent_view *view = view_find(agent, number);
+        if (view != NULL)
+            view_drop(agent, view);
+    }
+}
+
+static void forget_idle(void *arg)
+{
+    struct agents *agents = arg;
+    int64_t since = loop_now(agents->qmgr->loop) - AGENT_IDLE_MS;
+    struct agent *agent;
+    LIST_FOREACH (agent, &agents->list, link)
+        for (size_t i = agent->view_count; i > 0; i--)
+            if (agent->views[i - 1].jobs == 0 && agent->views[i - 1].used_at < since)
+                view_drop(agent, &agent->views[i - 1]);
+    timer_set(&agents->idle_timer, AGENT_IDLE_MS);
+}
+
+struct agents *agents_new(struct qmgr *qmgr)
+{
+    struct agents *agents = mem_new(sizeof *agents);
+    agents->qmgr = qmgr;
+    LIST_INIT(&agents->list);
+    agents->turn = (struct turn){.run = give_jobs, .arg = agents};
+    timer_init(&agents->idle_timer, qmgr->loop, forget_idle, agents);
+    timer_set(&agents->idle_timer, AGENT_IDLE_MS);
+    return agents;
+}
+
+void agents_free(struct agents *agents)
+{
+    timer_cancel(&agents->idle_timer);
+    loop_forget(agents->qmgr->loop, &agents->turn);
+    while (!LIST_EMPTY(&agents->list))
+        agent_free(LIST_FIRST(&agents->list));
+    mem_free(agents);
+}

@@ -1,0 +1,290 @@
+/*
+ * A bounce walks through five steps, each of which waits for somebody: gather the failures of its
+ * record, read the original (helper), ask where its addressee lives (lookup), commit the letter
+ * (writer), settle the recipients. Whenever a step fails for a passing reason, the recipients are
+ * deferred and fail again later: the only thing that is never done is to forget them.
+ */
+#include "qmgr/bounce.h"
+
+#include "qmgr/bounce_text.h"
+#include "util/base/clock.h"
+#include "util/base/random.h"
+
+struct bounce {
+    UT_hash_handle hh;       /* while it gathers */
+    LIST_ENTRY(bounce) link; /* while it walks */
+    struct bounces *bounces;
+    uint64_t id; /* queue id of the original */
+    struct arena arena;
+    struct bounce_failure *failures, **failures_end;
+    struct message *message; /* one user is this bounce */
+    struct buf original, envelope, body;
+    struct span to;
+    enum bounce_addressee addressee;
+    struct letter letter;
+};
+
+struct bounces {
+    struct qmgr *qmgr;
+    struct spool_writer *writer;
+    struct bounce *gathering; /* by id, oldest first */
+    LIST_HEAD(, bounce) walking;
+    unsigned walking_count;
+    struct timer timer;
+};
+
+enum bounce_addressee bounce_addressee_of(const struct message *message)
+{
+    if (span_equal(message->protocol, MESSAGE_DOUBLE_BOUNCE))
+        return BOUNCE_TO_NOBODY;
+    return message_is_notification(message) ? BOUNCE_TO_POSTMASTER : BOUNCE_TO_SENDER;
+}
+
+/* ---- the end of a bounce ---- */
+
+static void bounce_release(struct bounce *bounce)
+{
+    if (bounce->message != NULL)
+        message_release(bounce->message);
+    buf_free(&bounce->original);
+    buf_free(&bounce->envelope);
+    buf_free(&bounce->body);
+    arena_free(&bounce->arena);
+    mem_free(bounce);
+}
+
+/* Its place is free for the next one. */
+static void walk_ends(struct bounce *bounce)
+{
+    struct bounces *bounces = bounce->bounces;
+    LIST_REMOVE(bounce, link);
+    bounces->walking_count--;
+    if (bounces->gathering != NULL && !timer_is_set(&bounces->timer))
+        timer_set(&bounces->timer, 0);
+    bounce_release(bounce);
+}
+
+static void log_bounce(enum log_level level, const char *event, const struct bounce *bounce,
+                       struct span detail)
+{
+    char id[SPOOL_ID_MAX];
+    log_event(level, event, LOG_SPAN("id", spool_id_text(bounce->id, id)),
+              LOG_SPAN("to", bounce->to), LOG_SPAN("detail", detail));
+}
+
+static void settle_all(struct bounce *bounce, enum letter_state state)
+{
+    const struct bounce_failure *failure;
+    for (failure = bounce->failures; failure != NULL; failure = failure->next)
+        delivery_change(bounce->bounces->qmgr, failure->queue_entry, state, 0);
+    walk_ends(bounce);
+}
+
+static void postpone_all(struct bounce *bounce, const char *reason)
+{
+    const struct bounce_failure *failure;
+    log_bounce(LOG_WARN, "bounce-postponed", bounce, span_cstr(reason));
+    for (failure = bounce->failures; failure != NULL; failure = failure->next)
+        delivery_postpone(bounce->bounces->qmgr, failure->queue_entry);
+    walk_ends(bounce);
+}
+
+/* ---- the letter ---- */
+
+static void committed(void *arg, enum spool_result result, uint64_t id)
+{
+    struct bounce *bounce = arg;
+    if (result != SPOOL_OK) {
+        postpone_all(bounce, "the bounce could not be committed");
+        return;
+    }
+    char text[SPOOL_ID_MAX];
+    log_bounce(LOG_INFO, "bounce-queued", bounce, spool_id_text(id, text));
+    settle_all(bounce, LETTER_BOUNCED);
+}
+
+static bool write_envelope(struct bounce *bounce, const struct resolver_answer *answer)
+{
+    struct envelope_recipient *recipients =
+        arena_zalloc(&bounce->arena, answer->count * sizeof *recipients);
+    for (size_t i = 0; i < answer->count; i++) {
+        recipients[i].address = answer->targets[i].address;
+        recipients[i].transport = answer->targets[i].transport;
+        recipients[i].nexthop = answer->targets[i].nexthop;
+    }
+    bool double_bounce = bounce->addressee == BOUNCE_TO_POSTMASTER;
+    struct envelope envelope = {
+        .protocol = double_bounce ? MESSAGE_DOUBLE_BOUNCE : MESSAGE_BOUNCE,
+        .recipients = recipients,
+        .recipient_count = answer->count,
+    };
+    return envelope_encode(&envelope, &bounce->envelope);
+}
+
+static void write_body(struct bounce *bounce, uint64_t now_us)
+{
+    char id[SPOOL_ID_MAX];
+    const struct bounce_facts facts = {
+        .hostname = bounce->bounces->qmgr->conf->hostname,
+        .to = bounce->to,
+        .id = spool_id_text(bounce->id, id),
+        .sender = bounce->message->sender,
+        .unique = arena_printf(&bounce->arena, "%016llx.%016llx", (unsigned long long)now_us,
+                               (unsigned long long)random_u64()),
+        .now_us = now_us,
+        .failures = bounce->failures,
+        .original = buf_span(&bounce->original),
+    };
+    bounce_text_write(&bounce->body, &facts);
+}
+
+static void submit(struct bounce *bounce, const struct resolver_answer *answer)
+{
+    uint64_t now_us = clock_wall_us();
+    if (!write_envelope(bounce, answer)) {
+        postpone_all(bounce, "its envelope can not be written");
+        return;
+    }
+    write_body(bounce, now_us);
+    bounce->letter = (struct letter){
+        .envelope = buf_span(&bounce->envelope),
+        .body = buf_span(&bounce->body),
+        .arrival_us = now_us,
+        .recipients = (uint32_t)answer->count,
+        .flags = RECORD_FLAG_BOUNCE,
+        .done = committed,
+        .arg = bounce,
+    };
+    spool_writer_submit(bounce->bounces->writer, &bounce->letter);
+}
+
+/* ---- the addressee ---- */
+
+static void ask(struct bounce *bounce);
+
+static void resolved(void *arg, const struct resolver_answer *answer)
+{
+    struct bounce *bounce = arg;
+    if (answer->status == RESOLVE_OK) {
+        submit(bounce, answer);
+    } else if (answer->status == RESOLVE_TEMPORARY) {
+        postpone_all(bounce, "its addressee can not be looked up now");
+    } else {
+        bounce->addressee =
+            bounce->addressee == BOUNCE_TO_SENDER ? BOUNCE_TO_POSTMASTER : BOUNCE_TO_NOBODY;
+        ask(bounce);
+    }
+}
+
+static void ask(struct bounce *bounce)
+{
+    const struct conf *conf = bounce->bounces->qmgr->conf;
+    if (bounce->addressee == BOUNCE_TO_NOBODY) {
+        log_bounce(LOG_WARN, "bounce-dropped", bounce, SPAN("nobody to tell"));
+        settle_all(bounce, LETTER_BOUNCED);
+        return;
+    }
+    struct span domain = conf->domains.count > 0 ? conf->domains.items[0] : conf->hostname;
+    bounce->to = bounce->addressee == BOUNCE_TO_SENDER
+                     ? bounce->message->sender
+                     : arena_printf(&bounce->arena, "postmaster@%.*s", SPAN_ARG(domain));
+    resolver_ask(bounce->bounces->qmgr->resolver, bounce->to, resolved, bounce);
+}
+
+static void original_read(void *arg, struct helper_task *base)
+{
+    struct bounce *bounce = arg;
+    struct task_original *task = (struct task_original *)base;
+    enum record_result result = task->result;
+    if (result == RECORD_OK) {
+        bounce->message = task->message;
+        bounce->message->users++;
+        bounce->original = task->octets;
+        task->octets = (struct buf){0};
+    }
+    task_original_free(task);
+    if (result == RECORD_IO) {
+        postpone_all(bounce, "the original can not be read now");
+    } else if (result != RECORD_OK) {
+        log_bounce(LOG_ERROR, "record-unreadable", bounce, SPAN("damaged"));
+        page_add(bounce->bounces->qmgr->page, PAGE_CORRUPT, 1);
+        settle_all(bounce, LETTER_HELD);
+    } else {
+        bounce->addressee = bounce_addressee_of(bounce->message);
+        ask(bounce);
+    }
+}
+
+/* ---- gathering ---- */
+
+static void walk_begins(struct bounces *bounces, struct bounce *bounce)
+{
+    HASH_DEL(bounces->gathering, bounce);
+    LIST_INSERT_HEAD(&bounces->walking, bounce, link);
+    bounces->walking_count++;
+    struct task_original *task = task_original_new(
+        spool_id_number(bounce->id), spool_id_offset(bounce->id), original_read, bounce);
+    helper_post(bounces->qmgr->helper, &task->task);
+}
+
+static void gathered(void *arg)
+{
+    struct bounces *bounces = arg;
+    while (bounces->gathering != NULL && bounces->walking_count < BOUNCE_AT_ONCE)
+        walk_begins(bounces, bounces->gathering);
+}
+
+static struct bounce *bounce_of(struct bounces *bounces, uint64_t id)
+{
+    struct bounce *bounce;
+    HASH_FIND(hh, bounces->gathering, &id, sizeof id, bounce);
+    if (bounce != NULL)
+        return bounce;
+    bounce = mem_new(sizeof *bounce);
+    bounce->bounces = bounces;
+    bounce->id = id;
+    bounce->failures_end = &bounce->failures;
+    HASH_ADD(hh, bounces->gathering, id, sizeof bounce->id, bounce);
+    return bounce;
+}
+
+void bounce_add(struct bounces *bounces, uint32_t number, const struct fate *fate)
+{
+    const struct queue_entry *entry = queue_entry(&bounces->qmgr->queue, number);
+    const struct message *message = entry->message;
+    struct bounce *bounce = bounce_of(bounces, spool_id(message->number, message->offset));
+    struct bounce_failure *failure = arena_zalloc(&bounce->arena, sizeof *failure);
+    failure->queue_entry = number;
+    failure->address = arena_copy(&bounce->arena, message->recipients[entry->recipient].address);
+    failure->enhanced = arena_copy(&bounce->arena, span_first(fate->enhanced, 16));
+    failure->text = arena_copy(&bounce->arena, span_first(fate->text, BOUNCE_TEXT_MOST));
+    *bounce->failures_end = failure;
+    bounce->failures_end = &failure->next;
+    if (!timer_is_set(&bounces->timer))
+        timer_set(&bounces->timer, BOUNCE_GATHER_MS);
+}
+
+struct bounces *bounce_new(struct qmgr *qmgr, struct spool_writer *writer)
+{
+    struct bounces *bounces = mem_new(sizeof *bounces);
+    bounces->qmgr = qmgr;
+    bounces->writer = writer;
+    LIST_INIT(&bounces->walking);
+    timer_init(&bounces->timer, qmgr->loop, gathered, bounces);
+    return bounces;
+}
+
+void bounce_free(struct bounces *bounces)
+{
+    struct bounce *bounce, *next;
+    timer_cancel(&bounces->timer);
+    HASH_ITER (hh, bounces->gathering, bounce, next) {
+        HASH_DEL(bounces->gathering, bounce);
+        bounce_release(bounce);
+    }
+    while ((bounce = LIST_FIRST(&bounces->walking)) != NULL) {
+        LIST_REMOVE(bounce, link);
+        bounce_release(bounce);
+    }
+    mem_free(bounces);
+}

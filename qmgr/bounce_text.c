@@ -1,0 +1,99 @@
+/*
+ * Plain text for a person: full delivery status notifications are another matter. The letter is
+ * marked as automatic (RFC 3834 §5), so that no vacation program answers it.
+ */
+#include "qmgr/bounce_text.h"
+
+#include "util/mail/header.h"
+#include "util/mail/received.h"
+
+enum { ADDRESS_MOST = 400, REASON_MOST = 512 };
+
+static void add(struct buf *out, const char *text)
+{
+    buf_add(out, span_cstr(text));
+}
+
+void bounce_text_escape(struct buf *out, struct span text, size_t most)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    struct span bounded = span_first(text, most);
+    for (size_t i = 0; i < bounded.len; i++) {
+        unsigned char octet = (unsigned char)bounded.data[i];
+        char coded[4] = {'\\', 'x', digits[octet >> 4], digits[octet & 15]};
+        bool plain = octet >= 0x20 && octet < 0x7f;
+        buf_add(out, plain ? span_of(&bounded.data[i], 1) : span_of(coded, sizeof coded));
+    }
+    if (text.len > most)
+        add(out, "...");
+}
+
+static void add_field(struct buf *out, const char *name, const char *before, struct span value,
+                      const char *after)
+{
+    add(out, name);
+    add(out, before);
+    bounce_text_escape(out, value, ADDRESS_MOST);
+    add(out, after);
+    add(out, "\r\n");
+}
+
+static void write_header(struct buf *out, const struct bounce_facts *facts)
+{
+    char date[DATE_TEXT_MAX];
+    add_field(out, "From: Mail delivery <MAILER-DAEMON", "@", facts->hostname, ">");
+    add_field(out, "To: ", "<", facts->to, ">");
+    add(out, "Subject: Your message could not be delivered\r\n");
+    add_field(out, "Date: ", "", date_write(facts->now_us, date), "");
+    add(out, "Message-ID: <");
+    bounce_text_escape(out, facts->unique, ADDRESS_MOST);
+    add_field(out, "", "@", facts->hostname, ">");
+    add(out, "Auto-Submitted: auto-replied\r\n"
+             "MIME-Version: 1.0\r\n"
+             "Content-Type: text/plain; charset=us-ascii\r\n"
+             "\r\n");
+}
+
+static void write_failures(struct buf *out, const struct bounce_failure *failure)
+{
+    for (; failure != NULL; failure = failure->next) {
+        add_field(out, "  ", "<", failure->address, ">");
+        add(out, "    ");
+        bounce_text_escape(out, failure->enhanced, ADDRESS_MOST);
+        add(out, " ");
+        bounce_text_escape(out, failure->text, REASON_MOST);
+        add(out, "\r\n\r\n");
+    }
+}
+
+/* The header block, or as many whole lines of it as were read; never an octet above 127, because
+ * the letter says that it is US-ASCII. */
+static void write_original(struct buf *out, struct span original)
+{
+    struct span rest = span_first(original, header_end(original));
+    struct span line;
+    if (rest.len > 0 && rest.data[rest.len - 1] != '\n')
+        rest.len = span_find_last(rest, '\n') < rest.len ? span_find_last(rest, '\n') + 1 : 0;
+    while (span_next(&rest, '\n', &line)) {
+        if (line.len > 0 && line.data[line.len - 1] == '\r')
+            line.len--;
+        for (size_t i = 0; i < line.len; i++) {
+            bool plain = (line.data[i] & 0x80) == 0 && line.data[i] != '\r';
+            buf_add(out, plain ? span_of(&line.data[i], 1) : SPAN("?"));
+        }
+        add(out, "\r\n");
+    }
+}
+
+void bounce_text_write(struct buf *out, const struct bounce_facts *facts)
+{
+    write_header(out, facts);
+    add_field(out, "This is the mail system at ", "", facts->hostname, ".");
+    add(out, "\r\nYour message could not be delivered to the recipients below.\r\n"
+             "It will not be tried again.\r\n\r\n");
+    write_failures(out, facts->failures);
+    add_field(out, "Queue id of the message: ", "", facts->id, "");
+    add_field(out, "Its sender: ", "<", facts->sender, ">");
+    add(out, "\r\nThe header of the message:\r\n\r\n");
+    write_original(out, facts->original);
+}

@@ -1,0 +1,256 @@
+/*
+ * One path for every recipient: found, decided or given to an agent, settled, written. An outcome
+ * is logged when it is known and counts when it is synced: between the two a crash repeats the
+ * attempt, and never loses it.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "qmgr/agents.h"
+#include "qmgr/bounce.h"
+#include "qmgr/qmgr.h"
+#include "qmgr/retry.h"
+#include "util/base/clock.h"
+#include "util/base/panic.h"
+
+static const struct message_recipient *recipient_of(const struct queue_entry *entry)
+{
+    return &entry->message->recipients[entry->recipient];
+}
+
+static uint64_t busy_count(const struct queue *queue)
+{
+    return queue->counts[QUEUE_READY] + queue->counts[QUEUE_ACTIVE] + queue->counts[QUEUE_READING];
+}
+
+/* ---- in ---- */
+
+static void arrive(struct qmgr *qmgr, struct segment *segment, struct message *message,
+                   uint16_t recipient)
+{
+    const struct message_recipient *to = &message->recipients[recipient];
+    struct fate fate;
+    bool cold =
+        busy_count(&qmgr->queue) >= QMGR_BUSY_MOST && !fate_of_transport(to->transport, &fate);
+    struct queue_entry entry = {
+        .message = cold ? NULL : message,
+        .segment = segment->index,
+        .slot = to->slot,
+        .place = (uint32_t)(message->offset / SPOOL_ALIGN),
+        .recipient = recipient,
+        .state = cold ? QUEUE_DEFERRED : QUEUE_READING,
+        .time = cold ? clock_wall() : 0,
+    };
+    uint32_t number = queue_add(&qmgr->queue, &entry);
+    segment->outstanding++;
+    if (cold)
+        retry_wake(qmgr->retries);
+    else
+        delivery_dispatch(qmgr, number);
+}
+
+void delivery_arrived(struct qmgr *qmgr, struct segment *segment, struct message *message)
+{
+    message->users++; /* ours, while its recipients are looked at */
+    for (uint16_t i = 0; i < message->recipient_count; i++)
+        if (message->recipients[i].slot != MESSAGE_NO_SLOT)
+            arrive(qmgr, segment, message, i);
+    message_release(message);
+    pressure_touch(qmgr);
+}
+
+void delivery_recovered(struct qmgr *qmgr, const struct found_entry *found)
+{
+    struct segment *segment = segments_get(&qmgr->segments, found->number);
+    const struct state_entry *entry = &found->entry;
+    bool held = entry->state == LETTER_HELD;
+    segment->outstanding++;
+    queue_add(&qmgr->queue, &(struct queue_entry){
+                                .segment = segment->index,
+                                .slot = found->slot,
+                                .place = entry->place,
+                                .recipient = entry->recipient,
+                                .time = entry->state == LETTER_DEFERRED ? entry->time : 0,
+                                .state = held ? QUEUE_HELD : QUEUE_DEFERRED,
+                                .tries = entry->tries,
+                                .flags = QUEUE_SEEN_BEFORE,
+                            });
+}
+
+void delivery_dispatch(struct qmgr *qmgr, uint32_t number)
+{
+    struct queue_entry *entry = queue_entry(&qmgr->queue, number);
+    const struct message_recipient *to = recipient_of(entry);
+    struct fate fate;
+    if (fate_of_transport(to->transport, &fate)) {
+        delivery_settle(qmgr, number, fate);
+        return;
+    }
+    queue_ready(&qmgr->queue, number, to->transport, SPAN("")); /* all mailboxes share one window */
+    agents_wake(qmgr->agents);
+}
+
+/* ---- out ---- */
+
+static void log_fate(const struct queue_entry *entry, uint64_t now_us, const struct fate *fate)
+{
+    const struct message *message = entry->message;
+    const struct message_recipient *to = recipient_of(entry);
+    char id[SPOOL_ID_MAX], delay[32];
+    uint64_t age_ms = now_us > message->arrival_us ? (now_us - message->arrival_us) / 1000 : 0;
+    (void)snprintf(delay, sizeof delay, "%" PRIu64 ".%03u", age_ms / 1000,
+                   (unsigned)(age_ms % 1000));
+    log_event(LOG_INFO, fate_event(fate->kind),
+              LOG_SPAN("id", spool_id_text(spool_id(message->number, message->offset), id)),
+              LOG_SPAN("to", to->address), LOG_SPAN("transport", to->transport),
+              LOG_STR("delay", delay), LOG_SPAN("status", fate->enhanced),
+              LOG_SPAN("text", fate->text));
+}
+
+static struct fate_case case_of(const struct queue_entry *entry, uint64_t now_us)
+{
+    return (struct fate_case){
+        .arrival_us = entry->message->arrival_us,
+        .now_us = now_us,
+        .spread = ((uint64_t)entry->segment << 32) + entry->place,
+        .tries = entry->tries,
+        .notification = message_is_notification(entry->message),
+    };
+}
+
+void delivery_settle(struct qmgr *qmgr, uint32_t number, struct fate fate)
+{
+    struct queue_entry *entry = queue_entry(&qmgr->queue, number);
+    uint64_t now_us = clock_wall_us();
+    if (entry->state == QUEUE_ACTIVE)
+        queue_answered(&qmgr->queue, number, fate.kind == FATE_DELIVERED);
+    else
+        queue_decided(&qmgr->queue, number);
+    if (entry->tries < UINT8_MAX)
+        entry->tries++;
+
+    struct fate_case facts = case_of(entry, now_us);
+    uint32_t due = fate_schedule(&qmgr->conf->limits, &facts, &qmgr->scratch, &fate);
+    log_fate(entry, now_us, &fate);
+    if (fate.kind == FATE_FAILED)
+        bounce_add(qmgr->bounces, number, &fate);
+    else
+        delivery_change(qmgr, number, fate_state(fate.kind), due);
+    arena_reset(&qmgr->scratch);
+}
+
+void delivery_postpone(struct qmgr *qmgr, uint32_t number)
+{
+    const struct queue_entry *entry = queue_entry(&qmgr->queue, number);
+    uint64_t now_us = clock_wall_us();
+    struct fate_case facts = case_of(entry, now_us);
+    delivery_change(qmgr, number, LETTER_DEFERRED,
+                    (uint32_t)(now_us / 1000000) +
+                        fate_delay(&qmgr->conf->limits, facts.tries, facts.spread));
+}
+
+void delivery_change(struct qmgr *qmgr, uint32_t number, enum letter_state state, uint32_t time)
+{
+    struct queue_entry *entry = queue_entry(&qmgr->queue, number);
+    require(entry->state == QUEUE_SETTLING);
+    entry->time = time;
+    states_add(&qmgr->states, &(struct state_change){
+                                  .number = segments_at(&qmgr->segments, entry->segment)->number,
+                                  .slot = entry->slot,
+                                  .queue_entry = number,
+                                  .entry = {.place = entry->place,
+                                            .recipient = entry->recipient,
+                                            .state = (uint8_t)state,
+                                            .tries = entry->tries,
+                                            .time = time != 0 ? time : clock_wall()},
+                              });
+    delivery_flush_within(qmgr, qmgr->states.pending.count < STATES_BATCH ? STATES_DELAY_MS : 0);
+}
+
+/* ---- written ---- */
+
+static void entry_done(struct qmgr *qmgr, uint32_t number, enum page_value counter)
+{
+    struct segment *segment =
+        segments_at(&qmgr->segments, queue_entry(&qmgr->queue, number)->segment);
+    queue_remove(&qmgr->queue, number);
+    page_add(qmgr->page, counter, 1);
+    segment->outstanding--;
+    if (segment->outstanding == 0 && segment->sealed) {
+        agents_forget(qmgr->agents, segment->number);
+        (void)segments_forget_done(&qmgr->segments, segment);
+    }
+}
+
+static void settled(void *arg, const struct state_change *change)
+{
+    struct qmgr *qmgr = arg;
+    uint32_t number = change->queue_entry;
+    switch ((enum letter_state)change->entry.state) {
+    case LETTER_DELIVERED:
+        entry_done(qmgr, number, PAGE_DELIVERED);
+        break;
+    case LETTER_BOUNCED:
+        entry_done(qmgr, number, PAGE_BOUNCED);
+        break;
+    case LETTER_HELD:
+        queue_hold(&qmgr->queue, number);
+        break;
+    case LETTER_DEFERRED:
+        queue_defer(&qmgr->queue, number, change->entry.time);
+        retry_wake(qmgr->retries);
+        break;
+    case LETTER_NONE:
+    case LETTER_WAITING:
+        panic("a recipient settled as %u", change->entry.state);
+    }
+}
+
+static void written(void *arg, struct helper_task *base)
+{
+    struct qmgr *qmgr = arg;
+    struct task_states *task = (struct task_states *)base;
+    if (!task->ok)
+        log_event(LOG_ERROR, "states-not-written", LOG_ERRNO(task->error),
+                  LOG_UINT("changes", task->changes->count));
+    qmgr->segment_count = task->segments;
+    states_end(&qmgr->states, task->ok, settled, qmgr);
+    if (!task->ok)
+        delivery_flush_within(qmgr, QMGR_SYNC_RETRY_MS);
+    else if (qmgr->states.pending.count > 0)
+        delivery_flush_within(qmgr, STATES_DELAY_MS);
+    task_free(base);
+    pressure_touch(qmgr);
+}
+
+/* A batch under way posts the next one when it ends. */
+static void flush(void *arg)
+{
+    struct qmgr *qmgr = arg;
+    const struct state_list *batch = states_begin(&qmgr->states);
+    if (batch == NULL)
+        return;
+    struct task_states *task = task_states_new(batch, written, qmgr);
+    helper_post(qmgr->helper, &task->task);
+}
+
+void delivery_flush_within(struct qmgr *qmgr, int64_t ms)
+{
+    int64_t at = loop_now(qmgr->loop) + ms;
+    if (!timer_is_set(&qmgr->flush_timer) || at < qmgr->flush_at) {
+        timer_set(&qmgr->flush_timer, ms);
+        qmgr->flush_at = at;
+    }
+    pressure_touch(qmgr);
+}
+
+bool delivery_is_quiet(const struct qmgr *qmgr)
+{
+    return qmgr->queue.counts[QUEUE_ACTIVE] == 0 && !qmgr->states.writing &&
+           qmgr->states.pending.count == 0;
+}
+
+void delivery_start(struct qmgr *qmgr)
+{
+    timer_init(&qmgr->flush_timer, qmgr->loop, flush, qmgr);
+}

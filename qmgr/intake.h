@@ -1,0 +1,34 @@
+/*
+ * intake - segments out to whoever writes letters, their letters in; recovery at the start.
+ *
+ * The writers are the smtpd processes and qmgr itself (bounces). Nothing is given and nothing is
+ * released before every smtpd that was there at the start has said which segments it holds, or is
+ * gone: then the spool is recovered, all other segments are sealed.
+ */
+#ifndef VEREDUS_QMGR_INTAKE_H
+#define VEREDUS_QMGR_INTAKE_H
+
+#include "qmgr/qmgr.h"
+
+enum {
+    INTAKE_STOCK_SHARED = 2, /* segments made ahead, of each kind */
+    INTAKE_STOCK_PRIVATE = 1,
+    INTAKE_MAKE_RETRY_MS = 1000
+};
+
+/* Also makes qmgr's own writer, with its thread: before the sandbox. */
+struct intake *intake_new(struct qmgr *qmgr);
+void intake_free(struct intake *intake);
+
+struct spool_writer *intake_writer(struct intake *intake);
+
+/* A socket to an smtpd; it becomes the intake's. */
+void intake_connect(struct intake *intake, int fd);
+
+/* The smtpds known by now are the initial ones: recovery begins when they have reported. */
+void intake_start(struct intake *intake);
+
+/* Gives nothing any more; seals qmgr's own segment. */
+void intake_drain(struct intake *intake);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * Pressure travels back: a spool without space and a queue without end are seen here, written into
+ * the shared page, and smtpd answers 452 or slows down without asking anybody.
+ */
+#include "qmgr/qmgr.h"
+
+enum page_pressure pressure_level(unsigned free_percent, uint64_t least_percent, uint64_t busy)
+{
+    if (free_percent < least_percent)
+        return PRESSURE_FULL;
+    return busy > QMGR_BUSY_MOST ? PRESSURE_SLOW : PRESSURE_NONE;
+}
+
+static void write_gauges(void *arg)
+{
+    struct qmgr *qmgr = arg;
+    const uint64_t *counts = qmgr->queue.counts;
+    uint64_t ready = counts[QUEUE_READY] + counts[QUEUE_READING];
+    uint64_t active = counts[QUEUE_ACTIVE] + counts[QUEUE_SETTLING];
+    page_set(qmgr->page, PAGE_QUEUED, ready + active);
+    page_set(qmgr->page, PAGE_DEFERRED, counts[QUEUE_DEFERRED]);
+    page_set(qmgr->page, PAGE_ACTIVE, counts[QUEUE_ACTIVE]);
+    page_set(qmgr->page, PAGE_HELD, counts[QUEUE_HELD]);
+    page_set(qmgr->page, PAGE_SEGMENTS, qmgr->segment_count);
+    page_set(
+        qmgr->page, PAGE_PRESSURE,
+        pressure_level(qmgr->free_percent, qmgr->conf->limits.free_space_percent, ready + active));
+}
+
+void pressure_touch(struct qmgr *qmgr)
+{
+    loop_later(qmgr->loop, &qmgr->gauges_turn);
+}
+
+static void measured(void *arg, struct helper_task *base)
+{
+    struct qmgr *qmgr = arg;
+    struct task_measure *task = (struct task_measure *)base;
+    uint64_t least = qmgr->conf->limits.free_space_percent;
+    if (task->free_percent < least && qmgr->free_percent >= least)
+        log_event(LOG_ERROR, "spool-full", LOG_UINT("free_percent", task->free_percent));
+    qmgr->free_percent = task->free_percent;
+    qmgr->segment_count = task->segments;
+    task_free(base);
+    timer_set(&qmgr->measure_timer, QMGR_MEASURE_MS);
+    pressure_touch(qmgr);
+}
+
+static void measure(void *arg)
+{
+    struct qmgr *qmgr = arg;
+    helper_post(qmgr->helper, &task_measure_new(measured, qmgr)->task);
+}
+
+void pressure_start(struct qmgr *qmgr)
+{
+    qmgr->free_percent = 100;
+    qmgr->gauges_turn = (struct turn){.run = write_gauges, .arg = qmgr};
+    timer_init(&qmgr->measure_timer, qmgr->loop, measure, qmgr);
+}

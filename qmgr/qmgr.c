@@ -1,0 +1,128 @@
+/*
+ * The life of the process: threads before the sandbox, the spool behind it (its files belong to the
+ * service's user, so they are opened as that user), recovery when every smtpd has spoken, an end
+ * that loses nothing: what is not written at the end is found again at the start.
+ */
+#include "qmgr/qmgr.h"
+
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "qmgr/agents.h"
+#include "qmgr/bounce.h"
+#include "qmgr/intake.h"
+#include "qmgr/retry.h"
+#include "util/base/panic.h"
+
+static void prepare(struct daemon *daemon, struct sandbox *sandbox)
+{
+    struct qmgr *qmgr = mem_new(sizeof *qmgr);
+    qmgr->daemon = daemon;
+    qmgr->loop = daemon->loop;
+    qmgr->conf = daemon->conf;
+    qmgr->page = daemon->page;
+    queue_init(&qmgr->queue, (uint32_t)daemon->conf->limits.delivery_concurrency);
+    qmgr->helper = helper_new(daemon->loop);
+    qmgr->resolver = resolver_new(daemon->loop);
+    qmgr->intake = intake_new(qmgr);
+    qmgr->agents = agents_new(qmgr);
+    qmgr->retries = retry_new(qmgr);
+    qmgr->bounces = bounce_new(qmgr, intake_writer(qmgr->intake));
+    delivery_start(qmgr);
+    pressure_start(qmgr);
+    daemon->state = qmgr;
+    sandbox->writable[0] = daemon->conf->spool_directory.data;
+}
+
+static void start(struct daemon *daemon)
+{
+    struct qmgr *qmgr = daemon->state;
+    struct task_open task = {
+        .task = {.work = task_open_work},
+        .directory = daemon->conf->spool_directory.data,
+    };
+    helper_call(qmgr->helper, &task.task);
+    if (helper_store(qmgr->helper) == NULL)
+        fatal(EX_CANTCREAT, "spool %s: %.*s", task.directory, SPAN_ARG(task.problem));
+    arena_free(&task.arena);
+    intake_start(qmgr->intake);
+}
+
+static void peer(struct daemon *daemon, enum role role, unsigned index, int fd)
+{
+    struct qmgr *qmgr = daemon->state;
+    (void)index;
+    if (role == ROLE_SMTPD)
+        intake_connect(qmgr->intake, fd);
+    else if (role == ROLE_DELIVER)
+        agents_connect(qmgr->agents, fd);
+    else if (role == ROLE_LOOKUP)
+        resolver_connect(qmgr->resolver, fd);
+    else
+        (void)close(fd);
+}
+
+/* ---- the end ---- */
+
+static void finish(struct qmgr *qmgr)
+{
+    struct daemon *daemon = qmgr->daemon;
+    timer_cancel(&qmgr->drain_timer);
+    timer_cancel(&qmgr->flush_timer);
+    timer_cancel(&qmgr->measure_timer);
+    helper_free(qmgr->helper); /* first: results still come to everybody below */
+    timer_cancel(&qmgr->flush_timer);
+    timer_cancel(&qmgr->measure_timer);
+    resolver_free(qmgr->resolver);
+    agents_free(qmgr->agents);
+    retry_free(qmgr->retries);
+    intake_free(qmgr->intake);
+    bounce_free(qmgr->bounces);
+    loop_forget(qmgr->loop, &qmgr->gauges_turn);
+    queue_free(&qmgr->queue);
+    segments_free(&qmgr->segments);
+    states_free(&qmgr->states);
+    arena_free(&qmgr->scratch);
+    mem_free(qmgr);
+    daemon->state = NULL;
+    daemon_exit(daemon);
+}
+
+enum { DRAIN_LOOK_MS = 20 };
+
+struct drain {
+    struct qmgr *qmgr;
+    int64_t until;
+};
+
+static void drain_look(void *arg)
+{
+    struct drain *drain = arg;
+    struct qmgr *qmgr = drain->qmgr;
+    if (!delivery_is_quiet(qmgr) && loop_now(qmgr->loop) < drain->until) {
+        timer_set(&qmgr->drain_timer, DRAIN_LOOK_MS);
+        return;
+    }
+    mem_free(drain);
+    finish(qmgr);
+}
+
+static void drain(struct daemon *daemon)
+{
+    struct qmgr *qmgr = daemon->state;
+    struct drain *state = mem_new(sizeof *state);
+    *state = (struct drain){qmgr, loop_now(qmgr->loop) + QMGR_DRAIN_MS};
+    daemon->draining = true;
+    intake_drain(qmgr->intake);
+    delivery_flush_within(qmgr, 0);
+    timer_init(&qmgr->drain_timer, qmgr->loop, drain_look, state);
+    timer_set(&qmgr->drain_timer, DRAIN_LOOK_MS);
+}
+
+const struct daemon_calls qmgr_calls = {
+    .role = ROLE_QMGR,
+    .prepare = prepare,
+    .start = start,
+    .peer = peer,
+    .drain = drain,
+};

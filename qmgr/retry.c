@@ -1,0 +1,217 @@
+/*
+ * Recipients of one record come due together (fate.c spreads by record), so a batch is sorted by
+ * place and each record in it is read once. What was read is a fresh message: nothing of the
+ * attempt before is needed but the entry.
+ */
+#include "qmgr/retry.h"
+
+#include <stdlib.h>
+
+#include "util/base/clock.h"
+#include "util/base/panic.h"
+
+enum { WAIT_MOST_S = 60 /* a clock that jumps is noticed after this */, BLOCKED_MS = 50 };
+
+struct retries {
+    struct qmgr *qmgr;
+    struct timer timer;
+    struct turn turn;
+    bool started, reading;
+    uint32_t batch[READ_ITEMS]; /* entries under way */
+    size_t count;
+};
+
+/* One question to lookup. */
+struct ask {
+    struct qmgr *qmgr;
+    uint32_t number;
+};
+
+bool retry_fate(enum resolve_status status, struct fate *fate)
+{
+    static const struct fate fates[] = {
+        [RESOLVE_UNKNOWN_USER] = {FATE_FAILED, SPAN_INIT("5.1.1"), SPAN_INIT("user unknown")},
+        [RESOLVE_RELAY_DENIED] = {FATE_FAILED, SPAN_INIT("5.7.1"), SPAN_INIT("relaying denied")},
+        [RESOLVE_LOOP] = {FATE_FAILED, SPAN_INIT("5.4.6"), SPAN_INIT("alias loop")},
+        [RESOLVE_TOO_MANY] = {FATE_FAILED, SPAN_INIT("5.3.4"), SPAN_INIT("too many recipients")},
+        [RESOLVE_TEMPORARY] = {FATE_DEFERRED, SPAN_INIT("4.3.0"),
+                               SPAN_INIT("the address can not be looked up now")},
+        [RESOLVE_DENIED] = {FATE_FAILED, SPAN_INIT("5.1.1"), SPAN_INIT("user unknown")},
+    };
+    if (status == RESOLVE_OK)
+        return true;
+    /* A number that nobody defined is lookup's trouble, not the sender's. */
+    *fate = fates[(unsigned)status <= RESOLVE_DENIED ? status : RESOLVE_TEMPORARY];
+    return false;
+}
+
+static void resolved(void *arg, const struct resolver_answer *answer)
+{
+    struct ask ask = *(struct ask *)arg;
+    mem_free(arg);
+    struct queue_entry *entry = queue_entry(&ask.qmgr->queue, ask.number);
+    struct fate fate;
+    if (!retry_fate(answer->status, &fate)) {
+        delivery_settle(ask.qmgr, ask.number, fate);
+        return;
+    }
+    struct message *message = entry->message;
+    const struct resolver_target *target =
+        resolver_pick(answer, message->recipients[entry->recipient].address);
+    if (target != NULL)
+        message_route(message, entry->recipient, target->transport, target->nexthop);
+    delivery_dispatch(ask.qmgr, ask.number);
+}
+
+/* ---- what was read ---- */
+
+/* A record that can not be used: kept for the operator, or tried again later. */
+static void unreadable(struct qmgr *qmgr, uint32_t number, const struct read_item *item)
+{
+    char id[SPOOL_ID_MAX];
+    bool io = item->result == RECORD_IO;
+    log_event(LOG_ERROR, "record-unreadable",
+              LOG_SPAN("id", spool_id_text(spool_id(item->number, item->offset), id)),
+              LOG_STR("reason", io ? "input or output error" : "damaged"));
+    queue_decided(&qmgr->queue, number);
+    if (io) {
+        uint32_t delay = fate_delay(&qmgr->conf->limits, 1, item->offset);
+        delivery_change(qmgr, number, LETTER_DEFERRED, clock_wall() + delay);
+        return;
+    }
+    page_add(qmgr->page, PAGE_CORRUPT, 1);
+    delivery_change(qmgr, number, LETTER_HELD, 0);
+}
+
+static void take_up(struct qmgr *qmgr, uint32_t number, struct read_item *item)
+{
+    struct queue_entry *entry = queue_entry(&qmgr->queue, number);
+    if (item->message != NULL && entry->recipient >= item->message->recipient_count)
+        item->result = RECORD_BAD;
+    if (item->result != RECORD_OK) {
+        unreadable(qmgr, number, item);
+        return;
+    }
+    queue_attach(&qmgr->queue, number, item->message);
+    page_add(qmgr->page, PAGE_RETRIED, 1);
+    struct ask *ask = mem_new(sizeof *ask);
+    *ask = (struct ask){qmgr, number};
+    resolver_ask(qmgr->resolver, item->message->recipients[entry->recipient].address, resolved,
+                 ask);
+}
+
+static uint64_t number_of(const struct retries *retries, uint32_t number)
+{
+    struct qmgr *qmgr = retries->qmgr;
+    return segments_at(&qmgr->segments, queue_entry(&qmgr->queue, number)->segment)->number;
+}
+
+static uint64_t offset_of(const struct retries *retries, uint32_t number)
+{
+    return (uint64_t)queue_entry(&retries->qmgr->queue, number)->place * SPOOL_ALIGN;
+}
+
+static void records_read(void *arg, struct helper_task *base)
+{
+    struct retries *retries = arg;
+    struct task_read *task = (struct task_read *)base;
+    size_t at = 0;
+    for (size_t i = 0; i < task->count; i++)
+        if (task->items[i].message != NULL)
+            task->items[i].message->users++; /* ours, while its recipients take it up */
+    for (size_t i = 0; i < retries->count; i++) {
+        uint32_t number = retries->batch[i];
+        while (task->items[at].number != number_of(retries, number) ||
+               task->items[at].offset != offset_of(retries, number))
+            at++; /* both are in the same order */
+        take_up(retries->qmgr, number, &task->items[at]);
+    }
+    for (size_t i = 0; i < task->count; i++)
+        if (task->items[i].message != NULL)
+            message_release(task->items[i].message);
+    task_free(base);
+    retries->reading = false;
+    retries->count = 0;
+    retry_wake(retries);
+    pressure_touch(retries->qmgr);
+}
+
+/* ---- what is due ---- */
+
+static int by_place(const void *left, const void *right, void *arg)
+{
+    const struct retries *retries = arg;
+    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+    uint64_t a_number = number_of(retries, a), b_number = number_of(retries, b);
+    if (a_number != b_number)
+        return a_number < b_number ? -1 : 1;
+    uint64_t a_offset = offset_of(retries, a), b_offset = offset_of(retries, b);
+    return a_offset < b_offset ? -1 : a_offset > b_offset;
+}
+
+static void post_batch(struct retries *retries)
+{
+    qsort_r(retries->batch, retries->count, sizeof retries->batch[0], by_place, retries);
+    struct task_read *task = task_read_new(records_read, retries);
+    for (size_t i = 0; i < retries->count; i++) {
+        uint64_t number = number_of(retries, retries->batch[i]);
+        uint64_t offset = offset_of(retries, retries->batch[i]);
+        struct read_item *last = task->count > 0 ? &task->items[task->count - 1] : NULL;
+        if (last == NULL || last->number != number || last->offset != offset)
+            task->items[task->count++] = (struct read_item){.number = number, .offset = offset};
+    }
+    retries->reading = true;
+    helper_post(retries->qmgr->helper, &task->task);
+}
+
+static void look(void *arg)
+{
+    struct retries *retries = arg;
+    struct queue *queue = &retries->qmgr->queue;
+    if (!retries->started || retries->reading || retries->qmgr->daemon->draining)
+        return;
+    uint32_t now = clock_wall();
+    bool blocked = queue->counts[QUEUE_READY] + queue->counts[QUEUE_READING] >= RETRY_READY_MOST;
+    while (!blocked && retries->count < READ_ITEMS) {
+        uint32_t number = queue_take_due(queue, now);
+        if (number == QUEUE_NONE)
+            break;
+        retries->batch[retries->count++] = number;
+    }
+    if (retries->count > 0) {
+        post_batch(retries);
+        return;
+    }
+    uint32_t due = queue_next_due(queue);
+    int64_t wait = due > now ? (int64_t)(due - now) : 0;
+    timer_set(&retries->timer,
+              blocked ? BLOCKED_MS : 1000 * (wait < WAIT_MOST_S ? wait : WAIT_MOST_S));
+}
+
+void retry_wake(struct retries *retries)
+{
+    if (retries->started)
+        loop_later(retries->qmgr->loop, &retries->turn);
+}
+
+void retry_start(struct retries *retries)
+{
+    retries->started = true;
+    retry_wake(retries);
+}
+
+struct retries *retry_new(struct qmgr *qmgr)
+{
+    struct retries *retries = mem_new(sizeof *retries);
+    retries->qmgr = qmgr;
+    retries->turn = (struct turn){.run = look, .arg = retries};
+    timer_init(&retries->timer, qmgr->loop, look, retries);
+    return retries;
+}
+
+void retry_free(struct retries *retries)
+{
+    timer_cancel(&retries->timer);
+    loop_forget(retries->qmgr->loop, &retries->turn);
+    mem_free(retries);
+}
