@@ -28,7 +28,9 @@ struct sandbox {
 void sandbox_chroot(const struct sandbox *sandbox, const char *empty_directory);
 
 /* Step two, after privileges_drop: no_new_privs, Landlock, limits, seccomp. There is no way back.
- * A kernel without Landlock is logged once and served without it; without seccomp: fatal. */
+ * Before it: event loop, eventfds, log, whatever opens a socket. Behind it: threads; those that run
+ * already are under seccomp too, but not under Landlock. A listed directory that is missing is
+ * fatal. A kernel without Landlock is logged once and served without it; without seccomp: fatal. */
 void sandbox_enter(const struct sandbox *sandbox);
 
 /* True when the role may never open a file (smtpd, pop3d). */
