@@ -58,24 +58,24 @@ struct conf_routes {
 /* Sizes in octets, times in seconds unless said. The numbers are HARDENING's limits. */
 struct conf_limits {
     uint64_t message_size;
-    uint64_t recipients;             /* a message */
-    uint64_t command_line;           /* octets */
-    uint64_t header_size;            /* octets of the header block */
+    uint64_t recipients;   /* a message */
+    uint64_t command_line; /* octets */
+    uint64_t header_size;  /* octets of the header block */
     uint64_t received_hops;
     uint64_t errors_slow, errors_close; /* a session */
     uint64_t junk_commands;
     uint64_t connections_per_network, connections_per_worker;
     uint64_t idle, command_deadline;
-    uint64_t minimum_data_rate;      /* octets a second */
+    uint64_t minimum_data_rate; /* octets a second */
     uint64_t free_space_percent;
-    uint64_t session_buffer;         /* octets held before a message is streamed */
-    uint64_t buffer_budget;          /* octets a worker holds for all its sessions */
+    uint64_t session_buffer; /* octets held before a message is streamed */
+    uint64_t buffer_budget;  /* octets a worker holds for all its sessions */
     uint64_t retry_first, retry_most;
     uint64_t message_life, bounce_life;
     uint64_t alias_depth, alias_expansion;
     uint64_t pop3_idle, pop3_login, pop3_bad_commands, pop3_sessions_per_user;
     uint64_t auth_delay_first, auth_delay_most;
-    uint64_t delivery_concurrency;   /* jobs a local process is given at once */
+    uint64_t delivery_concurrency; /* jobs a local process is given at once */
 };
 
 struct conf {

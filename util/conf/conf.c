@@ -1,0 +1,171 @@
+/*
+ * A configuration is read whole before it is parsed. So master and its children, who get the text
+ * in a memfd, take the same way, and what no parser should have to see (a byte order mark, a NUL, a
+ * file without end) is refused by name before the parser sees it.
+ */
+#include "util/conf/conf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "util/base/buf.h"
+#include "util/base/panic.h"
+#include "util/conf/reader.h"
+
+enum { FILE_MAX = 1 << 20 };
+
+/* ---- reading the text ---- */
+
+static unsigned line_of(struct span text, size_t offset)
+{
+    unsigned line = 1;
+    for (size_t i = 0; i < offset; i++)
+        line += text.data[i] == '\n';
+    return line;
+}
+
+/* Reads all of `in`, up to the first octet past what is allowed. */
+static bool read_all(FILE *in, struct buf *text, const struct conf_complaints *to)
+{
+    char part[4096];
+    size_t count;
+    while (buf_len(text) <= FILE_MAX && (count = fread(part, 1, sizeof part, in)) > 0)
+        buf_add(text, span_of(part, count));
+    if (ferror(in)) {
+        complain_about(to, 1, "it can not be read: %s; check the file and its disk",
+                       log_errno_text(errno));
+        return false;
+    }
+    return true;
+}
+
+static bool text_is_sound(struct span text, const struct conf_complaints *to)
+{
+    size_t nul = span_find(text, '\0');
+    if (text.len > FILE_MAX) {
+        complain_about(to, 1, "more than %d octets; a configuration is a few lines", FILE_MAX);
+        return false;
+    }
+    if (span_has_prefix(text, SPAN("\xef\xbb\xbf"))) {
+        complain_about(to, 1, "begins with a byte order mark; save it as plain ASCII or UTF-8");
+        return false;
+    }
+    if (nul < text.len) {
+        complain_about(to, line_of(text, nul), "holds a NUL; this must be a text file");
+        return false;
+    }
+    return true;
+}
+
+/* The directory of `name`, absolute. */
+static struct span directory_of(struct arena *arena, const char *name)
+{
+    struct span path = span_cstr(name);
+    char here[4096];
+    if (path.len > 0 && path.data[0] != '/') {
+        if (!getcwd(here, sizeof here))
+            fatal(EX_OSERR, "the working directory has no name: %s", log_errno_text(errno));
+        path = arena_printf(arena, "%s/%s", here, name);
+    }
+    size_t slash = span_find_last(path, '/');
+    return slash < path.len ? span_first(path, slash) : SPAN("");
+}
+
+/* ---- loading ---- */
+
+static uint64_t processors(void)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count > 0 && count <= 256 ? (uint64_t)count : 1;
+}
+
+struct conf *conf_parse(FILE *in, const char *name, conf_complain *complain, void *arg)
+{
+    struct conf_complaints to = {complain, arg, name};
+    struct conf *conf = mem_new(sizeof *conf);
+    struct buf text = {0};
+    struct span directory = directory_of(&conf->arena, name);
+    conf->file = arena_copy(&conf->arena, span_cstr(name));
+    bool good = read_all(in, &text, &to) && text_is_sound(buf_span(&text), &to) &&
+                reader_read(conf, buf_span(&text), directory, &to);
+    buf_free(&text);
+    if (!good) {
+        conf_free(conf);
+        return NULL;
+    }
+    if (conf->workers == 0)
+        conf->workers = processors();
+    return conf;
+}
+
+/* What others may write decides nothing here: it could make root run their wishes. */
+static bool file_is_ours(int fd, const struct conf_complaints *to)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        complain_about(to, 1, "is not a regular file; name the configuration with -c");
+        return false;
+    }
+    if (st.st_mode & (S_IWGRP | S_IWOTH)) {
+        complain_about(to, 1, "others may write it (mode %04o); chmod go-w %s",
+                       (unsigned)st.st_mode & 07777, to->name);
+        return false;
+    }
+    if (st.st_uid != 0 && st.st_uid != geteuid()) {
+        complain_about(to, 1, "belongs to user %u; chown it to root, or run as its owner",
+                       (unsigned)st.st_uid);
+        return false;
+    }
+    return true;
+}
+
+struct conf *conf_load(const char *name, conf_complain *complain, void *arg)
+{
+    struct conf_complaints to = {complain, arg, name};
+    struct conf *conf = NULL;
+    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0) {
+        complain_about(&to, 1, "it can not be opened: %s; make one with `veredus init DIR`",
+                       log_errno_text(errno));
+        return NULL;
+    }
+    FILE *in = file_is_ours(fd, &to) ? fdopen(fd, "r") : NULL;
+    if (!in) {
+        close(fd);
+        return NULL;
+    }
+    conf = conf_parse(in, name, complain, arg);
+    fclose(in);
+    return conf;
+}
+
+void conf_free(struct conf *conf)
+{
+    if (!conf)
+        return;
+    arena_free(&conf->arena);
+    mem_free(conf);
+}
+
+/* ---- asking ---- */
+
+bool conf_trusts(const struct conf *conf, const union net_address *client)
+{
+    for (size_t i = 0; i < conf->trusted_networks.count; i++) {
+        if (net_prefix_holds(&conf->trusted_networks.items[i], client))
+            return true;
+    }
+    return false;
+}
+
+bool conf_has_domain(const struct conf_spans *list, struct span domain)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (span_equal_nocase(list->items[i], domain))
+            return true;
+    }
+    return false;
+}

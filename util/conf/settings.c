@@ -1,0 +1,162 @@
+/*
+ * Everything that can be set stands here once. What is written elsewhere about a setting (the
+ * parser's options, the ranges, the reference manual, the print-out) is derived from its row, so it
+ * can not drift. Every number is bounded on both sides and 0 never means "unlimited": a limit that
+ * can be switched off by a slip of the pen is none.
+ */
+#include "util/conf/settings.h"
+
+#include "util/conf/conf.h"
+
+enum { KIB = 1024, MIB = 1024 * KIB, DAY = 86400 };
+
+/* In the order of the enums of conf.h and log.h. */
+static const char *const service_words[] = {"smtp", "pop3", NULL};
+static const char *const plaintext_words[] = {"never", "loopback", "always", NULL};
+static const char *const format_words[] = {"logfmt", "json", NULL};
+static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
+static const char *const transport_words[] = {"local", "discard", "smtp", "error", "hold", NULL};
+
+/* The columns that rows of one section share. */
+#define TOP(setting, field, type)                                                                  \
+    .name = (setting), .section = SECTION_TOP, .kind = (type),                                     \
+    .offset = offsetof(struct conf, field)
+#define LIMIT(field, type, from, to)                                                               \
+    .name = #field, .section = SECTION_LIMITS, .kind = (type), .least = (from), .most = (to),      \
+    .offset = offsetof(struct conf, limits.field)
+#define LISTEN(field, type)                                                                        \
+    .name = #field, .section = SECTION_LISTEN, .kind = (type),                                     \
+    .offset = offsetof(struct conf_listen, field)
+#define ROUTE(field, type)                                                                         \
+    .name = #field, .section = SECTION_ROUTE, .kind = (type),                                      \
+    .offset = offsetof(struct conf_route, field)
+
+const struct setting settings[] = {
+    {TOP("hostname", hostname, SETTING_DOMAIN),
+     .help = "The name of this host, as it greets and as it signs what it writes. Required."},
+    {TOP("domains", domains, SETTING_DOMAINS),
+     .help = "Mailboxes and aliases live in these domains."},
+    {TOP("relay_domains", relay_domains, SETTING_DOMAINS),
+     .help = "Mail to these domains is taken from anybody and sent on."},
+    {TOP("trusted_networks", trusted_networks, SETTING_NETWORKS),
+     .fallback = "{\"127.0.0.0/8\", \"::1\"}",
+     .help = "Clients that may send mail to anywhere without a password."},
+    {TOP("workers", workers, SETTING_NUMBER), .fallback = "0", .least = 0, .most = 256,
+     .help = "Processes of each kind that serves the network; 0: one for each processor."},
+    {TOP("plaintext_auth", plaintext_auth, SETTING_WORD), .fallback = "loopback",
+     .words = plaintext_words,
+     .help = "From where a password is taken on a connection that is not encrypted."},
+    {TOP("log", log_target, SETTING_LOG), .fallback = "stderr",
+     .help = "Where the log goes: stderr, syslog, or the path of a file."},
+    {TOP("log_format", log_format, SETTING_WORD), .fallback = "logfmt", .words = format_words,
+     .help = "The form of a line of the log."},
+    {TOP("log_level", log_level, SETTING_WORD), .fallback = "info", .words = level_words,
+     .help = "The least important events that are still logged."},
+    {TOP("helo_argument_required", helo_argument_required, SETTING_BOOL), .fallback = "true",
+     .help = "Refuse a HELO or EHLO that names nobody."},
+    {TOP("segment_size", segment_size, SETTING_SIZE), .fallback = "64M", .least = MIB,
+     .most = 1024ull * MIB, .help = "How large a segment of the spool grows."},
+    {TOP("spool_directory", spool_directory, SETTING_PATH), .fallback = "/var/spool/veredus",
+     .help = "Where mail waits. Relative paths count from the directory of this file."},
+    {TOP("mail_root", mail_root, SETTING_PATH), .fallback = "/var/mail/veredus",
+     .help = "Mailboxes lie beneath it: DOMAIN/USER/."},
+    {TOP("table_directory", table_directory, SETTING_PATH), .fallback = ".",
+     .help = "Where the tables users, aliases and passwords lie."},
+    {TOP("run_directory", run_directory, SETTING_PATH), .fallback = "/run/veredus",
+     .help = "The socket and the process number of the running master."},
+    {TOP("service_user", user_service, SETTING_TEXT), .fallback = "veredus",
+     .help = "Started by root: the system user of smtpd, pop3d and lookup."},
+    {TOP("queue_user", user_queue, SETTING_TEXT), .fallback = "veredus-q",
+     .help = "Started by root: the system user of qmgr, which owns the spool."},
+    {TOP("mail_user", user_mail, SETTING_TEXT), .fallback = "vmail",
+     .help = "Started by root: the system user who owns the mailboxes."},
+    {TOP("auth_user", user_auth, SETTING_TEXT), .fallback = "veredus-a",
+     .help = "Started by root: the system user of auth, which alone reads the passwords."},
+
+    {LISTEN(service, SETTING_WORD), .words = service_words, .help = "What is spoken there."},
+    {LISTEN(address, SETTING_ENDPOINT), .help = "Where: an address and a port."},
+
+    {ROUTE(transport, SETTING_WORD), .words = transport_words, .help = "How mail leaves."},
+    {ROUTE(nexthop, SETTING_TEXT), .fallback = "",
+     .help = "Where it goes: a domain, or \"[192.0.2.7]:25\"; empty: its own domain."},
+
+    {LIMIT(message_size, SETTING_SIZE, KIB, 2048ull * MIB), .fallback = "50M",
+     .help = "A message; larger ones are refused with 552."},
+    {LIMIT(recipients, SETTING_NUMBER, 1, 50000), .fallback = "1000",
+     .help = "Recipients of a message; more are put off with 452."},
+    {LIMIT(command_line, SETTING_SIZE, 512, 65536), .fallback = "2048",
+     .help = "A command line with its end (RFC 5321 §4.5.3.1.4 wants 512)."},
+    {LIMIT(header_size, SETTING_SIZE, KIB, 16 * MIB), .fallback = "100K",
+     .help = "What is looked at of the header of a message."},
+    {LIMIT(received_hops, SETTING_NUMBER, 10, 1000), .fallback = "100",
+     .help = "Received fields of a message; more mean a loop (RFC 5321 §6.3)."},
+    {LIMIT(errors_slow, SETTING_NUMBER, 1, 10000), .fallback = "10",
+     .help = "Errors of a session after which its replies come slowly."},
+    {LIMIT(errors_close, SETTING_NUMBER, 1, 10000), .fallback = "20",
+     .help = "Errors after which a session is closed."},
+    {LIMIT(junk_commands, SETTING_NUMBER, 1, 10000), .fallback = "20",
+     .help = "NOOP, RSET, VRFY and HELP without a message between, before they count as errors."},
+    {LIMIT(connections_per_network, SETTING_NUMBER, 1, 1000000), .fallback = "20",
+     .help = "Connections at once from an IPv4 address or an IPv6 /64; trusted ones are free."},
+    {LIMIT(connections_per_worker, SETTING_NUMBER, 1, 1000000), .fallback = "10000",
+     .help = "Connections at once to one worker."},
+    {LIMIT(idle, SETTING_TIME, 1, DAY), .fallback = "300",
+     .help = "How long a client may be silent (RFC 5321 §4.5.3.2.7 wants 5 minutes)."},
+    {LIMIT(command_deadline, SETTING_TIME, 1, DAY), .fallback = "300",
+     .help = "How long one command may take to arrive, however busy the client is."},
+    {LIMIT(minimum_data_rate, SETTING_SIZE, 1, MIB), .fallback = "500",
+     .help = "Octets a second that a message must arrive with."},
+    {LIMIT(free_space_percent, SETTING_NUMBER, 1, 90), .fallback = "5",
+     .help = "Percent of space or inodes below which no mail is taken: 452."},
+    {LIMIT(session_buffer, SETTING_SIZE, 4 * KIB, 16 * MIB), .fallback = "256K",
+     .help = "What a session holds of a message before it is streamed to the spool."},
+    {LIMIT(buffer_budget, SETTING_SIZE, MIB, 65536ull * MIB), .fallback = "256M",
+     .help = "What all sessions of a worker hold together."},
+    {LIMIT(retry_first, SETTING_TIME, 1, 7 * DAY), .fallback = "5m",
+     .help = "When a delivery that was put off is tried again; the time doubles then."},
+    {LIMIT(retry_most, SETTING_TIME, 1, 7 * DAY), .fallback = "4h",
+     .help = "The longest time between two tries."},
+    {LIMIT(message_life, SETTING_TIME, 1, 365 * DAY), .fallback = "5d",
+     .help = "How long delivery is tried before the sender is told that it failed."},
+    {LIMIT(bounce_life, SETTING_TIME, 1, 365 * DAY), .fallback = "2d",
+     .help = "The same for messages that report a failure."},
+    {LIMIT(alias_depth, SETTING_NUMBER, 1, 100), .fallback = "30",
+     .help = "How often an alias may lead to an alias."},
+    {LIMIT(alias_expansion, SETTING_NUMBER, 1, 50000), .fallback = "1000",
+     .help = "Final recipients that one address may lead to."},
+    {LIMIT(pop3_idle, SETTING_TIME, 1, DAY), .fallback = "10m",
+     .help = "How long a POP3 client may be silent (RFC 1939 §3 wants 10 minutes)."},
+    {LIMIT(pop3_login, SETTING_TIME, 1, DAY), .fallback = "3m",
+     .help = "How long a POP3 client may take to log in."},
+    {LIMIT(pop3_bad_commands, SETTING_NUMBER, 1, 10000), .fallback = "20",
+     .help = "Bad commands after which a POP3 session is closed."},
+    {LIMIT(pop3_sessions_per_user, SETTING_NUMBER, 1, 10000), .fallback = "10",
+     .help = "POP3 sessions of one user that may wait for the mailbox at once."},
+    {LIMIT(auth_delay_first, SETTING_TIME, 1, 3600), .fallback = "2",
+     .help = "How long the first failed login is made to wait for its answer."},
+    {LIMIT(auth_delay_most, SETTING_TIME, 1, 3600), .fallback = "15",
+     .help = "The longest such wait."},
+    {LIMIT(delivery_concurrency, SETTING_NUMBER, 1, 4096), .fallback = "64",
+     .help = "Deliveries given to a local process at once."},
+    {.name = NULL},
+};
+
+const struct setting *setting_find(const char *name)
+{
+    for (const struct setting *row = settings; row->name; row++) {
+        if (strcmp(row->name, name) == 0)
+            return row;
+    }
+    return NULL;
+}
+
+const char *setting_section_name(enum setting_section section)
+{
+    static const char *const names[] = {
+        [SECTION_TOP] = "",
+        [SECTION_LIMITS] = "limits",
+        [SECTION_LISTEN] = "listen",
+        [SECTION_ROUTE] = "route",
+    };
+    return names[section];
+}
