@@ -1,0 +1,293 @@
+/*
+ * Why a queue an account: a thousand guesses at one account must not take hash time from the
+ * others, and must not run side by side to outrun the delay of each failure.
+ */
+#include "auth/attempt.h"
+
+#include <bsd/sys/queue.h>
+#include <openssl/crypto.h>
+
+#include "util/base/hash.h"
+#include "util/mail/address.h"
+
+struct attempt {
+    struct attempts *all;
+    struct account *account;
+    void *origin; /* NULL: nobody waits for the answer any more */
+    uint32_t query;
+    uint64_t session;
+    bool exists;
+    char *password, *stored; /* NUL-terminated copies of password_len and stored_len octets */
+    size_t password_len, stored_len;
+    struct span client;
+    struct arena arena; /* client */
+    struct hash_job job;
+    struct timer timer; /* the delay of a failure */
+    TAILQ_ENTRY(attempt) link;
+};
+
+TAILQ_HEAD(attempt_list, attempt);
+
+/* Lives while it has attempts; the first one of the list is being hashed or delayed. */
+struct account {
+    char name[ADDRESS_TEXT_MAX];
+    size_t name_len;
+    struct attempt_list list;
+    unsigned waiting;
+    UT_hash_handle hh;
+};
+
+struct attempts {
+    struct attempts_parts parts;
+    struct account *accounts;
+};
+
+struct attempts *attempts_new(const struct attempts_parts *parts)
+{
+    struct attempts *attempts = mem_new(sizeof(*attempts));
+
+    attempts->parts = *parts;
+    return attempts;
+}
+
+static void wipe(char *secret, size_t len)
+{
+    OPENSSL_cleanse(secret, len);
+    mem_free(secret);
+}
+
+static void attempt_free(struct attempt *attempt)
+{
+    timer_cancel(&attempt->timer);
+    wipe(attempt->password, attempt->password_len + 1);
+    wipe(attempt->stored, attempt->stored_len + 1);
+    arena_free(&attempt->arena);
+    mem_free(attempt);
+}
+
+void attempts_free(struct attempts *attempts)
+{
+    struct account *account, *next;
+    struct attempt *attempt;
+
+    hasher_free(attempts->parts.hasher); /* first: its threads read the attempts */
+    HASH_ITER (hh, attempts->accounts, account, next) {
+        while ((attempt = TAILQ_FIRST(&account->list))) {
+            TAILQ_REMOVE(&account->list, attempt, link);
+            attempt_free(attempt);
+        }
+        HASH_DEL(attempts->accounts, account);
+        mem_free(account);
+    }
+    recent_free(attempts->parts.recent);
+    delays_free(attempts->parts.delays);
+    table_close(attempts->parts.passwords);
+    mem_free(attempts);
+}
+
+static struct span account_name(const struct account *account)
+{
+    return span_of(account->name, account->name_len);
+}
+
+/* ---- the verdict ---- */
+
+static void start_first(struct account *account);
+
+/* Answers and ends the first attempt of its account; the next one begins. */
+static void attempt_end(struct attempt *attempt, enum verify_status status)
+{
+    struct attempts *all = attempt->all;
+    struct account *account = attempt->account;
+
+    if (attempt->origin)
+        all->parts.answer(attempt->origin, &(struct attempt_answer){
+                                               .status = status,
+                                               .user = account_name(account),
+                                               .client = attempt->client,
+                                               .session = attempt->session,
+                                               .query = attempt->query,
+                                           });
+    TAILQ_REMOVE(&account->list, attempt, link);
+    account->waiting--;
+    attempt_free(attempt);
+    if (account->waiting) {
+        start_first(account);
+    } else {
+        HASH_DEL(all->accounts, account);
+        mem_free(account);
+    }
+}
+
+static void delay_over(void *arg)
+{
+    attempt_end(arg, VERIFY_FAILED);
+}
+
+static void hashed(void *arg)
+{
+    struct attempt *attempt = arg;
+    struct attempts_parts *parts = &attempt->all->parts;
+    struct span name = account_name(attempt->account);
+    int64_t now = loop_now(parts->loop);
+
+    if (attempt->exists && attempt->job.match) {
+        recent_add(parts->recent, name, span_of(attempt->password, attempt->password_len),
+                   span_of(attempt->stored, attempt->stored_len), now);
+        delays_succeeded(parts->delays, name);
+        attempt_end(attempt, VERIFY_OK);
+        return;
+    }
+    timer_set(&attempt->timer, delays_failed(parts->delays, name, attempt->client, now));
+}
+
+static void start_first(struct account *account)
+{
+    struct attempt *attempt = TAILQ_FIRST(&account->list);
+
+    hasher_submit(attempt->all->parts.hasher, &attempt->job);
+}
+
+/* ---- the question ---- */
+
+/* The name in the form of the table: as given, or the local part alone of the first domain. A name
+ * that can be no address is kept as it is: it exists nowhere. */
+static struct span canonical_user(const struct conf *conf, struct span given,
+                                  char out[ADDRESS_TEXT_MAX])
+{
+    struct address address;
+    struct span domain = conf->domains.count ? conf->domains.items[0] : conf->hostname;
+    struct span rest;
+
+    if (address_parse_path(given, domain, &address, &rest) == ADDRESS_OK && rest.len == 0)
+        return address_key(&address, out);
+    struct span kept = span_first(given, ADDRESS_TEXT_MAX);
+    memcpy(out, kept.data, kept.len);
+    return span_of(out, kept.len);
+}
+
+static char *copy_secret(struct span secret)
+{
+    char *copy = mem_new(secret.len + 1);
+
+    memcpy(copy, secret.data, secret.len);
+    return copy;
+}
+
+static struct account *account_of(struct attempts *attempts, struct span name)
+{
+    struct account *account;
+
+    HASH_FIND(hh, attempts->accounts, name.data, name.len, account);
+    if (account)
+        return account;
+    account = mem_new(sizeof(*account));
+    memcpy(account->name, name.data, name.len);
+    account->name_len = name.len;
+    TAILQ_INIT(&account->list);
+    HASH_ADD_KEYPTR(hh, attempts->accounts, account->name, account->name_len, account);
+    return account;
+}
+
+/* What is known of a login before it is hashed. */
+struct facts {
+    struct span user;   /* canonical */
+    struct span stored; /* the real hash, or the dummy */
+    bool exists;
+};
+
+static void enqueue(struct attempts *attempts, void *origin, const struct verify *question,
+                    const struct facts *facts)
+{
+    struct account *account = account_of(attempts, facts->user);
+    struct attempt *attempt = mem_new(sizeof(*attempt));
+
+    attempt->all = attempts;
+    attempt->account = account;
+    attempt->origin = origin;
+    attempt->query = question->query;
+    attempt->session = question->session;
+    /* A password with a NUL is none: crypt(3) would see its beginning only. */
+    attempt->exists =
+        facts->exists && span_find(question->password, '\0') == question->password.len;
+    attempt->password = copy_secret(question->password);
+    attempt->password_len = question->password.len;
+    attempt->stored = copy_secret(facts->stored);
+    attempt->stored_len = facts->stored.len;
+    attempt->client = arena_copy(&attempt->arena, question->client);
+    attempt->job = (struct hash_job){
+        .password = attempt->password, .stored = attempt->stored, .done = hashed, .arg = attempt};
+    timer_init(&attempt->timer, attempts->parts.loop, delay_over, attempt);
+    TAILQ_INSERT_TAIL(&account->list, attempt, link);
+    if (account->waiting++ == 0)
+        start_first(account);
+}
+
+static unsigned waiting_for(struct attempts *attempts, struct span name)
+{
+    struct account *account;
+
+    HASH_FIND(hh, attempts->accounts, name.data, name.len, account);
+    return account ? account->waiting : 0;
+}
+
+/* The stored hash of `facts->user`, or the dummy one; false when the table can not be read. */
+static bool look_up(struct attempts *attempts, struct arena *arena, struct facts *facts)
+{
+    enum table_result result =
+        table_get(attempts->parts.passwords, arena, facts->user, &facts->stored);
+
+    facts->exists = result == TABLE_FOUND;
+    if (!facts->exists)
+        facts->stored = span_cstr(hasher_dummy(attempts->parts.hasher));
+    return result != TABLE_ERROR;
+}
+
+/* The answer that needs no hashing: VERIFY_FAILED stands for "it does". */
+static enum verify_status shortcut(struct attempts *attempts, const struct verify *question,
+                                   const struct facts *facts)
+{
+    if (facts->exists && recent_knows(attempts->parts.recent, facts->user, question->password,
+                                      facts->stored, loop_now(attempts->parts.loop)))
+        return VERIFY_OK;
+    return waiting_for(attempts, facts->user) > ATTEMPTS_WAITING_MOST ? VERIFY_TEMPORARY
+                                                                      : VERIFY_FAILED;
+}
+
+void attempts_begin(struct attempts *attempts, void *origin, const struct verify *question)
+{
+    struct arena arena = {0};
+    char text[ADDRESS_TEXT_MAX];
+    struct facts facts = {.user = canonical_user(attempts->parts.conf, question->user, text)};
+    enum verify_status status = VERIFY_TEMPORARY;
+
+    if (look_up(attempts, &arena, &facts))
+        status = shortcut(attempts, question, &facts);
+    if (status == VERIFY_FAILED)
+        enqueue(attempts, origin, question, &facts);
+    else
+        attempts->parts.answer(origin, &(struct attempt_answer){
+                                           .status = status,
+                                           .user = facts.user,
+                                           .client = question->client,
+                                           .session = question->session,
+                                           .query = question->query,
+                                       });
+    arena_free(&arena);
+}
+
+void attempts_forget(struct attempts *attempts, const void *origin)
+{
+    struct account *account, *next;
+    struct attempt *attempt;
+
+    HASH_ITER (hh, attempts->accounts, account, next)
+        TAILQ_FOREACH (attempt, &account->list, link)
+            if (attempt->origin == origin)
+                attempt->origin = NULL;
+}
+
+bool attempts_pending(const struct attempts *attempts)
+{
+    return attempts->accounts != NULL;
+}

@@ -1,0 +1,39 @@
+/*
+ * hasher - the threads that hash passwords, and do nothing else.
+ *
+ * yescrypt costs tens of milliseconds of a processor by design, so the loop never calls crypt(3):
+ * it submits a job and hears of its end in the loop. The threads are niced, so that a flood of
+ * logins does not slow the mail down.
+ */
+#ifndef VEREDUS_AUTH_HASHER_H
+#define VEREDUS_AUTH_HASHER_H
+
+#include "util/sys/loop.h"
+
+/* One comparison; the owner's, and untouched by him from submit to done. */
+struct hash_job {
+    const char *password; /* NUL-terminated */
+    const char *stored;   /* crypt(5) form, NUL-terminated */
+    bool match;           /* the answer */
+    struct hash_job *next;
+    void (*done)(void *arg); /* called once, in the loop */
+    void *arg;
+};
+
+struct hasher;
+
+/* Starts `threads` threads (at most HASHER_THREADS); call before the sandbox, it needs clone(2) and
+ * setpriority(2). */
+enum { HASHER_THREADS = 8 };
+struct hasher *hasher_new(struct loop *loop, unsigned threads);
+
+/* Stops the threads after the job each has in hand; what was not done is dropped. */
+void hasher_free(struct hasher *hasher);
+
+/* Compares in the background; any number may wait. */
+void hasher_submit(struct hasher *hasher, struct hash_job *job);
+
+/* A hash with the cost of a real one that no password matches, for users that do not exist. */
+const char *hasher_dummy(const struct hasher *hasher);
+
+#endif
