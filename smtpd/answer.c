@@ -1,0 +1,72 @@
+/*
+ * Handlers only say what the answer is. What follows from it is the same for all of them and stands
+ * here: a refusal is logged and counted, a client with too many of them is slowed down, then sent
+ * away.
+ */
+#include "smtpd/answer.h"
+
+#include "smtpd/limits.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+enum { SUBJECT_MAX = 256 /* octets of a command that are logged */ };
+
+static void log_refusal(const struct session *session, struct span subject, struct reply reply)
+{
+    log_event(LOG_INFO, "refused", LOG_SPAN("session", session_id(session)),
+              LOG_SPAN("client", session_client(session)), LOG_SPAN("helo", session->helo),
+              LOG_SPAN("subject", span_first(subject, SUBJECT_MAX)), LOG_UINT("code", reply.code),
+              LOG_STR("status", reply.enhanced), LOG_STR("reason", reply.text));
+}
+
+static void write_out(struct session *session, struct reply reply)
+{
+    bool written = reply_write(&session->out, reply);
+    if (!written || reply.close)
+        session->end = SESSION_CLOSING;
+}
+
+void answer_write(struct session *session, struct span subject, struct reply reply)
+{
+    if (session->end != SESSION_OPEN || (reply.code == 0 && !reply.close))
+        return;
+    if (reply.code >= 400 || reply.code == 0) {
+        log_refusal(session, subject, reply);
+        page_add(session->worker->page, PAGE_REFUSED, 1);
+    }
+    if (reply.code == 0) {
+        session_drop(session);
+        return;
+    }
+    write_out(session, reply);
+    if (reply.code >= 500)
+        session->errors++;
+    if (session->errors > session->errors_judged && !reply.close) {
+        session->errors_judged = session->errors;
+        struct reply sentence = limits_after_error(session);
+        if (!reply_is_pending(sentence))
+            write_out(session, sentence);
+    }
+}
+
+void answer_flush(struct session *session)
+{
+    if (session->paused || session->end >= SESSION_LINGERING)
+        return;
+    while (buf_len(&session->out) > 0) {
+        struct span out = buf_span(&session->out);
+        ssize_t sent = send(session->io.fd, out.data, out.len, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return;
+        if (sent < 0) {
+            session_drop(session);
+            return;
+        }
+        session->progress = true;
+        buf_consume(&session->out, (size_t)sent);
+    }
+    buf_free(&session->out);
+}

@@ -1,0 +1,31 @@
+/*
+ * answer - the one place that writes replies: it logs refusals, counts errors, closes.
+ *
+ * Replies gather in the session's output and leave in one send(2) when what was read is served.
+ */
+#ifndef VEREDUS_SMTPD_ANSWER_H
+#define VEREDUS_SMTPD_ANSWER_H
+
+#include "smtpd/session.h"
+
+/* No reply at all: the connection is dropped. */
+#define ANSWER_DROP ((struct reply){.close = true})
+
+static inline struct reply answer(uint16_t code, const char *enhanced, const char *text)
+{
+    return (struct reply){code, false, enhanced, text};
+}
+
+/* The same, and the connection is closed behind it. */
+static inline struct reply answer_close(uint16_t code, const char *enhanced, const char *text)
+{
+    return (struct reply){code, true, enhanced, text};
+}
+
+/* Queues the reply to `subject` (a command, a recipient), unless it is pending. */
+void answer_write(struct session *session, struct span subject, struct reply reply);
+
+/* Sends what is queued, as far as the client takes it. */
+void answer_flush(struct session *session);
+
+#endif

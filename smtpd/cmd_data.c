@@ -1,0 +1,15 @@
+/*
+ * DATA (RFC 5321 §4.1.1.4): the message comes.
+ *
+ *     data = "DATA" CRLF
+ */
+#include "smtpd/answer.h"
+#include "smtpd/commands.h"
+#include "smtpd/data.h"
+
+struct reply cmd_data(struct session *session, struct span arguments)
+{
+    if (arguments.len > 0)
+        return answer(501, "5.5.4", "Syntax: DATA");
+    return data_begin(session);
+}

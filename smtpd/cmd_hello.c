@@ -1,0 +1,38 @@
+/*
+ * HELO and EHLO (RFC 5321 §4.1.1.1): the client's name, and what we can do.
+ *
+ *     ehlo = "EHLO" SP ( Domain / address-literal ) CRLF
+ *     helo = "HELO" SP Domain CRLF
+ *
+ * The name is taken for what it is, a claim: it is logged and written into Received, and nothing is
+ * decided by it. "An SMTP server MAY verify that the domain name argument [...] however [...] MUST
+ * NOT refuse" (§4.1.4), so its form is not checked beyond its length.
+ */
+#include "smtpd/answer.h"
+#include "smtpd/commands.h"
+#include "util/mail/address.h"
+
+/* Either of them also ends an open transaction, as RSET would (§4.1.4). */
+static struct reply greet(struct session *session, struct span name, bool extended)
+{
+    const struct worker *worker = session->worker;
+    if (name.len == 0 && worker->conf->helo_argument_required)
+        return answer(501, "5.5.4", "Say your name: HELO domain");
+    if (name.len > ADDRESS_DOMAIN_MAX)
+        return answer(501, "5.5.4", "That name is too long");
+    session_reset(session);
+    arena_reset(&session->arena);
+    session->helo = name.len > 0 ? arena_copy(&session->arena, name) : SPAN("");
+    session->extended = extended;
+    return answer(250, NULL, extended ? worker->capabilities : worker->hello);
+}
+
+struct reply cmd_helo(struct session *session, struct span arguments)
+{
+    return greet(session, arguments, false);
+}
+
+struct reply cmd_ehlo(struct session *session, struct span arguments)
+{
+    return greet(session, arguments, true);
+}

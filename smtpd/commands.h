@@ -1,0 +1,36 @@
+/*
+ * commands - the handlers of the verb table. Each is called only where its row allows it, and gives
+ * the reply; `arguments` is what follows the verb, without blanks around it.
+ */
+#ifndef VEREDUS_SMTPD_COMMANDS_H
+#define VEREDUS_SMTPD_COMMANDS_H
+
+#include "smtpd/session.h"
+
+/* RFC 5321 §4.1.1.1: who the client says it is. */
+struct reply cmd_helo(struct session *session, struct span arguments);
+struct reply cmd_ehlo(struct session *session, struct span arguments);
+
+/* RFC 5321 §4.1.1.2: a transaction begins; with SIZE (RFC 1870) and BODY (RFC 6152). */
+struct reply cmd_mail(struct session *session, struct span arguments);
+
+/* RFC 5321 §4.1.1.3: one recipient; answered when lookup has answered. */
+struct reply cmd_rcpt(struct session *session, struct span arguments);
+
+/* RFC 5321 §4.1.1.4: the message comes. */
+struct reply cmd_data(struct session *session, struct span arguments);
+
+/* RFC 5321 §4.1.1.5 - §4.1.1.10 */
+struct reply cmd_rset(struct session *session, struct span arguments);
+struct reply cmd_vrfy(struct session *session, struct span arguments);
+struct reply cmd_help(struct session *session, struct span arguments);
+struct reply cmd_noop(struct session *session, struct span arguments);
+struct reply cmd_quit(struct session *session, struct span arguments);
+
+/* Known, and not done here: EXPN, ETRN and the like. */
+struct reply cmd_unimplemented(struct session *session, struct span arguments);
+
+/* What other protocols begin with: the connection is dropped without a word. */
+struct reply cmd_foreign(struct session *session, struct span arguments);
+
+#endif

@@ -1,0 +1,276 @@
+/*
+ * The message is decoded into one buffer and stays there until it is on the disk, if it is small;
+ * one that outgrows the buffer, or that all sessions together have no room for, is streamed into a
+ * segment of its own (DESIGN: the spool).
+ *
+ * A message that will be refused is still read to its end, because the client listens only then;
+ * but nothing of it is kept, and one that is twice as long as allowed ends the session. A bare CR
+ * or LF ends it at once: what follows can not be told from commands that somebody hid in a message.
+ */
+#include "smtpd/data.h"
+
+#include "smtpd/answer.h"
+#include "smtpd/limits.h"
+#include "util/base/clock.h"
+#include "util/base/log.h"
+#include "util/base/panic.h"
+#include "util/mail/header.h"
+#include "util/mail/received.h"
+
+enum { SIZE_FACTOR = 2 /* a refused message is read up to so many times the limit */ };
+
+static void give_back_buffer(struct session *session)
+{
+    session->worker->buffered -= buf_len(&session->transaction->message);
+    buf_free(&session->transaction->message);
+}
+
+static void abort_stream(struct transaction *transaction)
+{
+    if (transaction->stream != NULL)
+        spool_stream_abort(transaction->stream);
+    transaction->stream = NULL;
+}
+
+void data_forget(struct session *session)
+{
+    struct transaction *transaction = session->transaction;
+    give_back_buffer(session);
+    abort_stream(transaction);
+    buf_free(&transaction->envelope);
+    buf_free(&transaction->trace);
+}
+
+/* ---- the letter ---- */
+
+static struct span protocol(const struct session *session)
+{
+    return session->extended ? SPAN("ESMTP") : SPAN("SMTP"); /* RFC 3848 */
+}
+
+/* The one recipient, as the client named it; several are nobody's business (RFC 5321 §7.2). */
+static struct span only_recipient(const struct transaction *transaction)
+{
+    if (transaction->final_count != 1)
+        return SPAN("");
+    const struct envelope_recipient *only = &transaction->finals[0];
+    return only->original.len > 0 ? only->original : only->address;
+}
+
+/* RFC 5321 §4.4: our trace field goes before everything else. */
+static struct span on_trace(void *arg, uint64_t id)
+{
+    const struct session *session = arg;
+    struct transaction *transaction = session->transaction;
+    char text[SPOOL_ID_MAX];
+    const struct received facts = {
+        .helo = session->helo,
+        .client_name = SPAN("unknown"),
+        .client_address = session_client(session),
+        .by = session->worker->conf->hostname,
+        .protocol = protocol(session),
+        .id = spool_id_text(id, text),
+        .recipient = only_recipient(transaction),
+        .time_us = transaction->letter.arrival_us,
+    };
+    buf_reset(&transaction->trace);
+    received_write(&transaction->trace, &facts);
+    return buf_span(&transaction->trace);
+}
+
+static void log_accepted(const struct session *session, struct span id)
+{
+    const struct transaction *transaction = session->transaction;
+    log_event(LOG_INFO, "message-accepted", LOG_SPAN("session", session_id(session)),
+              LOG_SPAN("id", id), LOG_SPAN("from", transaction->sender),
+              LOG_UINT("size", transaction->size), LOG_UINT("recipients", transaction->final_count),
+              LOG_SPAN("client", session_client(session)), LOG_SPAN("helo", session->helo));
+}
+
+static struct reply accepted(struct session *session, uint64_t id)
+{
+    char text[SPOOL_ID_MAX];
+    struct span id_text = spool_id_text(id, text);
+    log_accepted(session, id_text);
+    page_add(session->worker->page, PAGE_MESSAGES_IN, 1);
+    session->junk = 0;
+    struct span words =
+        arena_printf(&session->transaction_arena, "Ok: queued as %.*s", SPAN_ARG(id_text));
+    return answer(250, "2.0.0", words.data);
+}
+
+static struct reply reply_of(enum spool_result result)
+{
+    if (result == SPOOL_IO)
+        return answer(451, "4.3.0", "The message could not be stored, try again later");
+    return answer(452, "4.3.1", "No space to store the message, try again later");
+}
+
+/* The message is answered; nothing of it stays. */
+static void conclude(struct session *session, struct reply reply)
+{
+    answer_write(session, session->transaction->sender, reply);
+    session_reset(session);
+}
+
+/* The disk has spoken. A client that left meanwhile gets no reply, but its message stays. */
+static void on_done(void *arg, enum spool_result result, uint64_t id)
+{
+    struct session *session = arg;
+    struct reply reply = result == SPOOL_OK ? accepted(session, id) : reply_of(result);
+    session->state = SESSION_DATA;
+    conclude(session, reply);
+    session_wake(session);
+}
+
+static bool encode_envelope(struct session *session)
+{
+    struct transaction *transaction = session->transaction;
+    const struct envelope envelope = {
+        .sender = transaction->sender,
+        .client_address = session_client(session),
+        .client_name = SPAN("unknown"),
+        .helo = session->helo,
+        .protocol = protocol(session),
+        .recipients = transaction->finals,
+        .recipient_count = transaction->final_count,
+    };
+    return envelope_encode(&envelope, &transaction->envelope);
+}
+
+struct reply data_begin(struct session *session)
+{
+    struct transaction *transaction = session->transaction;
+    if (!encode_envelope(session))
+        return answer(554, "5.5.0", "The envelope can not be stored");
+    transaction->letter = (struct letter){
+        .envelope = buf_span(&transaction->envelope),
+        .arrival_us = clock_wall_us(),
+        .recipients = (uint32_t)transaction->final_count,
+        .flags = transaction->is_8bit ? RECORD_FLAG_8BIT : 0,
+        .trace = on_trace,
+        .done = on_done,
+        .arg = session,
+    };
+    transaction->started = loop_now(session->worker->loop);
+    return answer(354, NULL, "End data with <CR><LF>.<CR><LF>");
+}
+
+/* ---- the octets ---- */
+
+static void decide(struct session *session, struct reply verdict)
+{
+    session->transaction->verdict = verdict;
+    abort_stream(session->transaction);
+}
+
+/* Counts the hops, once, in as much of the header as a session holds (RFC 5321 §6.3). */
+static void inspect(struct session *session)
+{
+    struct transaction *transaction = session->transaction;
+    const struct conf_limits *limits = &session->worker->conf->limits;
+    if (transaction->inspected)
+        return;
+    transaction->inspected = true;
+    struct header_facts facts = header_scan(buf_span(&transaction->message), limits->header_size);
+    if (facts.received > limits->received_hops)
+        decide(session, answer(554, "5.4.6", "Too many hops: mail loop"));
+}
+
+static void write_stream(struct session *session)
+{
+    struct transaction *transaction = session->transaction;
+    enum spool_result result =
+        spool_stream_write(transaction->stream, buf_span(&transaction->message));
+    if (result != SPOOL_OK)
+        decide(session, reply_of(result));
+}
+
+/* What the session may not hold itself goes to the disk right away. */
+static void spill(struct session *session)
+{
+    struct transaction *transaction = session->transaction;
+    if (transaction->stream == NULL && reply_is_pending(transaction->verdict)) {
+        inspect(session);
+        if (!reply_is_pending(transaction->verdict))
+            return;
+        transaction->stream = spool_stream_open(session->worker->writer, &transaction->letter);
+        if (transaction->stream == NULL)
+            decide(session, reply_of(SPOOL_NO_SEGMENT));
+    }
+    if (transaction->stream != NULL)
+        write_stream(session);
+}
+
+/* After some octets were decoded: limits, and where they go. */
+static void account(struct session *session)
+{
+    struct transaction *transaction = session->transaction;
+    const struct conf_limits *limits = &session->worker->conf->limits;
+    if (transaction->size > limits->message_size && reply_is_pending(transaction->verdict))
+        decide(session, answer(552, "5.3.4", "Message is too big"));
+    bool too_much = buf_len(&transaction->message) > limits->session_buffer ||
+                    session->worker->buffered > limits->buffer_budget;
+    if (reply_is_pending(transaction->verdict) && (transaction->stream != NULL || too_much))
+        spill(session);
+    if (transaction->stream != NULL || !reply_is_pending(transaction->verdict))
+        give_back_buffer(session);
+}
+
+/* RFC 5321 §4.1.1.4: the end of the data; from here on the message is ours or refused. */
+static void finish(struct session *session)
+{
+    struct transaction *transaction = session->transaction;
+    if (transaction->stream == NULL && reply_is_pending(transaction->verdict))
+        inspect(session);
+    if (!reply_is_pending(transaction->verdict)) {
+        conclude(session, transaction->verdict);
+        return;
+    }
+    session->state = SESSION_COMMIT;
+    if (transaction->stream != NULL) {
+        spool_stream_commit(transaction->stream);
+        transaction->stream = NULL;
+        return;
+    }
+    transaction->letter.body = buf_span(&transaction->message);
+    spool_writer_submit(session->worker->writer, &transaction->letter);
+}
+
+/* Of a message that is refused or too slow, no more is read than this. */
+static bool must_stop(struct session *session)
+{
+    struct transaction *transaction = session->transaction;
+    struct reply last = transaction->verdict;
+    if (limits_data_is_slow(session))
+        last = answer(421, "4.4.2", "The message comes too slowly");
+    else if (transaction->size <= session->worker->conf->limits.message_size * SIZE_FACTOR)
+        return false;
+    last.close = true;
+    conclude(session, last);
+    return true;
+}
+
+void data_input(struct session *session, struct span *input)
+{
+    struct transaction *transaction = session->transaction;
+    size_t before = buf_len(&transaction->message), used;
+    require(buf_room(&transaction->message, input->len) != NULL);
+    enum dot_result result =
+        dot_decode(&transaction->decoder, *input, &transaction->message, &used);
+    size_t grown = buf_len(&transaction->message) - before;
+    *input = span_skip(*input, used);
+    transaction->size += grown;
+    session->worker->buffered += grown;
+    session->progress = true;
+
+    if (result == DOT_BARE) {
+        conclude(session, answer_close(550, "5.6.0", "Bare CR or LF in the message"));
+        return;
+    }
+    account(session);
+    if (result == DOT_END)
+        finish(session);
+    else
+        (void)must_stop(session);
+}

@@ -1,0 +1,120 @@
+/*
+ * Limits are counted where they cost nothing: each worker writes its own page and reads those of
+ * the others, so there is no lock and no process to ask. A count may be a moment old; a limit that
+ * is off by one hurts nobody.
+ */
+#include "smtpd/limits.h"
+
+#include "smtpd/answer.h"
+
+enum {
+    LOOKUP_MS = 30000,
+    PAUSE_MS = 1000,
+    LINGER_MS = 2000,
+    SHARE_SLACK = 16 /* sessions a worker may have above its share */
+};
+
+static bool is_sibling(const struct worker *worker, const struct daemon_page *page)
+{
+    return page->role == ROLE_SMTPD && page->index != worker->index;
+}
+
+static unsigned connections_of_network(const struct worker *worker, uint64_t network)
+{
+    unsigned count = page_connections(worker->page, network);
+    for (size_t i = 0; i < worker->page_count; i++)
+        if (is_sibling(worker, &worker->pages[i]))
+            count += page_connections(worker->pages[i].page, network);
+    return count;
+}
+
+/* Trusted networks are exempt from the limit per network, not from that of the worker. */
+struct reply limits_greeting(struct session *session)
+{
+    struct worker *worker = session->worker;
+    const struct conf_limits *limits = &worker->conf->limits;
+    page_add(worker->page, PAGE_CONNECTIONS, 1);
+    page_add(worker->page, PAGE_SESSIONS, 1);
+    page_connections_add(worker->page, session->network, 1);
+
+    if (worker->draining)
+        return answer_close(421, "4.3.2", "Service is shutting down");
+    if (worker->session_count > limits->connections_per_worker)
+        return answer_close(421, "4.3.2", "Too many connections, try again later");
+    if (!session->trusted &&
+        connections_of_network(worker, session->network) > limits->connections_per_network)
+        return answer_close(421, "4.7.0", "Too many connections from your network");
+    return answer(220, NULL, worker->greeting);
+}
+
+void limits_leave(struct session *session)
+{
+    page_add(session->worker->page, PAGE_SESSIONS, -1);
+    page_connections_add(session->worker->page, session->network, -1);
+}
+
+struct reply limits_after_error(struct session *session)
+{
+    const struct conf_limits *limits = &session->worker->conf->limits;
+    if (session->errors >= limits->errors_close)
+        return answer_close(421, "4.7.0", "Too many errors");
+    if (session->errors >= limits->errors_slow)
+        session_pause(session);
+    return REPLY_PENDING;
+}
+
+void limits_count_junk(struct session *session)
+{
+    if (++session->junk > session->worker->conf->limits.junk_commands)
+        session->errors++;
+}
+
+/* RFC 5321 §4.5.3.2.7: a server waits at least 5 minutes for a command; the data may be as slow as
+ * their own limit allows. */
+int64_t limits_wait_ms(const struct session *session, enum session_wait wait)
+{
+    const struct conf_limits *limits = &session->worker->conf->limits;
+    switch (wait) {
+    case WAIT_LINE:
+        return (int64_t)limits->command_deadline * 1000;
+    case WAIT_LOOKUP:
+        return LOOKUP_MS;
+    case WAIT_PAUSE:
+        return PAUSE_MS;
+    case WAIT_LINGER:
+        return LINGER_MS;
+    case WAIT_NOTHING:
+    case WAIT_COMMAND:
+    case WAIT_DATA:
+    case WAIT_OUTPUT:
+        break;
+    }
+    return (int64_t)limits->idle * 1000;
+}
+
+bool limits_data_is_slow(const struct session *session)
+{
+    const struct conf_limits *limits = &session->worker->conf->limits;
+    int64_t elapsed = loop_now(session->worker->loop) - session->transaction->started;
+    return elapsed > (int64_t)limits->command_deadline * 1000 &&
+           session->transaction->size < (uint64_t)elapsed / 1000 * limits->minimum_data_rate;
+}
+
+enum page_pressure limits_pressure(const struct worker *worker)
+{
+    for (size_t i = 0; i < worker->page_count; i++)
+        if (worker->pages[i].role == ROLE_QMGR)
+            return (enum page_pressure)page_get(worker->pages[i].page, PAGE_PRESSURE);
+    return PRESSURE_NONE;
+}
+
+bool limits_above_share(const struct worker *worker)
+{
+    uint64_t all = worker->session_count, workers = 1;
+    for (size_t i = 0; i < worker->page_count; i++)
+        if (is_sibling(worker, &worker->pages[i])) {
+            all += page_get(worker->pages[i].page, PAGE_SESSIONS);
+            workers++;
+        }
+    return worker->session_count > all / workers + SHARE_SLACK;
+}

@@ -1,0 +1,33 @@
+/*
+ * limits - what a client may cost: connections, errors, time (HARDENING: limits).
+ */
+#ifndef VEREDUS_SMTPD_LIMITS_H
+#define VEREDUS_SMTPD_LIMITS_H
+
+#include "smtpd/session.h"
+
+/* Counts the new session, and gives its greeting: 220, or why it is sent away. */
+struct reply limits_greeting(struct session *session);
+
+/* The session ended: counts it no more. */
+void limits_leave(struct session *session);
+
+/* After an error was answered: pending (maybe the session is paused now), or the last word. */
+struct reply limits_after_error(struct session *session);
+
+/* A command that brings no message nearer: too many of them count as errors. */
+void limits_count_junk(struct session *session);
+
+/* How long the session may wait for this, in milliseconds. */
+int64_t limits_wait_ms(const struct session *session, enum session_wait wait);
+
+/* True when the message comes slower than it may. */
+bool limits_data_is_slow(const struct session *session);
+
+/* What qmgr asks for: to slow down, or to take nothing. */
+enum page_pressure limits_pressure(const struct worker *worker);
+
+/* True when this worker clearly has more than its share of all sessions. */
+bool limits_above_share(const struct worker *worker);
+
+#endif

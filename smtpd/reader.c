@@ -1,0 +1,120 @@
+/*
+ * Input is served from the buffer that all sessions of the worker share; only what can not be
+ * served at once (half a command, whatever comes behind a RCPT that lookup has not answered) is
+ * copied. So an idle client costs no buffer, and a message goes from the socket to its place with
+ * one copy.
+ */
+#include "smtpd/reader.h"
+
+#include "smtpd/answer.h"
+#include "smtpd/data.h"
+#include "smtpd/verbs.h"
+#include "util/mail/line.h"
+
+enum {
+    SWALLOW_FACTOR = 4,  /* a command that is too long is swallowed up to so many times its limit */
+    TLS_HANDSHAKE = 0x16 /* RFC 8446 §5.1: what a ClientHello begins with */
+};
+
+/* A command that is too long, or its next part (RFC 5321 §4.5.3.1.4). */
+static bool swallow(struct session *session, struct span *input)
+{
+    size_t feed = span_find(*input, '\n');
+    bool ended = feed < input->len;
+    size_t used = ended ? feed + 1 : feed;
+    size_t most = SWALLOW_FACTOR * session->worker->conf->limits.command_line;
+    session->swallowed += used;
+    *input = span_skip(*input, used);
+
+    if (session->swallowed > most) {
+        answer_write(session, SPAN(""), answer_close(500, "5.5.2", "Command line far too long"));
+    } else if (ended) {
+        session->swallowed = 0;
+        answer_write(session, SPAN(""), answer(500, "5.5.2", "Command line too long"));
+    }
+    return true;
+}
+
+/* A bare CR is no line end (RFC 5321 §2.3.8), and NUL has no place in any command (§4.1.2). */
+static bool has_foreign_octet(struct span line)
+{
+    return span_find(line, '\0') < line.len || span_find(line, '\r') < line.len;
+}
+
+static bool lookup_is_asked(const struct session *session)
+{
+    return session->transaction != NULL && session->transaction->waiting != NULL;
+}
+
+/* Serves one line. False when it has to wait for lookup: the answers keep the order of the commands
+ * (RFC 2920 §3.2). */
+static bool serve_line(struct session *session, struct span line)
+{
+    struct span arguments;
+    const struct verb *verb = verb_find(verb_name(line, &arguments));
+    bool foreign = has_foreign_octet(line);
+    if (lookup_is_asked(session) && (foreign || verb == NULL || !verb->overlaps))
+        return false;
+    session->progress = true;
+    answer_write(session, line,
+                 foreign ? answer(501, "5.5.2", "Control octet in a command")
+                         : verb_serve(session, verb, arguments));
+    return true;
+}
+
+static bool serve_command(struct session *session, struct span *input)
+{
+    if (session->swallowed > 0)
+        return swallow(session, input);
+    if (input->data[0] == TLS_HANDSHAKE && session->state == SESSION_START) {
+        answer_write(session, SPAN("TLS handshake"), ANSWER_DROP);
+        return true;
+    }
+    struct span line;
+    size_t used;
+    switch (line_cut(*input, session->worker->conf->limits.command_line, &line, &used)) {
+    case LINE_MORE:
+        return false;
+    case LINE_TOO_LONG:
+        return !lookup_is_asked(session) && swallow(session, input);
+    case LINE_OK:
+        break;
+    }
+    session->behind = used < input->len;
+    if (!serve_line(session, line))
+        return false;
+    *input = span_skip(*input, used);
+    return true;
+}
+
+static void serve(struct session *session, struct span *input)
+{
+    bool going_on = true;
+    while (going_on && input->len > 0 && session_serves(session)) {
+        if (session->state == SESSION_DATA)
+            data_input(session, input);
+        else
+            going_on = serve_command(session, input);
+    }
+}
+
+void reader_resume(struct session *session)
+{
+    struct span rest = buf_span(&session->in);
+    serve(session, &rest);
+    buf_consume(&session->in, buf_len(&session->in) - rest.len);
+    if (buf_len(&session->in) == 0)
+        buf_free(&session->in);
+}
+
+void reader_input(struct session *session, struct span input)
+{
+    if (buf_len(&session->in) > 0) {
+        buf_add(&session->in, input);
+        reader_resume(session);
+        return;
+    }
+    serve(session, &input);
+    if (input.len > 0 && session->end == SESSION_OPEN)
+        buf_add(&session->in, input);
+}

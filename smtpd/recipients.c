@@ -1,0 +1,266 @@
+/*
+ * A client that pipelines fifty RCPTs gets its fifty answers after one trip to lookup and back, not
+ * after fifty: the questions are sent as the commands are read, and a list keeps the order of the
+ * replies (RFC 2920 §3.2: "MUST [...] in the same order").
+ *
+ * A question survives the process that was asked: when lookup dies, what waits is asked again at
+ * the next one, and only after 30 seconds the client is told to come back (451).
+ */
+#include "smtpd/recipients.h"
+
+#include "smtpd/answer.h"
+#include "smtpd/limits.h"
+
+enum { FIRST_ROOM = 4 };
+
+static struct reply too_many(void)
+{
+    return answer(452, "4.5.3", "Too many recipients"); /* RFC 5321 §4.5.3.1.10 */
+}
+
+static struct reply no_lookup(void)
+{
+    return answer(451, "4.3.0", "Temporary lookup failure");
+}
+
+/* ---- the final recipients ---- */
+
+/* The lists grow in the arena: what they leave behind goes with the transaction. */
+static void append(struct arena *arena, struct envelope_recipient **list, size_t *count,
+                   size_t *room, struct envelope_recipient final)
+{
+    if (*count == *room) {
+        size_t larger = *room == 0 ? FIRST_ROOM : *room * 2;
+        struct envelope_recipient *copy = arena_alloc(arena, larger * sizeof(*copy));
+        if (*count > 0)
+            memcpy(copy, *list, *count * sizeof(*copy));
+        *list = copy;
+        *room = larger;
+    }
+    (*list)[(*count)++] = final;
+}
+
+static bool is_taken(const struct transaction *transaction, const struct envelope_recipient *final)
+{
+    for (size_t i = 0; i < transaction->final_count; i++)
+        if (span_equal_nocase(transaction->finals[i].address, final->address) &&
+            span_equal(transaction->finals[i].nexthop, final->nexthop))
+            return true;
+    return false;
+}
+
+/* All final recipients of one RCPT, or none: a refused one leaves nothing behind. */
+static bool take_finals(struct session *session, const struct recipient *recipient)
+{
+    struct transaction *transaction = session->transaction;
+    size_t before = transaction->final_count;
+    for (size_t i = 0; i < recipient->final_count; i++) {
+        if (is_taken(transaction, &recipient->finals[i]))
+            continue;
+        if (transaction->final_count == session->worker->conf->limits.recipients) {
+            transaction->final_count = before;
+            return false;
+        }
+        append(&session->transaction_arena, &transaction->finals, &transaction->final_count,
+               &transaction->final_room, recipient->finals[i]);
+    }
+    return true;
+}
+
+/* ---- the replies, in order ---- */
+
+static void answer_one(struct session *session, struct recipient *recipient)
+{
+    struct reply reply = recipient->reply;
+    if (reply.code == 250 && !take_finals(session, recipient))
+        reply = too_many();
+    if (reply.code == 250) {
+        session->transaction->accepted++;
+        session->state = SESSION_RCPT;
+        page_add(session->worker->page, PAGE_RECIPIENTS_IN, 1);
+    } else if (session->state == SESSION_MAIL) {
+        session->state = SESSION_REFUSED;
+    }
+    answer_write(session, recipient->given, reply);
+}
+
+/* Answers from the head of the list on, up to the first that is still pending. */
+static void settle(struct session *session)
+{
+    struct transaction *transaction = session->transaction;
+    while (transaction->waiting != NULL && !reply_is_pending(transaction->waiting->reply)) {
+        struct recipient *recipient = transaction->waiting;
+        transaction->waiting = recipient->next;
+        if (transaction->waiting == NULL)
+            transaction->waiting_end = &transaction->waiting;
+        answer_one(session, recipient);
+    }
+}
+
+static struct recipient *add(struct session *session, struct span given)
+{
+    struct transaction *transaction = session->transaction;
+    struct recipient *recipient = arena_zalloc(&session->transaction_arena, sizeof(*recipient));
+    recipient->session = session;
+    recipient->given = arena_copy(&session->transaction_arena, given);
+    *transaction->waiting_end = recipient;
+    transaction->waiting_end = &recipient->next;
+    return recipient;
+}
+
+void recipients_refuse(struct session *session, struct span subject, struct reply reply)
+{
+    add(session, subject)->reply = reply;
+    settle(session);
+}
+
+/* ---- the questions ---- */
+
+/* Without lookup the question waits for the next one. */
+static bool send_query(struct worker *worker, const struct recipient *recipient)
+{
+    struct resolve question = {
+        .query = recipient->query,
+        .local = address_local(&recipient->address),
+        .domain = address_domain(&recipient->address),
+        .flags = recipient->session->trusted ? RESOLVE_TRUSTED : 0,
+    };
+    return worker->lookup == NULL || channel_send(worker->lookup, &ipc_resolve, &question, NULL);
+}
+
+static void end_query(struct recipient *recipient, struct reply reply)
+{
+    HASH_DELETE(hh, recipient->session->worker->queries, recipient);
+    recipient->query = 0;
+    recipient->reply = reply;
+}
+
+static void begin_query(struct worker *worker, struct recipient *recipient)
+{
+    do {
+        recipient->query = ++worker->last_query;
+    } while (recipient->query == 0);
+    HASH_ADD(hh, worker->queries, query, sizeof(recipient->query), recipient);
+    if (!send_query(worker, recipient))
+        end_query(recipient, no_lookup());
+}
+
+void recipients_ask(struct session *session, const struct address *address)
+{
+    char text[ADDRESS_TEXT_MAX];
+    struct transaction *transaction = session->transaction;
+    struct recipient *recipient = add(session, address_text(address, text));
+    recipient->address = *address;
+    if (transaction->accepted >= session->worker->conf->limits.recipients)
+        recipient->reply = too_many();
+    else
+        begin_query(session->worker, recipient);
+    settle(session);
+}
+
+void recipients_give_up(struct session *session)
+{
+    struct transaction *transaction = session->transaction;
+    for (struct recipient *each = transaction->waiting; each != NULL; each = each->next)
+        if (each->query != 0)
+            end_query(each, no_lookup());
+    settle(session);
+}
+
+void recipients_forget(struct session *session)
+{
+    struct transaction *transaction = session->transaction;
+    for (struct recipient *each = transaction->waiting; each != NULL; each = each->next)
+        if (each->query != 0)
+            end_query(each, no_lookup());
+    transaction->waiting = NULL;
+    transaction->waiting_end = &transaction->waiting;
+}
+
+/* ---- the answers ---- */
+
+/* RFC 3463 §3.2 - §3.8 has the meaning of each status. */
+static struct reply reply_of(uint8_t status)
+{
+    switch ((enum resolve_status)status) {
+    case RESOLVE_OK:
+        return answer(250, "2.1.5", "Ok");
+    case RESOLVE_UNKNOWN_USER:
+        return answer(550, "5.1.1", "No such user here");
+    case RESOLVE_RELAY_DENIED:
+        return answer(554, "5.7.1", "Relay access denied");
+    case RESOLVE_LOOP:
+        return answer(550, "5.4.6", "Alias loop");
+    case RESOLVE_TOO_MANY:
+        return answer(550, "5.3.4", "Alias has too many recipients");
+    case RESOLVE_DENIED:
+        return answer(550, "5.1.1", "Alias target is not allowed");
+    case RESOLVE_TEMPORARY:
+        break;
+    }
+    return no_lookup();
+}
+
+static void add_final(struct recipient *recipient, const struct resolved *answer)
+{
+    struct arena *arena = &recipient->session->transaction_arena;
+    bool same = span_equal(recipient->given, answer->address);
+    struct envelope_recipient final = {
+        .address = same ? recipient->given : arena_copy(arena, answer->address),
+        .original = same ? SPAN("") : recipient->given,
+        .transport = arena_copy(arena, answer->transport),
+        .nexthop = arena_copy(arena, answer->nexthop),
+    };
+    append(arena, &recipient->finals, &recipient->final_count, &recipient->final_room, final);
+}
+
+void recipients_resolved(struct worker *worker, const struct resolved *answer)
+{
+    struct recipient *recipient;
+    HASH_FIND(hh, worker->queries, &answer->query, sizeof(answer->query), recipient);
+    if (recipient == NULL)
+        return; /* the session gave up meanwhile */
+    struct session *session = recipient->session;
+    if (answer->status == RESOLVE_OK)
+        add_final(recipient, answer);
+    bool too_long = recipient->final_count > worker->conf->limits.recipients;
+    if (answer->status == RESOLVE_OK && answer->more && !too_long)
+        return;
+    end_query(recipient, too_long ? too_many() : reply_of(answer->status));
+    settle(session);
+    session_wake(session);
+}
+
+static void on_message(void *arg, struct channel *channel, const struct ipc_type *type,
+                       const void *message, struct fd_list *fds)
+{
+    (void)channel, (void)fds;
+    if (type == &ipc_resolved)
+        recipients_resolved(arg, message);
+}
+
+static void on_closed(void *arg, struct channel *channel)
+{
+    struct worker *worker = arg;
+    channel_free(channel);
+    worker->lookup = NULL;
+}
+
+/* Half an answer of the one before counts for nothing. */
+void recipients_connect(struct worker *worker, int fd)
+{
+    const struct channel_calls calls = {.message = on_message, .closed = on_closed, .arg = worker};
+    channel_free(worker->lookup);
+    worker->lookup = channel_new(worker->loop, fd, &calls);
+
+    struct recipient *each, *following;
+    HASH_ITER (hh, worker->queries, each, following) {
+        each->final_count = 0;
+        if (send_query(worker, each))
+            continue;
+        struct session *session = each->session;
+        end_query(each, no_lookup());
+        settle(session);
+        session_wake(session);
+    }
+}

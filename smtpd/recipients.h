@@ -1,0 +1,47 @@
+/*
+ * recipients - the questions to lookup, and what came of them.
+ *
+ * Every RCPT of a transaction becomes a recipient that waits for its reply. Questions go out at
+ * once, however many there are; the replies go to the client in the order of the commands. All of
+ * it lives in the transaction's arena.
+ */
+#ifndef VEREDUS_SMTPD_RECIPIENTS_H
+#define VEREDUS_SMTPD_RECIPIENTS_H
+
+#include "smtpd/session.h"
+#include "util/base/hash.h"
+#include "util/ipc/messages.h"
+#include "util/mail/address.h"
+
+/* One RCPT that is not answered yet. */
+struct recipient {
+    struct session *session;
+    struct recipient *next;
+    struct address address;
+    struct span given;  /* as text */
+    uint32_t query;     /* 0: lookup is not asked */
+    struct reply reply; /* pending: not known yet */
+    struct envelope_recipient *finals;
+    size_t final_count, final_room;
+    UT_hash_handle hh; /* in worker->queries */
+};
+
+/* Takes one more recipient; its reply comes when lookup has answered. */
+void recipients_ask(struct session *session, const struct address *address);
+
+/* Refuses one in its turn: behind those that were asked for before it. */
+void recipients_refuse(struct session *session, struct span subject, struct reply reply);
+
+/* Lookup took too long: everything that waits is answered 451. */
+void recipients_give_up(struct session *session);
+
+/* The transaction ends: nothing is waited for any more. */
+void recipients_forget(struct session *session);
+
+/* A socket to a lookup process, the first or a new one: what waits is asked there. Takes `fd`. */
+void recipients_connect(struct worker *worker, int fd);
+
+/* The same for a given answer, as it comes from lookup. */
+void recipients_resolved(struct worker *worker, const struct resolved *answer);
+
+#endif

@@ -1,0 +1,268 @@
+/*
+ * A session is driven from five sides: its socket, its timer, lookup, the disk, and the worker that
+ * wants to stop. All but the socket only note what happened and ask for a turn; so there is one
+ * place (on_turn) where a session goes on, and one where it may disappear.
+ *
+ * Interest in the socket is left as it is while the session can not read: most answers are there
+ * before the client says more, and two calls of epoll_ctl(2) a command are saved. Only when input
+ * comes meanwhile is it switched off.
+ */
+#include "smtpd/session.h"
+
+#include "smtpd/answer.h"
+#include "smtpd/data.h"
+#include "smtpd/limits.h"
+#include "smtpd/reader.h"
+#include "smtpd/recipients.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { OUTPUT_MOST = 16384 /* octets of replies, behind which no command is served */ };
+
+bool session_serves(const struct session *session)
+{
+    return session->end == SESSION_OPEN && !session->paused && session->state != SESSION_COMMIT &&
+           buf_len(&session->out) < OUTPUT_MOST;
+}
+
+static bool wants_input(const struct session *session)
+{
+    if (session->end == SESSION_LINGERING)
+        return true;
+    bool asked = session->transaction != NULL && session->transaction->waiting != NULL;
+    return session_serves(session) && !asked && buf_len(&session->out) == 0;
+}
+
+void session_wake(struct session *session)
+{
+    loop_later(session->worker->loop, &session->turn);
+}
+
+void session_reset(struct session *session)
+{
+    if (session->transaction == NULL)
+        return;
+    recipients_forget(session);
+    data_forget(session);
+    arena_reset(&session->transaction_arena);
+    session->transaction = NULL;
+    session->state = SESSION_READY;
+}
+
+void session_pause(struct session *session)
+{
+    session->paused = true;
+}
+
+/* A letter on its way to the disk is not called back: it still needs the transaction. */
+void session_drop(struct session *session)
+{
+    if (session->end == SESSION_GONE)
+        return;
+    session->end = SESSION_GONE;
+    io_stop(&session->io);
+    timer_cancel(&session->timer);
+    (void)close(session->io.fd);
+    limits_leave(session);
+    if (session->state != SESSION_COMMIT)
+        session_reset(session);
+    session_wake(session);
+}
+
+static void session_free(struct session *session)
+{
+    struct worker *worker = session->worker;
+    if (log_enabled(LOG_DEBUG))
+        log_event(LOG_DEBUG, "disconnected", LOG_SPAN("session", session_id(session)));
+    buf_free(&session->in);
+    buf_free(&session->out);
+    arena_free(&session->arena);
+    arena_free(&session->transaction_arena);
+    LIST_REMOVE(session, entry);
+    mem_free(session);
+    worker_session_ended(worker);
+}
+
+/* ---- what it waits for ---- */
+
+static enum session_wait waits_for(const struct session *session)
+{
+    if (session->end == SESSION_LINGERING)
+        return WAIT_LINGER;
+    if (session->paused)
+        return WAIT_PAUSE;
+    if (buf_len(&session->out) > 0)
+        return WAIT_OUTPUT;
+    if (session->state == SESSION_COMMIT)
+        return WAIT_NOTHING;
+    if (session->transaction != NULL && session->transaction->waiting != NULL)
+        return WAIT_LOOKUP;
+    if (session->state == SESSION_DATA)
+        return WAIT_DATA;
+    return buf_len(&session->in) > 0 || session->swallowed > 0 ? WAIT_LINE : WAIT_COMMAND;
+}
+
+/* The timer runs on while the client makes no progress, however many octets it sends. */
+static void arm_timer(struct session *session)
+{
+    enum session_wait wait = waits_for(session);
+    if (wait != session->wait || session->progress) {
+        if (wait == WAIT_NOTHING)
+            timer_cancel(&session->timer);
+        else
+            timer_set(&session->timer, limits_wait_ms(session, wait));
+    }
+    session->wait = wait;
+    session->progress = false;
+}
+
+static void watch_socket(struct session *session)
+{
+    unsigned events = wants_input(session) ? IO_READ : session->io.wanted & IO_READ;
+    if (buf_len(&session->out) > 0 && !session->paused)
+        events |= IO_WRITE;
+    io_want(&session->io, events);
+}
+
+/* The last reply is out: the client is told so, and has a moment to read it. */
+static void end_output(struct session *session)
+{
+    if (session->quit) {
+        session_drop(session);
+        return;
+    }
+    session->end = SESSION_LINGERING;
+    buf_free(&session->in);
+    (void)shutdown(session->io.fd, SHUT_WR);
+}
+
+/* The end of every step: sends, and decides what to wait for. */
+static void settle(struct session *session)
+{
+    answer_flush(session);
+    if (session->end == SESSION_CLOSING && buf_len(&session->out) == 0)
+        end_output(session);
+    if (session->end == SESSION_GONE)
+        return;
+    watch_socket(session);
+    arm_timer(session);
+}
+
+/* ---- the five sides ---- */
+
+static void advance(struct session *session)
+{
+    bool idle = session->state <= SESSION_READY && buf_len(&session->in) == 0;
+    if (session->worker->draining && idle && session->end == SESSION_OPEN)
+        answer_write(session, SPAN(""), answer_close(421, "4.3.2", "Service is shutting down"));
+    if (buf_len(&session->in) > 0)
+        reader_resume(session);
+    settle(session);
+}
+
+static void on_turn(void *arg)
+{
+    struct session *session = arg;
+    if (session->end != SESSION_GONE)
+        advance(session);
+    if (session->end == SESSION_GONE && session->state != SESSION_COMMIT) {
+        loop_forget(session->worker->loop, &session->turn);
+        session_free(session);
+    }
+}
+
+static void on_readable(struct session *session)
+{
+    struct worker *worker = session->worker;
+    if (!wants_input(session)) {
+        io_want(&session->io, session->io.wanted & IO_WRITE);
+        return;
+    }
+    ssize_t got = recv(session->io.fd, worker->input, WORKER_INPUT, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return;
+    if (got <= 0)
+        session_drop(session);
+    else if (session->end == SESSION_OPEN)
+        reader_input(session, span_of(worker->input, (size_t)got));
+}
+
+static void on_ready(void *arg, unsigned events)
+{
+    struct session *session = arg;
+    if (events & IO_READ)
+        on_readable(session);
+    if (session->end == SESSION_GONE)
+        return;
+    settle(session);
+    if (buf_len(&session->in) > 0 && session_serves(session))
+        session_wake(session);
+}
+
+/* RFC 5321 §3.8: a server that gives up waiting says 421. */
+static void on_timer(void *arg)
+{
+    struct session *session = arg;
+    session->progress = true;
+    switch (session->wait) {
+    case WAIT_PAUSE:
+        session->paused = false;
+        break;
+    case WAIT_LOOKUP:
+        recipients_give_up(session);
+        break;
+    case WAIT_COMMAND:
+    case WAIT_LINE:
+    case WAIT_DATA:
+        answer_write(session, SPAN(""), answer_close(421, "4.4.2", "Timeout"));
+        break;
+    case WAIT_NOTHING:
+    case WAIT_OUTPUT:
+    case WAIT_LINGER:
+        session_drop(session);
+        break;
+    }
+    session_wake(session);
+}
+
+/* ---- the beginning ---- */
+
+/* A client that talks before it was greeted is no mail server (RFC 5321 §3.1). */
+static bool talks_first(const struct session *session)
+{
+    char octet;
+    return recv(session->io.fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+static void identify(struct session *session, const union net_address *client)
+{
+    struct worker *worker = session->worker;
+    (void)spool_id_text(++worker->last_session, session->id);
+    (void)net_text(client, session->client);
+    session->network = net_limit_key(client);
+    session->trusted = conf_trusts(worker->conf, client);
+}
+
+struct session *session_new(struct worker *worker, int fd, const union net_address *client)
+{
+    struct session *session = mem_new(sizeof(*session));
+    session->worker = worker;
+    session->turn = (struct turn){.run = on_turn, .arg = session};
+    io_init(&session->io, worker->loop, fd, on_ready, session);
+    timer_init(&session->timer, worker->loop, on_timer, session);
+    identify(session, client);
+    LIST_INSERT_HEAD(&worker->sessions, session, entry);
+    worker->session_count++;
+    if (log_enabled(LOG_DEBUG))
+        log_event(LOG_DEBUG, "connected", LOG_SPAN("session", session_id(session)),
+                  LOG_SPAN("client", session_client(session)));
+
+    struct reply greeting = limits_greeting(session);
+    if (greeting.code == 220 && talks_first(session))
+        greeting = answer_close(554, "5.5.1", "You talk before you are greeted");
+    answer_write(session, SPAN("connection"), greeting);
+    settle(session);
+    return session;
+}

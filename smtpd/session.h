@@ -1,0 +1,122 @@
+/*
+ * session - one client: what it has said so far, and what it waits for.
+ *
+ * Owned by its worker from session_new until it frees itself, which is when the client is gone and
+ * no letter of it is on its way to the disk any more. Two lifetimes hang on it: its arena (the name
+ * it gave in HELO) and the transaction, made at MAIL and gone at RSET, a new HELO, or the end of
+ * the message (RFC 5321 §3.3, §4.1.4). A session that is idle holds no buffer at all.
+ */
+#ifndef VEREDUS_SMTPD_SESSION_H
+#define VEREDUS_SMTPD_SESSION_H
+
+#include <bsd/sys/queue.h>
+
+#include "smtpd/worker.h"
+#include "util/mail/dot.h"
+#include "util/mail/reply.h"
+#include "util/spool/envelope.h"
+
+/* How far the dialogue is; the order is that of RFC 5321 §4.1.4. */
+enum session_state {
+    SESSION_START,   /* greeted, HELO not yet given */
+    SESSION_READY,   /* between transactions */
+    SESSION_MAIL,    /* MAIL was accepted, RCPT not yet given */
+    SESSION_REFUSED, /* and every RCPT so far was refused */
+    SESSION_RCPT,    /* and at least one RCPT was accepted */
+    SESSION_DATA,    /* the client sends its message */
+    SESSION_COMMIT,  /* the message is on its way to the disk */
+    SESSION_STATES
+};
+
+/* The end of a connection: the last reply goes out; then what still comes is thrown away for a
+ * moment, because a socket closed with unread input takes the reply back from the client. */
+enum session_end { SESSION_OPEN, SESSION_CLOSING, SESSION_LINGERING, SESSION_GONE };
+
+/* What the timer runs for. */
+enum session_wait {
+    WAIT_NOTHING,
+    WAIT_COMMAND,
+    WAIT_LINE, /* the rest of a command */
+    WAIT_DATA,
+    WAIT_LOOKUP,
+    WAIT_PAUSE,
+    WAIT_OUTPUT,
+    WAIT_LINGER
+};
+
+struct recipient; /* recipients.h */
+struct spool_stream;
+
+/* One message on its way in. Lives in the session's transaction arena. */
+struct transaction {
+    struct span sender; /* as text; empty: the null reverse-path */
+    bool is_8bit;       /* BODY=8BITMIME, RFC 6152 */
+
+    struct recipient *waiting, **waiting_end; /* RCPTs not answered yet, in their order */
+    size_t accepted;                          /* RCPTs answered with 250 */
+    struct envelope_recipient *finals;        /* without duplicates */
+    size_t final_count, final_room;
+
+    struct dot_decoder decoder;
+    struct buf envelope, trace, message;
+    uint64_t size;               /* octets of the message so far */
+    int64_t started;             /* of the data, loop_now() */
+    bool inspected;              /* its header was looked at */
+    struct reply verdict;        /* not pending: it will be refused with this */
+    struct spool_stream *stream; /* NULL while it fits the buffer */
+    struct letter letter;
+};
+
+struct session {
+    LIST_ENTRY(session) entry;
+    struct worker *worker;
+    struct io io;
+    struct timer timer;
+    struct turn turn;
+    struct buf in;  /* what could not be served yet */
+    struct buf out; /* replies not sent yet */
+    struct arena arena, transaction_arena;
+    struct transaction *transaction; /* NULL outside of one */
+    struct span helo;
+    uint64_t network; /* what connections are counted by; 0: not counted */
+    enum session_state state;
+    enum session_end end;
+    enum session_wait wait;
+    unsigned errors, errors_judged, junk;
+    size_t swallowed; /* octets of a command that is too long */
+    bool trusted, extended /* EHLO */, paused, progress, quit;
+    bool behind; /* there is input behind the command being served */
+    char id[SPOOL_ID_MAX];
+    char client[NET_TEXT_MAX];
+};
+
+/* A client was accepted: greets it, or tells it why not. Takes `fd` over. */
+struct session *session_new(struct worker *worker, int fd, const union net_address *client);
+
+/* Serves at the end of this turn what can be served then: a lookup or a commit came back. */
+void session_wake(struct session *session);
+
+/* Nothing is sent and nothing served for a moment: how errors and pressure slow a client down. */
+void session_pause(struct session *session);
+
+/* No further word: the client is gone or not worth one. */
+void session_drop(struct session *session);
+
+/* Forgets the transaction, if there is one, in whatever state it is but SESSION_COMMIT. */
+void session_reset(struct session *session);
+
+/* True while the session may take input for serving. */
+bool session_serves(const struct session *session);
+
+/* The texts of the session for log lines. */
+static inline struct span session_id(const struct session *session)
+{
+    return span_cstr(session->id);
+}
+
+static inline struct span session_client(const struct session *session)
+{
+    return span_cstr(session->client);
+}
+
+#endif

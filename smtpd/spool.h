@@ -1,0 +1,15 @@
+/*
+ * spool - between the spool writer and qmgr: segments come, what is durable goes back.
+ */
+#ifndef VEREDUS_SMTPD_SPOOL_H
+#define VEREDUS_SMTPD_SPOOL_H
+
+#include "smtpd/worker.h"
+
+/* What the writer calls; worker_init makes the writer with it. */
+struct spool_writer_calls spool_calls(struct worker *worker);
+
+/* A socket to qmgr, the first or a new one: told first which segments are in hand. Takes `fd`. */
+void spool_connect(struct worker *worker, int fd);
+
+#endif

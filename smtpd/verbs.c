@@ -1,0 +1,171 @@
+/*
+ * Every precondition stands in this table, so that a handler can not forget one and a reader sees
+ * the whole protocol at a glance. What a row does not allow is answered here, by the state alone.
+ *
+ * HELO, EHLO and DATA end a group (RFC 2920 §3.1): input that waits behind them was sent without
+ * having seen the answer. Behind DATA it may be a message or commands, and to guess is what
+ * smuggling lives on, so such a client is sent away. NOOP, VRFY and QUIT end groups as well, but
+ * nothing can go wrong with them.
+ */
+#include "smtpd/verbs.h"
+
+#include "smtpd/answer.h"
+#include "smtpd/commands.h"
+#include "smtpd/limits.h"
+
+enum {
+    IN_START = 1u << SESSION_START,
+    IN_READY = 1u << SESSION_READY,
+    IN_MAIL = 1u << SESSION_MAIL,
+    IN_REFUSED = 1u << SESSION_REFUSED,
+    IN_RCPT = 1u << SESSION_RCPT,
+    IN_TRANSACTION = IN_MAIL | IN_REFUSED | IN_RCPT,
+    ANYWHERE = IN_START | IN_READY | IN_TRANSACTION
+};
+
+static const struct verb verbs[] = {
+    {.name = "HELO",
+     .handle = cmd_helo,
+     .states = ANYWHERE,
+     .next = SESSION_READY,
+     .ends_group = true,
+     .junk = true,
+     .help = "HELO domain\nRFC 5321 4.1.1.1"},
+    {.name = "EHLO",
+     .handle = cmd_ehlo,
+     .states = ANYWHERE,
+     .next = SESSION_READY,
+     .ends_group = true,
+     .junk = true,
+     .help = "EHLO domain\nRFC 5321 4.1.1.1"},
+    {.name = "MAIL",
+     .handle = cmd_mail,
+     .states = IN_READY,
+     .next = SESSION_MAIL,
+     .help = "MAIL FROM:<reverse-path> [SIZE=octets] [BODY=7BIT|8BITMIME]\nRFC 5321 4.1.1.2"},
+    {.name = "RCPT",
+     .handle = cmd_rcpt, /* the next state is set with the answer: recipients.c */
+     .states = IN_TRANSACTION,
+     .next = SESSION_STATES,
+     .overlaps = true,
+     .help = "RCPT TO:<forward-path>\nRFC 5321 4.1.1.3"},
+    {.name = "DATA",
+     .handle = cmd_data,
+     .states = IN_RCPT,
+     .next = SESSION_DATA,
+     .ends_group = true,
+     .help = "DATA\nRFC 5321 4.1.1.4"},
+    {.name = "RSET",
+     .handle = cmd_rset,
+     .states = ANYWHERE,
+     .next = SESSION_STATES,
+     .junk = true,
+     .help = "RSET\nRFC 5321 4.1.1.5"},
+    {.name = "VRFY",
+     .handle = cmd_vrfy,
+     .states = ANYWHERE,
+     .next = SESSION_STATES,
+     .junk = true,
+     .help = "VRFY string\nRFC 5321 4.1.1.6"},
+    {.name = "HELP",
+     .handle = cmd_help,
+     .states = ANYWHERE,
+     .next = SESSION_STATES,
+     .junk = true,
+     .help = "HELP [command]\nRFC 5321 4.1.1.8"},
+    {.name = "NOOP",
+     .handle = cmd_noop,
+     .states = ANYWHERE,
+     .next = SESSION_STATES,
+     .junk = true,
+     .help = "NOOP\nRFC 5321 4.1.1.9"},
+    {.name = "QUIT",
+     .handle = cmd_quit,
+     .states = ANYWHERE,
+     .next = SESSION_STATES,
+     .help = "QUIT\nRFC 5321 4.1.1.10"},
+#define SIMPLE(verb, handler)                                                                      \
+    {                                                                                              \
+        .name = (verb), .handle = (handler), .states = ANYWHERE, .next = SESSION_STATES            \
+    }
+    /* RFC 5321 §4.1.1.7; RFC 1985 §5; RFC 5321 appendix F.1, F.6 */
+    SIMPLE("EXPN", cmd_unimplemented),
+    SIMPLE("ETRN", cmd_unimplemented),
+    SIMPLE("TURN", cmd_unimplemented),
+    SIMPLE("SEND", cmd_unimplemented),
+    SIMPLE("SOML", cmd_unimplemented),
+    SIMPLE("SAML", cmd_unimplemented),
+    /* The methods of HTTP, RFC 9110 §9.3 */
+    SIMPLE("GET", cmd_foreign),
+    SIMPLE("HEAD", cmd_foreign),
+    SIMPLE("POST", cmd_foreign),
+    SIMPLE("PUT", cmd_foreign),
+    SIMPLE("DELETE", cmd_foreign),
+    SIMPLE("OPTIONS", cmd_foreign),
+    SIMPLE("CONNECT", cmd_foreign),
+#undef SIMPLE
+};
+
+const struct verb *verb_table(size_t *count)
+{
+    *count = sizeof(verbs) / sizeof(verbs[0]);
+    return verbs;
+}
+
+const struct verb *verb_find(struct span name)
+{
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+        if (span_equal_nocase(name, span_cstr(verbs[i].name)))
+            return &verbs[i];
+    return NULL;
+}
+
+const char *verb_topics(struct arena *arena)
+{
+    struct span text = SPAN("Commands:");
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+        if (verbs[i].help != NULL)
+            text = arena_printf(arena, "%s %s", text.data, verbs[i].name);
+    return arena_printf(arena, "%s\nHELP command says more", text.data).data;
+}
+
+struct span verb_name(struct span line, struct span *arguments)
+{
+    struct span rest = span_trim(line);
+    size_t end = 0;
+    while (end < rest.len && rest.data[end] != ' ' && rest.data[end] != '\t')
+        end++;
+    *arguments = span_trim(span_skip(rest, end));
+    return span_first(rest, end);
+}
+
+/* Why a command is not allowed in a state: the step that is missing (RFC 5321 §4.1.4). */
+static struct reply out_of_order(const struct session *session, const struct verb *verb)
+{
+    static const char *const missing[SESSION_STATES] = {
+        [SESSION_START] = "Send EHLO or HELO first",
+        [SESSION_READY] = "Send MAIL first",
+        [SESSION_MAIL] = "Send RCPT first",
+        [SESSION_REFUSED] = "No valid recipients",
+    };
+    bool too_late = (verb->states >> session->state) == 0;
+    if (too_late)
+        return answer(503, "5.5.1", "A transaction is open already");
+    return answer(session->state == SESSION_REFUSED ? 554 : 503, "5.5.1", missing[session->state]);
+}
+
+struct reply verb_serve(struct session *session, const struct verb *verb, struct span arguments)
+{
+    if (verb == NULL)
+        return answer(500, "5.5.2", "Command not recognized");
+    if (verb->ends_group && session->behind)
+        return answer_close(503, "5.5.1", "Improper pipelining: wait for the answer");
+    if ((verb->states & (1u << session->state)) == 0)
+        return out_of_order(session, verb);
+    if (verb->junk)
+        limits_count_junk(session);
+    struct reply reply = verb->handle(session, arguments);
+    if (reply.code >= 200 && reply.code < 400 && verb->next != SESSION_STATES)
+        session->state = verb->next;
+    return reply;
+}

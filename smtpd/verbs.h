@@ -1,0 +1,37 @@
+/*
+ * verbs - the commands of SMTP, one row each, and the one place that asks whether one is allowed
+ * now.
+ */
+#ifndef VEREDUS_SMTPD_VERBS_H
+#define VEREDUS_SMTPD_VERBS_H
+
+#include "smtpd/session.h"
+
+struct verb {
+    const char *name;
+    /* Given what follows the name, without blanks around it; answers, or pending. */
+    struct reply (*handle)(struct session *session, struct span arguments);
+    unsigned states;         /* bit set of 1u << state: where it is allowed */
+    enum session_state next; /* where a positive reply leads; SESSION_STATES: nowhere else */
+    bool ends_group;         /* no input may wait behind it (RFC 2920 §3.1) */
+    bool overlaps;           /* may be served while recipients are being looked up */
+    bool junk;               /* brings no message nearer */
+    const char *help;        /* its syntax and where it is defined; NULL: HELP does not show it */
+};
+
+/* The row of the command `name`, compared without case; NULL: unknown. */
+const struct verb *verb_find(struct span name);
+
+/* The name of a command line, and what follows it. */
+struct span verb_name(struct span line, struct span *arguments);
+
+/* Serves one command line; `verb` may be NULL. */
+struct reply verb_serve(struct session *session, const struct verb *verb, struct span arguments);
+
+/* The text of HELP: all commands it knows. Lives in `arena`. */
+const char *verb_topics(struct arena *arena);
+
+/* The whole table, for tests; *count is the number of rows. */
+const struct verb *verb_table(size_t *count);
+
+#endif

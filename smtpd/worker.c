@@ -1,0 +1,223 @@
+/*
+ * The worker is where the skeleton of all daemons meets the sessions: listeners, peers, the end.
+ *
+ * All workers share the listening sockets. A worker takes one connection a turn, so that the others
+ * get theirs, and leaves it to them when it clearly has more than its share already: for a moment
+ * only, because a listener that nobody serves would be a black hole if the others hang.
+ */
+#include "smtpd/worker.h"
+
+#include "smtpd/limits.h"
+#include "smtpd/recipients.h"
+#include "smtpd/session.h"
+#include "smtpd/spool.h"
+#include "smtpd/verbs.h"
+#include "util/base/panic.h"
+#include "util/base/random.h"
+
+#include <errno.h>
+#include <sysexits.h>
+
+enum {
+    SHARED_SPARES = 1,
+    PRIVATE_SPARES = 2,
+    REST_MS = 5,      /* a listener is left to the other workers so long */
+    TROUBLE_MS = 100, /* or after accept(2) failed */
+    DRAIN_MS = 30000  /* what a transaction has left when the worker is to end */
+};
+
+/* ---- what sessions share ---- */
+
+static void write_texts(struct worker *worker)
+{
+    const struct conf *conf = worker->conf;
+    struct span host = conf->hostname;
+    struct arena *arena = &worker->arena;
+    worker->greeting = arena_printf(arena, "%.*s ESMTP Veredus", SPAN_ARG(host)).data;
+    worker->hello = arena_copy(arena, host).data;
+    /* RFC 2920, 1870, 5321, 2034, 6152 */
+    worker->capabilities =
+        arena_printf(arena,
+                     "%.*s\nPIPELINING\nSIZE %llu\nVRFY\nENHANCEDSTATUSCODES\n8BITMIME\nHELP",
+                     SPAN_ARG(host), (unsigned long long)conf->limits.message_size)
+            .data;
+    worker->help = verb_topics(arena);
+    worker->default_domain = conf->domains.count > 0 ? conf->domains.items[0] : host;
+}
+
+void worker_init(struct worker *worker, struct loop *loop, const struct conf *conf,
+                 struct page *page)
+{
+    *worker = (struct worker){.loop = loop, .conf = conf, .page = page};
+    worker->last_session = random_u32();
+    worker->input = mem_new(WORKER_INPUT);
+    LIST_INIT(&worker->sessions);
+    write_texts(worker);
+    struct spool_writer_calls calls = spool_calls(worker);
+    worker->writer = spool_writer_new(loop, &calls, SHARED_SPARES, PRIVATE_SPARES);
+}
+
+void worker_close(struct worker *worker)
+{
+    struct session *session, *following;
+    LIST_FOREACH_SAFE (session, &worker->sessions, entry, following)
+        session_drop(session);
+    while (!LIST_EMPTY(&worker->sessions))
+        loop_turn(worker->loop, -1);
+    spool_writer_free(worker->writer);
+    channel_free(worker->qmgr);
+    channel_free(worker->lookup);
+    mem_free(worker->input);
+    arena_free(&worker->arena);
+}
+
+static void end_when_drained(struct worker *worker)
+{
+    if (!worker->draining || worker->session_count > 0)
+        return;
+    spool_writer_seal(worker->writer);
+    if (worker->qmgr != NULL)
+        channel_flush(worker->qmgr);
+    worker->drained(worker->drained_arg);
+}
+
+void worker_session_ended(struct worker *worker)
+{
+    worker->session_count--;
+    end_when_drained(worker);
+}
+
+void worker_drain(struct worker *worker, void (*drained)(void *arg), void *arg)
+{
+    worker->draining = true;
+    worker->drained = drained;
+    worker->drained_arg = arg;
+    struct session *session;
+    LIST_FOREACH (session, &worker->sessions, entry)
+        session_wake(session);
+    end_when_drained(worker);
+}
+
+/* ---- listeners ---- */
+
+struct listener {
+    struct io io;
+    struct timer rest;
+    struct smtpd *smtpd;
+    bool left_once; /* the other workers had their chance */
+};
+
+/* The process: the worker, and what feeds it. */
+struct smtpd {
+    struct worker worker;
+    struct daemon *daemon;
+    struct timer deadline; /* of a drain */
+    struct listener listeners[DAEMON_LISTENERS];
+};
+
+static void rest(struct listener *listener, int64_t ms)
+{
+    io_want(&listener->io, 0);
+    timer_set(&listener->rest, ms);
+}
+
+static void on_rested(void *arg)
+{
+    struct listener *listener = arg;
+    if (!listener->smtpd->worker.draining)
+        io_want(&listener->io, IO_READ);
+}
+
+static void on_connection(void *arg, unsigned events)
+{
+    struct listener *listener = arg;
+    struct worker *worker = &listener->smtpd->worker;
+    (void)events;
+    if (!listener->left_once && limits_above_share(worker)) {
+        listener->left_once = true;
+        rest(listener, REST_MS);
+        return;
+    }
+    listener->left_once = false;
+    union net_address client;
+    int fd = net_accept(listener->io.fd, &client);
+    if (fd >= 0) {
+        (void)session_new(worker, fd, &client);
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        log_event(LOG_ERROR, "accept-failed", LOG_ERRNO(errno));
+        rest(listener, TROUBLE_MS);
+    }
+}
+
+/* ---- the daemon ---- */
+
+static void prepare(struct daemon *daemon, struct sandbox *sandbox)
+{
+    (void)sandbox; /* no path: smtpd opens nothing */
+    struct smtpd *smtpd = mem_new(sizeof(*smtpd));
+    smtpd->daemon = daemon;
+    daemon->state = smtpd;
+    worker_init(&smtpd->worker, daemon->loop, daemon->conf, daemon->page);
+    smtpd->worker.pages = daemon->pages;
+    smtpd->worker.page_count = daemon->page_count;
+    smtpd->worker.index = daemon->index;
+}
+
+static void start(struct daemon *daemon)
+{
+    struct smtpd *smtpd = daemon->state;
+    for (size_t i = 0; i < daemon->listener_count; i++) {
+        struct listener *listener = &smtpd->listeners[i];
+        listener->smtpd = smtpd;
+        timer_init(&listener->rest, daemon->loop, on_rested, listener);
+        io_init(&listener->io, daemon->loop, daemon->listeners[i].fd, on_connection, listener);
+        io_want(&listener->io, IO_READ);
+    }
+}
+
+static void peer(struct daemon *daemon, enum role role, unsigned index, int fd)
+{
+    struct smtpd *smtpd = daemon->state;
+    (void)index;
+    if (role == ROLE_QMGR)
+        spool_connect(&smtpd->worker, fd);
+    else if (role == ROLE_LOOKUP)
+        recipients_connect(&smtpd->worker, fd);
+    else
+        fatal(EX_SOFTWARE, "a socket to %s is of no use here", role_info(role)->name);
+}
+
+static void on_drained(void *arg)
+{
+    struct smtpd *smtpd = arg;
+    daemon_exit(smtpd->daemon);
+}
+
+/* Transactions had their time. What is on its way to the disk is waited for. */
+static void on_deadline(void *arg)
+{
+    struct smtpd *smtpd = arg;
+    struct session *session, *following;
+    LIST_FOREACH_SAFE (session, &smtpd->worker.sessions, entry, following)
+        session_drop(session);
+}
+
+static void drain(struct daemon *daemon)
+{
+    struct smtpd *smtpd = daemon->state;
+    for (size_t i = 0; i < daemon->listener_count; i++) {
+        timer_cancel(&smtpd->listeners[i].rest);
+        io_stop(&smtpd->listeners[i].io);
+    }
+    timer_init(&smtpd->deadline, daemon->loop, on_deadline, smtpd);
+    timer_set(&smtpd->deadline, DRAIN_MS);
+    worker_drain(&smtpd->worker, on_drained, smtpd);
+}
+
+const struct daemon_calls smtpd_calls = {
+    .role = ROLE_SMTPD,
+    .prepare = prepare,
+    .start = start,
+    .peer = peer,
+    .drain = drain,
+};

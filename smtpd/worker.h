@@ -1,0 +1,66 @@
+/*
+ * worker - what all sessions of one smtpd process share: configuration, spool, lookup, counters.
+ *
+ * One a process. Its peers come and go: without lookup, questions wait; without qmgr, mail is
+ * accepted as long as there are segments in hand (DESIGN: the life of a message).
+ */
+#ifndef VEREDUS_SMTPD_WORKER_H
+#define VEREDUS_SMTPD_WORKER_H
+
+#include <bsd/sys/queue.h>
+
+#include "util/conf/conf.h"
+#include "util/daemon/daemon.h"
+#include "util/spool/writer.h"
+
+enum { WORKER_INPUT = 65536 /* octets read at once */ };
+
+struct session;
+struct recipient;
+
+struct worker {
+    struct loop *loop;
+    const struct conf *conf;
+    struct page *page;               /* its own */
+    const struct daemon_page *pages; /* of other processes */
+    size_t page_count;
+    unsigned index;
+
+    struct arena arena;
+    const char *greeting, *hello, *capabilities, *help; /* to a client, HELO, EHLO, HELP */
+    struct span default_domain;                         /* of addresses without one */
+
+    struct spool_writer *writer;
+    struct channel *qmgr, *lookup; /* NULL: not there now */
+    struct recipient *queries;     /* what lookup was asked, by number */
+    uint32_t last_query;
+
+    LIST_HEAD(session_list, session) sessions;
+    size_t session_count;
+    uint64_t last_session;
+    uint64_t buffered; /* octets of messages held by all sessions */
+    char *input;       /* WORKER_INPUT octets for whoever reads now */
+
+    bool draining;
+    void (*drained)(void *arg); /* the last session ended; may be NULL */
+    void *drained_arg;
+};
+
+/* Prepares it, with a spool writer and its thread; the peers come later. `pages` and `conf` must
+ * outlive it. */
+void worker_init(struct worker *worker, struct loop *loop, const struct conf *conf,
+                 struct page *page);
+
+/* Drops every session and frees what worker_init made. */
+void worker_close(struct worker *worker);
+
+/* Takes nothing new; sessions end with their transactions; then `drained` is called. */
+void worker_drain(struct worker *worker, void (*drained)(void *arg), void *arg);
+
+/* A session ended. */
+void worker_session_ended(struct worker *worker);
+
+/* How the skeleton of all daemons drives smtpd. */
+extern const struct daemon_calls smtpd_calls;
+
+#endif
