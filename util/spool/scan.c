@@ -176,12 +176,34 @@ static void index_record(struct scan *scan, const struct record *record)
 
 /* ---- the walk ---- */
 
+/* Leaves an entry of nobody at the place of a lost letter, so that the next recovery does not judge
+ * it again, with other evidence: letters behind it are in the index then and seem to prove it. True
+ * when such an entry was there. */
+static bool was_judged(struct scan *scan, uint64_t from, uint64_t to)
+{
+    const struct state_entry nobody = {
+        .place = (uint32_t)(from / SPOOL_ALIGN),
+        .state = LETTER_BOUNCED,
+    };
+    struct known_entries known = scan->known;
+    uint32_t slot;
+    if (known_slot(scan->segment, &known, &nobody, &slot))
+        return letter_is_done((enum letter_state)scan->segment->entries[slot].state);
+    if (from < scan->proven || to < scan->limit)
+        (void)state_add(scan->segment, &nobody);
+    return false;
+}
+
 static void lose(struct scan *scan, uint64_t from, uint64_t to)
 {
-    if (from < scan->proven) {
+    bool accepted = from < scan->proven;
+    if (accepted)
+        scan->end = to;
+    if (was_judged(scan, from, to))
+        return;
+    if (accepted) {
         segment_set_aside(scan->segment, scan->view.fd, from, to);
         scan->good = false;
-        scan->end = to;
         return;
     }
     log_event(LOG_INFO, "spool-tail-cut", LOG_UINT("segment", scan->view.number),
@@ -203,10 +225,14 @@ static bool is_zero(const struct scan *scan, uint64_t from, uint64_t to)
     return true;
 }
 
-/* Between the end of a record and the next header nothing but the padding of a page may lie. */
+/* Between the end of a record and the next header nothing but the padding of a page may lie; what is
+ * lost begins on the page behind it. */
 static void judge_gap(struct scan *scan, uint64_t from, uint64_t to)
 {
-    bool may_be_empty = to <= spool_align(from, SPOOL_BLOCK) || scan->after_punch;
+    uint64_t page = spool_align(from, SPOOL_BLOCK);
+    if (page < to && is_zero(scan, from, page))
+        from = page;
+    bool may_be_empty = to <= page || scan->after_punch;
     if (!may_be_empty || !is_zero(scan, from, to))
         lose(scan, from, to);
 }
