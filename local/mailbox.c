@@ -1,0 +1,165 @@
+/*
+ * Why names and no numbers: the list is pop3d's to keep, and a process that was started anew must
+ * serve the sessions of the one before. A name from pop3d is foreign all the same: it is taken
+ * apart, one part only, and opened beneath new/ or cur/ without following anything.
+ */
+#include "local/mailbox.h"
+
+#include "local/maildir_name.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LOCK_MODE = 0600 };
+
+static const char lock_name[] = "veredus-pop3.lock";
+
+/* ---- the lock ---- */
+
+static bool is_plain_file(int fd, struct stat *status)
+{
+    return fstat(fd, status) == 0 && S_ISREG(status->st_mode) && status->st_nlink == 1 &&
+           status->st_uid == geteuid();
+}
+
+enum mailbox_status mailbox_lock(const struct maildir *maildir, int *lock)
+{
+    struct stat status;
+    int fd = maildir_open_at(maildir->home, lock_name, O_RDONLY | O_CREAT, LOCK_MODE);
+    if (fd < 0)
+        return errno == ELOOP || errno == EXDEV ? MAILBOX_DENIED : MAILBOX_TEMPORARY;
+
+    enum mailbox_status result = MAILBOX_OK;
+    if (!is_plain_file(fd, &status))
+        result = MAILBOX_DENIED;
+    else if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+        result = errno == EWOULDBLOCK ? MAILBOX_IN_USE : MAILBOX_TEMPORARY;
+
+    if (result == MAILBOX_OK)
+        *lock = fd;
+    else
+        (void)close(fd);
+    return result;
+}
+
+bool mailbox_is_locked_by(const struct maildir *maildir, int lock)
+{
+    struct stat shown, ours;
+    /* Only the holder's own description can take the lock while it is held; when nobody holds it,
+     * the session has it from now on. */
+    return fstat(lock, &shown) == 0 &&
+           fstatat(maildir->home, lock_name, &ours, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISREG(ours.st_mode) && shown.st_dev == ours.st_dev && shown.st_ino == ours.st_ino &&
+           flock(lock, LOCK_EX | LOCK_NB) == 0;
+}
+
+/* ---- finding a message ---- */
+
+/* A name taken apart. */
+struct target {
+    int first, second; /* the directory it was seen in, and the other one */
+    char file[MAILDIR_NAME_SIZE];
+};
+
+static bool target_of(const struct maildir *maildir, struct span name, struct target *target)
+{
+    bool is_new = span_has_prefix(name, SPAN("new/"));
+    if (!is_new && !span_has_prefix(name, SPAN("cur/")))
+        return false;
+    target->first = is_new ? maildir->new_mail : maildir->cur;
+    target->second = is_new ? maildir->cur : maildir->new_mail;
+    struct span file = span_skip(name, 4);
+    return file.len > 0 && file.data[0] != '.' && span_find(file, '/') == file.len &&
+           span_to_cstr(file, target->file, sizeof target->file);
+}
+
+struct search {
+    struct span unique;
+    char found[MAILDIR_NAME_SIZE];
+};
+
+static bool visit_search(void *arg, const char *name, unsigned char type)
+{
+    (void)type;
+    struct search *search = arg;
+    struct span text = span_cstr(name);
+    if (!span_equal(maildir_name_unique_part(text), search->unique))
+        return true;
+    return !span_to_cstr(text, search->found, sizeof search->found);
+}
+
+/* The directory that holds the message under whatever flags, and its name there in target->file;
+ * -1 with errno, ENOENT when it is gone. */
+static int find_moved(struct target *target)
+{
+    const int places[] = {target->second, target->first};
+    struct search search = {.unique = maildir_name_unique_part(span_cstr(target->file))};
+    for (size_t i = 0; i < 2; i++) {
+        int error = maildir_each(places[i], visit_search, &search);
+        if (search.found[0] != '\0') {
+            char copy[MAILDIR_NAME_SIZE];
+            memcpy(copy, search.found, sizeof copy);
+            memcpy(target->file, copy, sizeof copy);
+            return places[i];
+        }
+        if (error != 0) {
+            errno = error;
+            return -1;
+        }
+    }
+    errno = ENOENT;
+    return -1;
+}
+
+int mailbox_open_message(const struct maildir *maildir, struct span name)
+{
+    struct target target;
+    struct stat status;
+    if (!target_of(maildir, name, &target))
+        return -1;
+    int fd = maildir_open_at(target.first, target.file, O_RDONLY, 0);
+    if (fd < 0 && errno == ENOENT) {
+        int place = find_moved(&target);
+        fd = place < 0 ? -1 : maildir_open_at(place, target.file, O_RDONLY, 0);
+    }
+    if (fd >= 0 && is_plain_file(fd, &status))
+        return fd;
+    if (fd >= 0)
+        (void)close(fd);
+    return -1;
+}
+
+/* ---- deleting ---- */
+
+/* True when the message is not there any more. */
+static bool delete_one(const struct maildir *maildir, struct span name)
+{
+    struct target target;
+    if (!target_of(maildir, name, &target))
+        return false;
+    if (unlinkat(target.first, target.file, 0) == 0)
+        return true;
+    if (errno != ENOENT)
+        return false;
+    int place = find_moved(&target);
+    if (place < 0)
+        return errno == ENOENT;
+    return unlinkat(place, target.file, 0) == 0 || errno == ENOENT;
+}
+
+enum mailbox_status mailbox_delete(const struct maildir *maildir, struct span names, uint32_t *gone)
+{
+    bool all = true;
+    struct span name;
+    *gone = 0;
+    while (span_next(&names, '\0', &name)) {
+        bool deleted = delete_one(maildir, name);
+        *gone += deleted;
+        all = all && deleted;
+    }
+    bool durable = fsync(maildir->new_mail) == 0 && fsync(maildir->cur) == 0;
+    return all && durable ? MAILBOX_OK : MAILBOX_PARTIAL;
+}
