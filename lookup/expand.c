@@ -1,0 +1,316 @@
+/*
+ * A depth-first walk over the aliases. The chain of names that led to the current one is a list on
+ * the stack of the walk: it is the whole memory that loop detection needs, and its length is the
+ * depth.
+ */
+#include "lookup/expand.h"
+
+#include "util/base/log.h"
+#include "util/mail/route.h"
+
+/* One name on the way from the asked address to the current one. */
+struct step {
+    const struct step *before;
+    struct span key;
+    unsigned depth;
+};
+
+struct walk {
+    const struct expand_tables *tables;
+    struct arena *arena;
+    struct expansion *out;
+    size_t room; /* of out->recipients */
+};
+
+static enum resolve_status walk_address(struct walk *walk, const struct address *address,
+                                        const struct step *before);
+
+/* ---- final recipients ---- */
+
+static bool is_known(const struct expansion *expansion, struct span address, struct span transport)
+{
+    for (size_t i = 0; i < expansion->count; i++)
+        if (span_equal_nocase(expansion->recipients[i].address, address) &&
+            span_equal(expansion->recipients[i].transport, transport))
+            return true;
+    return false;
+}
+
+static enum resolve_status add_final(struct walk *walk, const struct address *address,
+                                     struct span transport, struct span nexthop)
+{
+    struct expansion *out = walk->out;
+    char text[ADDRESS_TEXT_MAX];
+    struct span name = address_text(address, text);
+
+    if (is_known(out, name, transport))
+        return RESOLVE_OK;
+    if (out->count >= walk->tables->conf->limits.alias_expansion)
+        return RESOLVE_TOO_MANY;
+    if (out->count == walk->room) {
+        size_t room = walk->room ? walk->room * 2 : 4;
+        struct final_recipient *grown = arena_alloc(walk->arena, room * sizeof(*grown));
+
+        if (out->count)
+            memcpy(grown, out->recipients, out->count * sizeof(*grown));
+        out->recipients = grown;
+        walk->room = room;
+    }
+    out->recipients[out->count++] = (struct final_recipient){
+        .address = arena_copy(walk->arena, name),
+        .transport = transport,
+        .nexthop = arena_copy(walk->arena, nexthop),
+    };
+    return RESOLVE_OK;
+}
+
+/* ---- mailboxes ---- */
+
+/* A part of a path that can not leave its directory. */
+static bool is_safe_part(struct span part)
+{
+    if (part.len == 0 || part.data[0] == '.')
+        return false;
+    for (size_t i = 0; i < part.len; i++) {
+        unsigned char octet = (unsigned char)part.data[i];
+
+        if (octet == '/' || octet < 0x20 || octet == 0x7F)
+            return false;
+    }
+    return true;
+}
+
+static bool is_safe_path(struct span path)
+{
+    struct span part, rest = path;
+    size_t parts = 0;
+
+    while (span_next(&rest, '/', &part)) {
+        if (!is_safe_part(part))
+            return false;
+        parts++;
+    }
+    return parts > 0 && path.data[path.len - 1] != '/';
+}
+
+/* The users entry of `key`: its mailbox. A path that could leave the mail root is no mailbox. */
+static enum resolve_status mailbox_of(const struct expand_tables *tables, struct arena *arena,
+                                      struct span key, struct span *path)
+{
+    size_t at = span_find_last(key, '@');
+    enum table_result result = table_get(tables->users, arena, key, path);
+
+    if (result != TABLE_FOUND)
+        return result == TABLE_ERROR ? RESOLVE_TEMPORARY : RESOLVE_UNKNOWN_USER;
+    *path = span_trim(*path);
+    if (path->len == 0) {
+        struct span local = span_first(key, at), domain = span_skip(key, at + 1);
+
+        if (span_find(local, '/') != local.len)
+            return RESOLVE_UNKNOWN_USER;
+        *path = arena_printf(arena, "%.*s/%.*s", SPAN_ARG(domain), SPAN_ARG(local));
+    }
+    if (is_safe_path(*path))
+        return RESOLVE_OK;
+    log_event(LOG_WARN, "mailbox-path-refused", LOG_SPAN("user", key), LOG_SPAN("path", *path));
+    return RESOLVE_UNKNOWN_USER;
+}
+
+enum resolve_status expand_mailbox(const struct expand_tables *tables, struct arena *arena,
+                                   struct span user, struct span *path)
+{
+    struct address address;
+    char key[ADDRESS_TEXT_MAX];
+
+    if (address_parse(user, &address) != ADDRESS_OK)
+        return RESOLVE_UNKNOWN_USER;
+    return mailbox_of(tables, arena, address_key(&address, key), path);
+}
+
+/* ---- aliases ---- */
+
+static bool in_chain(const struct step *step, struct span key)
+{
+    for (; step; step = step->before)
+        if (span_equal(step->key, key))
+            return true;
+    return false;
+}
+
+/* What may not be the member of an alias: commands, files, includes. */
+static bool is_special(struct span member)
+{
+    if (member.len && member.data[0] == '"')
+        member = span_skip(member, 1);
+    return member.len && (member.data[0] == '|' || member.data[0] == '/' || member.data[0] == ':');
+}
+
+/* One member of the alias at `step`; a bare name belongs to the alias's domain. */
+static enum resolve_status walk_member(struct walk *walk, struct span member, struct span domain,
+                                       const struct step *step)
+{
+    struct address address;
+    struct span rest;
+
+    if (is_special(member)) {
+        log_event(LOG_WARN, "alias-member-refused", LOG_SPAN("alias", step->key),
+                  LOG_SPAN("member", member));
+        return RESOLVE_DENIED;
+    }
+    if (address_parse_path(member, domain, &address, &rest) != ADDRESS_OK || rest.len) {
+        log_event(LOG_ERROR, "alias-member-bad", LOG_SPAN("alias", step->key),
+                  LOG_SPAN("member", member));
+        return RESOLVE_TEMPORARY;
+    }
+    return walk_address(walk, &address, step);
+}
+
+/* Cuts one member off the list: up to a comma that is not within quotes. */
+static bool next_member(struct span *rest, struct span *member)
+{
+    bool quoted = false;
+    size_t i = 0;
+
+    if (rest->len == 0)
+        return false;
+    for (; i < rest->len && (quoted || rest->data[i] != ','); i++) {
+        if (rest->data[i] == '"')
+            quoted = !quoted;
+        else if (rest->data[i] == '\\' && i + 1 < rest->len)
+            i++;
+    }
+    if (i > rest->len)
+        i = rest->len;
+    *member = span_trim(span_first(*rest, i));
+    *rest = span_skip(*rest, i + 1);
+    return true;
+}
+
+static enum resolve_status walk_members(struct walk *walk, struct span members, struct span domain,
+                                        const struct step *step)
+{
+    struct span member;
+    enum resolve_status status = RESOLVE_OK;
+
+    while (status == RESOLVE_OK && next_member(&members, &member))
+        if (member.len)
+            status = walk_member(walk, member, domain, step);
+    return status;
+}
+
+static enum table_result find_alias(struct walk *walk, struct span key, struct span *members)
+{
+    enum table_result result = table_get(walk->tables->aliases, walk->arena, key, members);
+
+    if (result == TABLE_NOT_FOUND)
+        result = table_get(walk->tables->aliases, walk->arena,
+                           span_first(key, span_find_last(key, '@')), members);
+    return result;
+}
+
+/* ---- the walk ---- */
+
+/* RFC 5321 §4.5.1: postmaster exists in every domain of ours; where nobody says otherwise it is the
+ * first domain's. */
+static enum resolve_status walk_postmaster(struct walk *walk, const struct address *address,
+                                           const struct step *step)
+{
+    const struct conf_spans *domains = &walk->tables->conf->domains;
+    struct address first = *address;
+
+    if (!span_equal_nocase(address_local(address), SPAN("postmaster")) || domains->count == 0 ||
+        span_equal(address_domain(address), domains->items[0]))
+        return RESOLVE_UNKNOWN_USER;
+    first.domain_len = (uint16_t)domains->items[0].len;
+    memcpy(first.domain, domains->items[0].data, first.domain_len);
+    return walk_address(walk, &first, step);
+}
+
+static enum resolve_status deliver_here(struct walk *walk, const struct address *address,
+                                        const struct step *step)
+{
+    struct route route = route_find(walk->tables->conf, address);
+    struct span path;
+    enum resolve_status status = mailbox_of(walk->tables, walk->arena, step->key, &path);
+
+    if (status == RESOLVE_UNKNOWN_USER)
+        status = walk_postmaster(walk, address, step);
+    else if (status == RESOLVE_OK && span_equal(route.transport, SPAN("local")))
+        return add_final(walk, address, route.transport, path);
+    else if (status == RESOLVE_OK)
+        return add_final(walk, address, route.transport, route.nexthop);
+    if (status == RESOLVE_UNKNOWN_USER && step->before)
+        return add_final(walk, address, SPAN("error"), SPAN("5.1.1 user unknown"));
+    return status;
+}
+
+static enum resolve_status walk_local(struct walk *walk, const struct address *address,
+                                      const struct step *before)
+{
+    char text[ADDRESS_TEXT_MAX];
+    struct span members = {0};
+    struct step step = {.before = before,
+                        .key = address_key(address, text),
+                        .depth = before ? before->depth + 1 : 1};
+
+    if (step.depth > walk->tables->conf->limits.alias_depth)
+        return RESOLVE_LOOP;
+    if (in_chain(before, step.key)) {
+        /* An alias that names itself means the mailbox; a longer way back is a loop. */
+        return span_equal(before->key, step.key) ? deliver_here(walk, address, &step)
+                                                 : RESOLVE_LOOP;
+    }
+    switch (find_alias(walk, step.key, &members)) {
+    case TABLE_FOUND:
+        return walk_members(walk, members, address_domain(address), &step);
+    case TABLE_NOT_FOUND:
+        return deliver_here(walk, address, &step);
+    case TABLE_ERROR:
+        break;
+    }
+    return RESOLVE_TEMPORARY;
+}
+
+/* The host's own name stands for the first domain. */
+static struct address in_our_domain(const struct conf *conf, const struct address *address)
+{
+    struct address ours = *address;
+
+    if (conf->domains.count == 0 || conf_has_domain(&conf->domains, address_domain(address)))
+        return ours;
+    ours.domain_is_literal = false;
+    ours.domain_len = (uint16_t)conf->domains.items[0].len;
+    memcpy(ours.domain, conf->domains.items[0].data, ours.domain_len);
+    return ours;
+}
+
+static enum resolve_status walk_address(struct walk *walk, const struct address *address,
+                                        const struct step *before)
+{
+    const struct conf *conf = walk->tables->conf;
+
+    if (route_class_of(conf, address) == ROUTE_LOCAL) {
+        struct address ours = in_our_domain(conf, address);
+
+        return walk_local(walk, &ours, before);
+    }
+    struct route route = route_find(conf, address);
+
+    return add_final(walk, address, route.transport, route.nexthop);
+}
+
+struct expansion expand_address(const struct expand_tables *tables, struct arena *arena,
+                                const struct address *address, bool trusted)
+{
+    struct expansion out = {.status = RESOLVE_OK};
+    struct walk walk = {.tables = tables, .arena = arena, .out = &out};
+
+    if (!trusted && route_class_of(tables->conf, address) == ROUTE_REMOTE) {
+        out.status = RESOLVE_RELAY_DENIED;
+        return out;
+    }
+    out.status = walk_address(&walk, address, NULL);
+    if (out.status == RESOLVE_OK && out.count == 0) /* an alias without members */
+        out.status = RESOLVE_UNKNOWN_USER;
+    return out;
+}
