@@ -37,10 +37,10 @@ struct daemon {
     void *state; /* the daemon's own; set by prepare */
     struct loop *loop;
     const struct conf *conf;
-    unsigned index;      /* of this worker among its role */
+    unsigned index; /* of this worker among its role */
     uint32_t generation;
-    struct page *page;   /* its own counters */
-    struct span key;     /* of tickets; empty but in auth and mailbox */
+    struct page *page; /* its own counters */
+    struct span key;   /* of tickets; empty but in auth and mailbox */
     struct daemon_listener listeners[DAEMON_LISTENERS];
     size_t listener_count;
     struct daemon_page pages[DAEMON_PAGES];

@@ -1,0 +1,427 @@
+/*
+ * The skeleton is tested from master's side: each test forks a child that runs daemon_main with the
+ * calls below and speaks to it through its control socket. What the child saw, it writes into its
+ * page, which is shared with the test. The child serves inside the real sandbox of smtpd.
+ */
+#include "util/daemon/daemon.h"
+
+#include "util/base/arena.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { DEADLINE_MS = 20000, BUFFER = 1 << 16, NOBODY = 65534 };
+
+/* Where the child notes what it saw; any counters will do. */
+#define SAW_INDEX          PAGE_CONNECTIONS
+#define SAW_GENERATION     PAGE_SESSIONS
+#define SAW_LISTENERS      PAGE_MESSAGES_IN
+#define SAW_PAGES          PAGE_RECIPIENTS_IN
+#define SAW_KEY            PAGE_REFUSED
+#define SAW_PEERS          PAGE_QUEUED
+#define SAW_PEERS_AT_START PAGE_DEFERRED
+#define SAW_PREPARED       PAGE_ACTIVE
+#define SAW_NEIGHBOUR      PAGE_DELIVERED
+#define SAW_DRAIN          PAGE_BOUNCED
+
+/* ---- the daemon under test ---- */
+
+static void prepare(struct daemon *daemon, struct sandbox *sandbox)
+{
+    (void)sandbox;
+    page_add(daemon->page, SAW_PREPARED, 1);
+}
+
+static void start(struct daemon *daemon)
+{
+    struct page *page = daemon->page;
+    page_set(page, SAW_INDEX, daemon->index);
+    page_set(page, SAW_GENERATION, daemon->generation);
+    page_set(page, SAW_LISTENERS, daemon->listener_count);
+    page_set(page, SAW_PAGES, daemon->page_count);
+    page_set(page, SAW_KEY, daemon->key.len);
+    page_set(page, SAW_PEERS_AT_START, page_get(page, SAW_PEERS));
+    if (daemon->page_count > 0)
+        page_set(page, SAW_NEIGHBOUR, page_get(daemon->pages[0].page, PAGE_PRESSURE));
+}
+
+/* Answers on the socket it was given, so that the test knows which one it was. */
+static void peer(struct daemon *daemon, enum role role, unsigned index, int fd)
+{
+    const char answer[2] = {(char)role, (char)index};
+    page_add(daemon->page, SAW_PEERS, 1);
+    (void)!write(fd, answer, sizeof(answer));
+}
+
+static void drain(struct daemon *daemon)
+{
+    page_add(daemon->page, SAW_DRAIN, 1);
+    daemon_exit(daemon);
+}
+
+static void run_blocking(struct daemon *daemon)
+{
+    while (daemon_poll(daemon))
+        (void)seqpacket_wait(daemon_control_fd(daemon), -1);
+}
+
+static const struct daemon_calls loop_calls = {
+    .role = ROLE_SMTPD, .prepare = prepare, .start = start, .peer = peer, .drain = drain};
+static const struct daemon_calls blocking_calls = {.role = ROLE_SMTPD,
+                                                   .prepare = prepare,
+                                                   .start = start,
+                                                   .peer = peer,
+                                                   .drain = drain,
+                                                   .run = run_blocking};
+
+/* ---- master's side ---- */
+
+struct fixture {
+    pid_t pid;
+    int control;
+    struct page *page;
+};
+
+/* The child's standard error goes away: what it logs is no part of these tests. */
+static void become_child(int control, const struct daemon_calls *calls)
+{
+    const gid_t group = NOBODY;
+    if (geteuid() == 0 && (setgroups(1, &group) != 0 || setresgid(NOBODY, NOBODY, NOBODY) != 0 ||
+                           setresuid(NOBODY, NOBODY, NOBODY) != 0))
+        _exit(EX_OSERR);
+    if (freopen("/dev/null", "w", stderr) == NULL || dup2(control, DAEMON_CONTROL_FD) < 0)
+        _exit(EX_OSERR);
+    _exit(daemon_main(calls));
+}
+
+static void spawn(struct fixture *fixture, const struct daemon_calls *calls)
+{
+    int pair[2];
+    /* A pair far from 0-3, so that the child can put its half to its place. */
+    assert_true(seqpacket_pair(pair, BUFFER));
+    int far = fcntl(pair[1], F_DUPFD_CLOEXEC, 50);
+    assert_true(far >= 0);
+    (void)fflush(NULL);
+    fixture->pid = fork();
+    assert_true(fixture->pid >= 0);
+    if (fixture->pid == 0)
+        become_child(far, calls);
+    (void)close(far);
+    (void)close(pair[1]);
+    fixture->control = pair[0];
+}
+
+static void tell(struct fixture *fixture, const struct ipc_type *type, const void *message, int fd)
+{
+    struct buf frame = {0};
+    assert_true(ipc_encode(type, message, &frame));
+    assert_int_equal(
+        seqpacket_send(fixture->control, buf_span(&frame).data, buf_len(&frame), &fd, type->fds),
+        0);
+    buf_free(&frame);
+}
+
+static void tell_config(struct fixture *fixture, const char *text)
+{
+    int fd = memfd_create("configuration", MFD_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    tell(fixture, &ipc_control_config, &(struct control_config){.name = SPAN("/etc/veredus.conf")},
+         fd);
+    (void)close(fd);
+}
+
+static void tell_page(struct fixture *fixture)
+{
+    int fd = page_create();
+    assert_true(fd >= 0);
+    fixture->page = page_map(fd, true);
+    assert_non_null(fixture->page);
+    tell(fixture, &ipc_control_page, &(struct control_page){.role = ROLE_SMTPD, .own = 1}, fd);
+    (void)close(fd);
+}
+
+static void tell_start(struct fixture *fixture)
+{
+    tell(fixture, &ipc_control_start, &(struct control_start){.index = 5, .generation = 7}, -1);
+}
+
+static const char good_text[] = "hostname = \"mx.example.test\"\ndomains = {\"example.test\"}\n";
+
+static void tell_everything_before_start(struct fixture *fixture)
+{
+    tell_config(fixture, good_text);
+    tell_page(fixture);
+}
+
+/* The peer's socket; the test keeps the other half. */
+static int tell_peer(struct fixture *fixture, enum role role, uint16_t index)
+{
+    int pair[2];
+    assert_true(seqpacket_pair(pair, BUFFER));
+    tell(fixture, &ipc_control_peer, &(struct control_peer){.role = (uint8_t)role, .index = index},
+         pair[1]);
+    (void)close(pair[1]);
+    return pair[0];
+}
+
+static void assert_peer_answers(int fd, enum role role, unsigned index)
+{
+    char answer[2] = {0};
+    assert_true(seqpacket_wait(fd, DEADLINE_MS));
+    assert_int_equal(read(fd, answer, sizeof(answer)), 2);
+    assert_int_equal(answer[0], role);
+    assert_int_equal(answer[1], index);
+    (void)close(fd);
+}
+
+static void wait_until_ready(struct fixture *fixture)
+{
+    static char packet[SEQPACKET_MAX];
+    struct fd_list fds;
+    struct span body;
+    size_t size;
+
+    assert_true(seqpacket_wait(fixture->control, DEADLINE_MS));
+    assert_int_equal(seqpacket_receive(fixture->control, packet, &size, &fds), SEQPACKET_OK);
+    struct ipc_cursor cursor = {.rest = span_of(packet, size)};
+    assert_ptr_equal(ipc_next(&cursor, &body), &ipc_control_ready);
+}
+
+static void begin(struct fixture *fixture, const struct daemon_calls *calls)
+{
+    spawn(fixture, calls);
+    tell_everything_before_start(fixture);
+    tell_start(fixture);
+    wait_until_ready(fixture);
+}
+
+/* The child's exit code, or 128 + signal. A child that hangs is ended by the alarm's default. */
+static int end_of(struct fixture *fixture)
+{
+    int status = 0;
+    (void)alarm(DEADLINE_MS / 1000);
+    assert_int_equal(waitpid(fixture->pid, &status, 0), fixture->pid);
+    (void)alarm(0);
+    fixture->pid = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void hang_up(struct fixture *fixture)
+{
+    (void)close(fixture->control);
+    fixture->control = -1;
+}
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = mem_new(sizeof(*fixture));
+    fixture->control = -1;
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    if (fixture->pid > 0) {
+        (void)kill(fixture->pid, SIGKILL);
+        (void)waitpid(fixture->pid, NULL, 0);
+    }
+    if (fixture->control >= 0)
+        (void)close(fixture->control);
+    page_unmap(fixture->page);
+    mem_free(fixture);
+    return 0;
+}
+
+/* ---- the start ---- */
+
+static void prepares_starts_and_says_ready(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, &loop_calls);
+    assert_int_equal(page_get(fixture->page, SAW_PREPARED), 1);
+    assert_int_equal(page_get(fixture->page, SAW_INDEX), 5);
+    assert_int_equal(page_get(fixture->page, SAW_GENERATION), 7);
+}
+
+static void gathers_listeners_pages_and_key(void **state)
+{
+    struct fixture *fixture = *state;
+    int neighbour = page_create();
+    struct page *page = page_map(neighbour, true);
+    page_set(page, PAGE_PRESSURE, PRESSURE_FULL);
+    int readonly = page_reopen_readonly(neighbour);
+
+    spawn(fixture, &loop_calls);
+    tell_everything_before_start(fixture);
+    tell(fixture, &ipc_control_page, &(struct control_page){.role = ROLE_QMGR}, readonly);
+    tell(fixture, &ipc_control_key, &(struct control_key){.key = SPAN("0123456789abcdef")}, -1);
+    for (int i = 0; i < 3; i++)
+        tell(fixture, &ipc_control_listener, &(struct control_listener){.name = SPAN("mx")}, 0);
+    tell_start(fixture);
+    wait_until_ready(fixture);
+
+    assert_int_equal(page_get(fixture->page, SAW_LISTENERS), 3);
+    assert_int_equal(page_get(fixture->page, SAW_PAGES), 1);
+    assert_int_equal(page_get(fixture->page, SAW_NEIGHBOUR), PRESSURE_FULL);
+    assert_int_equal(page_get(fixture->page, SAW_KEY), 16);
+    page_unmap(page);
+    (void)close(readonly);
+    (void)close(neighbour);
+}
+
+static void hands_over_early_peers_before_start(void **state)
+{
+    struct fixture *fixture = *state;
+    spawn(fixture, &loop_calls);
+    tell_everything_before_start(fixture);
+    int qmgr = tell_peer(fixture, ROLE_QMGR, 0);
+    int lookup = tell_peer(fixture, ROLE_LOOKUP, 2);
+    tell_start(fixture);
+    wait_until_ready(fixture);
+    assert_int_equal(page_get(fixture->page, SAW_PEERS_AT_START), 2);
+    assert_peer_answers(qmgr, ROLE_QMGR, 0);
+    assert_peer_answers(lookup, ROLE_LOOKUP, 2);
+}
+
+static void hands_over_late_peers_as_they_come(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, &loop_calls);
+    assert_peer_answers(tell_peer(fixture, ROLE_QMGR, 1), ROLE_QMGR, 1);
+    assert_int_equal(page_get(fixture->page, SAW_PEERS_AT_START), 0);
+    assert_int_equal(page_get(fixture->page, SAW_PEERS), 1);
+}
+
+static void a_blocking_daemon_is_served_by_poll(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, &blocking_calls);
+    assert_peer_answers(tell_peer(fixture, ROLE_LOOKUP, 0), ROLE_LOOKUP, 0);
+    tell(fixture, &ipc_control_drain, &(struct control_drain){0}, -1);
+    assert_int_equal(end_of(fixture), EX_OK);
+    assert_int_equal(page_get(fixture->page, SAW_DRAIN), 1);
+}
+
+static void a_bad_configuration_ends_it_before_it_serves(void **state)
+{
+    struct fixture *fixture = *state;
+    spawn(fixture, &loop_calls);
+    tell_config(fixture, "no_such_setting = 1\n");
+    assert_int_equal(end_of(fixture), EX_CONFIG);
+}
+
+static void a_start_without_configuration_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    spawn(fixture, &loop_calls);
+    tell_start(fixture);
+    assert_int_equal(end_of(fixture), EX_PROTOCOL);
+}
+
+/* ---- the end ---- */
+
+static void drains_when_master_says_so(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, &loop_calls);
+    tell(fixture, &ipc_control_drain, &(struct control_drain){0}, -1);
+    assert_int_equal(end_of(fixture), EX_OK);
+    assert_int_equal(page_get(fixture->page, SAW_DRAIN), 1);
+}
+
+static void drains_on_sigterm(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, &loop_calls);
+    assert_int_equal(kill(fixture->pid, SIGTERM), 0);
+    assert_int_equal(end_of(fixture), EX_OK);
+    assert_int_equal(page_get(fixture->page, SAW_DRAIN), 1);
+}
+
+static void drains_when_master_is_gone(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, &loop_calls);
+    hang_up(fixture);
+    assert_int_equal(end_of(fixture), EX_OK);
+    assert_int_equal(page_get(fixture->page, SAW_DRAIN), 1);
+}
+
+static void drains_when_master_talks_nonsense(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, &loop_calls);
+    assert_int_equal(seqpacket_send(fixture->control, "hello", 5, NULL, 0), 0);
+    assert_int_equal(end_of(fixture), EX_OK);
+    assert_int_equal(page_get(fixture->page, SAW_DRAIN), 1);
+}
+
+static void ends_when_master_is_gone_before_start(void **state)
+{
+    struct fixture *fixture = *state;
+    spawn(fixture, &loop_calls);
+    tell_everything_before_start(fixture);
+    hang_up(fixture);
+    assert_int_equal(end_of(fixture), EX_OK);
+    assert_int_equal(page_get(fixture->page, SAW_PREPARED), 0);
+}
+
+static void ends_when_drained_before_start(void **state)
+{
+    struct fixture *fixture = *state;
+    spawn(fixture, &loop_calls);
+    tell_everything_before_start(fixture);
+    tell(fixture, &ipc_control_drain, &(struct control_drain){0}, -1);
+    assert_int_equal(end_of(fixture), EX_OK);
+    assert_int_equal(page_get(fixture->page, SAW_PREPARED), 0);
+}
+
+static void ignores_the_signals_of_a_terminal_and_of_master(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, &loop_calls);
+    static const int signals[] = {SIGHUP, SIGINT, SIGPIPE, SIGUSR1};
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+        assert_int_equal(kill(fixture->pid, signals[i]), 0);
+    assert_peer_answers(tell_peer(fixture, ROLE_QMGR, 0), ROLE_QMGR, 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(prepares_starts_and_says_ready),
+        TEST(gathers_listeners_pages_and_key),
+        TEST(hands_over_early_peers_before_start),
+        TEST(hands_over_late_peers_as_they_come),
+        TEST(a_blocking_daemon_is_served_by_poll),
+        TEST(a_bad_configuration_ends_it_before_it_serves),
+        TEST(a_start_without_configuration_is_refused),
+        TEST(drains_when_master_says_so),
+        TEST(drains_on_sigterm),
+        TEST(drains_when_master_is_gone),
+        TEST(drains_when_master_talks_nonsense),
+        TEST(ends_when_master_is_gone_before_start),
+        TEST(ends_when_drained_before_start),
+        TEST(ignores_the_signals_of_a_terminal_and_of_master),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

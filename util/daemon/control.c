@@ -1,0 +1,190 @@
+/*
+ * Why the socket to master is read with bare packets and not through a channel: the first half of
+ * the talk comes before there is a daemon to serve, and some daemons block. One function that reads
+ * what is there without waiting does for the start, for the loop and for daemon_poll.
+ *
+ * Master is trusted, yet what it sends is checked like everything else: a count that grew past a
+ * table would be our bug, and it is found here instead of behind the table's end.
+ */
+#include "util/daemon/control.h"
+
+#include <stdio.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "util/base/panic.h"
+#include "util/ipc/packet.h"
+
+static void complain(void *arg, const char *message)
+{
+    (void)arg;
+    log_event(LOG_ERROR, "configuration", LOG_STR("reason", message));
+}
+
+/* ---- one function a message; descriptors left in `fds` are closed by packet_deliver ---- */
+
+/* A child never opens the configuration: it parses the same octets that master did. */
+static void take_config(struct control *control, const void *message, struct fd_list *fds)
+{
+    const struct control_config *config = message;
+    struct span name = arena_copy(&control->arena, config->name);
+    int fd = fd_list_take(fds);
+    FILE *in = fdopen(fd, "r");
+
+    if (in == NULL || lseek(fd, 0, SEEK_SET) != 0)
+        fatal(EX_OSERR, "cannot read the configuration that master sent");
+    control->daemon.conf = conf_parse(in, name.data, complain, NULL);
+    (void)fclose(in);
+    if (control->daemon.conf == NULL)
+        fatal(EX_CONFIG, "cannot use the configuration that master sent");
+}
+
+static void take_page(struct control *control, const void *message, struct fd_list *fds)
+{
+    const struct control_page *came = message;
+    struct daemon *daemon = &control->daemon;
+    bool own = came->own != 0;
+
+    require(own || daemon->page_count < DAEMON_PAGES);
+    int fd = fd_list_take(fds);
+    struct page *page = page_map(fd, own);
+    (void)close(fd);
+    if (page == NULL)
+        fatal(EX_OSERR, "cannot map a shared page");
+    if (own)
+        daemon->page = page;
+    else
+        daemon->pages[daemon->page_count++] =
+            (struct daemon_page){.role = came->role, .index = came->index, .page = page};
+}
+
+static void take_listener(struct control *control, const void *message, struct fd_list *fds)
+{
+    const struct control_listener *came = message;
+    struct daemon *daemon = &control->daemon;
+
+    require(daemon->listener_count < DAEMON_LISTENERS);
+    daemon->listeners[daemon->listener_count++] = (struct daemon_listener){
+        .fd = fd_list_take(fds),
+        .service = came->service,
+        .name = arena_copy(&control->arena, came->name),
+    };
+}
+
+static void give_peer(struct control *control, const struct control_waiting *peer)
+{
+    const struct daemon_calls *calls = control->daemon.calls;
+
+    if (calls->peer != NULL)
+        calls->peer(&control->daemon, peer->role, peer->index, peer->fd);
+    else
+        (void)close(peer->fd);
+}
+
+static void take_peer(struct control *control, const void *message, struct fd_list *fds)
+{
+    const struct control_peer *came = message;
+    struct control_waiting peer = {came->role, came->index, fd_list_take(fds)};
+
+    if (control->serving) {
+        give_peer(control, &peer);
+        return;
+    }
+    require(control->peer_count < CONTROL_PEERS);
+    control->peers[control->peer_count++] = peer;
+}
+
+static void take_key(struct control *control, const void *message, struct fd_list *fds)
+{
+    const struct control_key *came = message;
+    (void)fds;
+    control->daemon.key = arena_copy(&control->arena, came->key);
+}
+
+static void take_start(struct control *control, const void *message, struct fd_list *fds)
+{
+    const struct control_start *came = message;
+    (void)fds;
+    control->daemon.index = came->index;
+    control->daemon.generation = came->generation;
+    control->started = true;
+}
+
+static void take_drain(struct control *control, const void *message, struct fd_list *fds)
+{
+    (void)message, (void)fds;
+    control->drain = true;
+}
+
+static const struct {
+    const struct ipc_type *type;
+    void (*take)(struct control *control, const void *message, struct fd_list *fds);
+} takers[] = {
+    {&ipc_control_config, take_config},     {&ipc_control_page, take_page},
+    {&ipc_control_listener, take_listener}, {&ipc_control_peer, take_peer},
+    {&ipc_control_key, take_key},           {&ipc_control_start, take_start},
+    {&ipc_control_drain, take_drain},
+};
+
+static bool take(void *arg, const struct ipc_type *type, const void *message, struct fd_list *fds)
+{
+    for (size_t i = 0; i < sizeof(takers) / sizeof(takers[0]); i++) {
+        if (takers[i].type == type) {
+            takers[i].take(arg, message, fds);
+            return true;
+        }
+    }
+    log_event(LOG_WARN, "control-unexpected", LOG_STR("message", type->name));
+    return true;
+}
+
+/* ---- the socket ---- */
+
+void control_receive(struct control *control)
+{
+    enum seqpacket_result result = SEQPACKET_OK;
+
+    while (result == SEQPACKET_OK && !control->lost) {
+        char packet[SEQPACKET_MAX];
+        struct fd_list fds;
+        size_t size;
+        result = seqpacket_receive(control->fd, packet, &size, &fds);
+        if (result == SEQPACKET_OK && !packet_deliver(span_of(packet, size), &fds, take, control))
+            result = SEQPACKET_MALFORMED;
+    }
+    if (result == SEQPACKET_MALFORMED)
+        log_event(LOG_ERROR, "control-malformed", LOG_STR("reason", "master talks nonsense"));
+    if (result != SEQPACKET_AGAIN)
+        control->lost = true;
+}
+
+bool control_gather(struct control *control)
+{
+    while (!control->started && !control->drain && !control->lost)
+        if (seqpacket_wait(control->fd, -1))
+            control_receive(control);
+    if (control->drain || control->lost)
+        return false;
+    if (control->daemon.conf == NULL || control->daemon.page == NULL)
+        fatal(EX_PROTOCOL, "master sent no configuration or no page");
+    return true;
+}
+
+void control_hand_over(struct control *control)
+{
+    control->serving = true;
+    for (size_t i = 0; i < control->peer_count; i++)
+        give_peer(control, &control->peers[i]);
+    control->peer_count = 0;
+}
+
+void control_say_ready(struct control *control)
+{
+    struct buf frame = {0};
+
+    if (!ipc_encode(&ipc_control_ready, &(struct control_ready){0}, &frame))
+        panic("control_ready can not be encoded");
+    if (seqpacket_send(control->fd, buf_span(&frame).data, buf_len(&frame), NULL, 0) != 0)
+        control->lost = true;
+    buf_free(&frame);
+}

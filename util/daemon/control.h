@@ -1,0 +1,48 @@
+/*
+ * control - the child's end of its socket to master; for daemon.c alone.
+ *
+ * Fills in the public struct daemon as master's messages come. Peers that arrive before the daemon
+ * serves are kept and handed over by control_hand_over; later ones go to the daemon at once.
+ */
+#ifndef VEREDUS_DAEMON_CONTROL_H
+#define VEREDUS_DAEMON_CONTROL_H
+
+#include "util/daemon/daemon.h"
+
+enum { CONTROL_PEERS = 256 }; /* kept before the daemon serves */
+
+struct control_waiting {
+    enum role role;
+    unsigned index;
+    int fd;
+};
+
+/* What the skeleton knows beside the public struct, which comes first: the one is the other. */
+struct control {
+    struct daemon daemon;
+    struct arena arena; /* names and the key: the life of the process */
+    struct io io;
+    struct signal_watch terminate;
+    struct control_waiting peers[CONTROL_PEERS];
+    size_t peer_count;
+    int fd;
+    bool started; /* master has sent everything */
+    bool serving; /* the daemon takes its peers itself */
+    bool drain;   /* master, or a signal, wants the end */
+    bool lost;    /* master is gone or talks nonsense */
+    bool ended;   /* daemon_exit was called */
+};
+
+/* Reads what has come, without waiting. */
+void control_receive(struct control *control);
+
+/* Waits until master has sent everything. False: it wants the end already, or is gone. */
+bool control_gather(struct control *control) __attribute__((warn_unused_result));
+
+/* Gives the daemon the peers that came so far; later ones are given as they come. */
+void control_hand_over(struct control *control);
+
+/* Tells master that the daemon serves. */
+void control_say_ready(struct control *control);
+
+#endif

@@ -1,0 +1,193 @@
+/*
+ * Why one skeleton: the order of these steps is what the privilege separation hangs on, and a
+ * daemon that could choose its own order would one day choose a wrong one. What is opened before
+ * the sandbox stays open, what would be opened behind it fails: the loop with its signals, the time
+ * zone and the way to syslog come first.
+ */
+#include "util/daemon/daemon.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "util/base/panic.h"
+#include "util/daemon/control.h"
+#include "util/sys/privileges.h"
+
+static struct control *control_of(struct daemon *daemon)
+{
+    return (struct control *)daemon;
+}
+
+/* ---- the end ---- */
+
+void daemon_exit(struct daemon *daemon)
+{
+    control_of(daemon)->ended = true;
+    loop_stop(daemon->loop);
+}
+
+/* Asks the daemon to finish, once. */
+static void drain(struct control *control)
+{
+    struct daemon *daemon = &control->daemon;
+
+    if (daemon->draining)
+        return;
+    daemon->draining = true;
+    log_event(LOG_INFO, "draining",
+              LOG_STR("reason", control->lost ? "master is gone" : "told to"));
+    if (daemon->calls->drain != NULL)
+        daemon->calls->drain(daemon);
+    else
+        daemon_exit(daemon);
+}
+
+static void on_terminate(int signal, void *arg)
+{
+    struct control *control = arg;
+    (void)signal;
+    control->drain = true;
+    if (control->serving)
+        drain(control);
+}
+
+static void on_control(void *arg, unsigned events)
+{
+    struct control *control = arg;
+    (void)events;
+
+    control_receive(control);
+    if (control->lost)
+        io_stop(&control->io);
+    if (control->drain || control->lost)
+        drain(control);
+}
+
+bool daemon_poll(struct daemon *daemon)
+{
+    loop_turn(daemon->loop, 0);
+    return !control_of(daemon)->ended;
+}
+
+int daemon_control_fd(const struct daemon *daemon)
+{
+    return ((const struct control *)daemon)->fd;
+}
+
+/* ---- the start ---- */
+
+static void ignore(int signal)
+{
+    const struct sigaction action = {.sa_handler = SIG_IGN};
+    if (sigaction(signal, &action, NULL) != 0)
+        fatal(EX_OSERR, "cannot ignore signal %d", signal);
+}
+
+/* A terminal's interrupt goes to the whole group, but it is master who ends its children. */
+static void set_signals(void)
+{
+    ignore(SIGPIPE);
+    ignore(SIGHUP);
+    ignore(SIGINT);
+    ignore(SIGUSR1);
+}
+
+static void set_log(const struct daemon *daemon)
+{
+    const struct conf *conf = daemon->conf;
+
+    log_setup(role_info(daemon->calls->role)->name, conf->log_format, conf->log_level);
+    if (conf->log_target == LOG_TARGET_SYSLOG)
+        log_to_syslog();
+    tzset();
+}
+
+static struct span user_of(const struct conf *conf, enum role_user user)
+{
+    switch (user) {
+    case USER_SERVICE:
+        return conf->user_service;
+    case USER_QUEUE:
+        return conf->user_queue;
+    case USER_MAIL:
+        return conf->user_mail;
+    case USER_AUTH:
+        return conf->user_auth;
+    case USER_ROOT:
+        break;
+    }
+    panic("a child that would stay root");
+}
+
+/* Gives up everything that `prepare` needed and `start` does not. The user is looked up before the
+ * chroot hides /etc. */
+static void confine(const struct daemon *daemon, const struct sandbox *sandbox)
+{
+    struct privileges privileges = {0};
+    char empty[PATH_MAX];
+
+    if (geteuid() == 0) {
+        struct span user = user_of(daemon->conf, role_info(sandbox->role)->user);
+        if (!privileges_of(user.data, &privileges))
+            fatal(EX_NOUSER, "there is no user \"%s\"", user.data);
+    }
+    int length = snprintf(empty, sizeof(empty), "%s/empty", daemon->conf->run_directory.data);
+    require(length > 0 && (size_t)length < sizeof(empty));
+    sandbox_chroot(sandbox, empty);
+    privileges_drop(&privileges);
+    sandbox_enter(sandbox);
+}
+
+/* From the gathered control messages to the moment when master hears "ready". */
+static void set_up(struct control *control)
+{
+    struct daemon *daemon = &control->daemon;
+    struct sandbox sandbox = {.role = daemon->calls->role};
+
+    set_log(daemon);
+    daemon->loop = loop_new();
+    loop_on_signal(daemon->loop, &control->terminate, SIGTERM, on_terminate, control);
+    io_init(&control->io, daemon->loop, control->fd, on_control, control);
+    io_want(&control->io, IO_READ);
+    daemon->calls->prepare(daemon, &sandbox);
+    confine(daemon, &sandbox);
+    control_hand_over(control);
+    daemon->calls->start(daemon);
+    control_say_ready(control);
+}
+
+static void serve(struct control *control)
+{
+    struct daemon *daemon = &control->daemon;
+
+    if (control->drain || control->lost)
+        drain(control);
+    if (control->ended)
+        return;
+    if (daemon->calls->run != NULL)
+        daemon->calls->run(daemon);
+    else
+        loop_run(daemon->loop);
+}
+
+int daemon_main(const struct daemon_calls *calls)
+{
+    struct control *control = mem_new(sizeof(*control));
+
+    control->daemon.calls = calls;
+    control->fd = DAEMON_CONTROL_FD;
+    log_setup(role_info(calls->role)->name, LOG_LOGFMT, LOG_INFO);
+    if (fcntl(control->fd, F_SETFD, FD_CLOEXEC) != 0)
+        fatal(EX_USAGE, "this program is started by veredus-master alone");
+    set_signals();
+    if (!control_gather(control))
+        return EX_OK;
+    set_up(control);
+    serve(control);
+    return EX_OK;
+}
