@@ -348,7 +348,10 @@ static void run(struct daemon *daemon)
         nfds_t count = (nfds_t)state->peer_count;
         for (nfds_t i = 0; i < count; i++)
             watched[i] = (struct pollfd){.fd = state->peers[i], .events = POLLIN};
-        watched[count] = (struct pollfd){.fd = daemon_control_fd(daemon), .events = POLLIN};
+        /* A drained process listens to master no more, who may be gone: poll(2) would never wait.
+         */
+        int control = daemon->draining ? -1 : daemon_control_fd(daemon);
+        watched[count] = (struct pollfd){.fd = control, .events = POLLIN};
         if (poll(watched, count + 1, WAKE_MS) > 0)
             serve_ready(daemon, watched);
     }

@@ -1,0 +1,331 @@
+/*
+ * Deliveries are made from a real segment file into a real directory, and judged by what lies there
+ * afterwards: in new/, in tmp/, and outside, where nothing may ever be.
+ */
+#include "local/deliver.h"
+#include "local/maildir.h"
+#include "util/base/crc32c.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { OFFSET = 4096, ARRIVAL = 1795248000 };
+
+static const struct spool_salt salt = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
+
+struct site {
+    char path[64];
+    int segment;
+    struct deliverer deliverer;
+};
+
+static void write_record(int fd, struct span body)
+{
+    const struct envelope_recipient recipients[] = {
+        {.address = SPAN_INIT("alice@example.test"), .transport = SPAN_INIT("local")},
+        {.address = SPAN_INIT("bob@example.test"), .transport = SPAN_INIT("local")},
+    };
+    const struct envelope envelope = {
+        .sender = SPAN_INIT("s@example.org"), .recipients = recipients, .recipient_count = 2};
+    struct buf octets = {0};
+    assert_true(envelope_encode(&envelope, &octets));
+    struct record_header header = {.number = 7,
+                                   .salt = salt,
+                                   .offset = OFFSET,
+                                   .batch_start = OFFSET,
+                                   .body_len = body.len,
+                                   .arrival_us = (uint64_t)ARRIVAL * 1000000,
+                                   .envelope_len = (uint32_t)buf_len(&octets),
+                                   .recipients = 2,
+                                   .crc_body = crc32c(0, body.data, body.len)};
+    uint8_t head[SPOOL_RECORD_HEADER];
+    record_header_encode(&header, buf_span(&octets), head);
+    buf_add(&octets, body);
+    assert_int_equal(pwrite(fd, head, sizeof head, OFFSET), sizeof head);
+    assert_int_equal(
+        pwrite(fd, buf_span(&octets).data, buf_len(&octets), OFFSET + SPOOL_RECORD_HEADER),
+        buf_len(&octets));
+    buf_free(&octets);
+}
+
+static struct site site_with(struct span body)
+{
+    struct site site = {.path = "/tmp/veredus-local-XXXXXX"};
+    assert_non_null(mkdtemp(site.path));
+    site.deliverer.root = open(site.path, O_RDONLY | O_DIRECTORY);
+    site.deliverer.hostname = SPAN("mx.example.test");
+    site.segment = open(site.path, O_TMPFILE | O_RDWR, 0600);
+    assert_true(site.segment >= 0);
+    write_record(site.segment, body);
+    return site;
+}
+
+static void site_end(struct site *site)
+{
+    char command[128];
+    (void)snprintf(command, sizeof command, "rm -rf -- '%s'", site->path);
+    assert_int_equal(system(command), 0);
+    close(site->segment);
+    close(site->deliverer.root);
+    deliverer_free(&site->deliverer);
+}
+
+static struct delivery delivery_to(const struct site *site, struct span mailbox, uint32_t recipient)
+{
+    return (struct delivery){.segment = {site->segment, 7, salt},
+                             .offset = OFFSET,
+                             .recipient = recipient,
+                             .mailbox = mailbox};
+}
+
+/* The number of entries of `folder`, and the name of one of them. */
+static size_t entries_of(const struct site *site, const char *folder, char name[256])
+{
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/%s", site->path, folder);
+    DIR *directory = opendir(path);
+    size_t count = 0;
+    const struct dirent *entry;
+    while (directory != NULL && (entry = readdir(directory)) != NULL)
+        if (entry->d_name[0] != '.') {
+            (void)snprintf(name, 256, "%s", entry->d_name);
+            count++;
+        }
+    if (directory != NULL)
+        closedir(directory);
+    return count;
+}
+
+static void assert_letter(const struct site *site, const char *folder, struct span expected)
+{
+    char name[256] = "", path[600], text[512];
+    assert_int_equal(entries_of(site, folder, name), 1);
+    (void)snprintf(path, sizeof path, "%s/%s/%s", site->path, folder, name);
+    int fd = open(path, O_RDONLY);
+    ssize_t got = read(fd, text, sizeof text);
+    close(fd);
+    assert_int_equal(got, expected.len);
+    assert_memory_equal(text, expected.data, expected.len);
+}
+
+static void letters_of_a_batch_have_lf_lines_and_their_own_recipient(void **state)
+{
+    (void)state;
+    struct site site = site_with(SPAN("Subject: x\r\n\r\n.dot\r\n"));
+    struct delivery batch[] = {delivery_to(&site, SPAN("example.test/alice"), 0),
+                               delivery_to(&site, SPAN("example.test/bob"), 1)};
+    deliver_batch(&site.deliverer, batch, 2);
+    assert_int_equal(batch[0].fate, JOB_DELIVERED);
+    assert_int_equal(batch[1].fate, JOB_DELIVERED);
+    assert_letter(&site, "example.test/alice/new",
+                  SPAN("Return-Path: <s@example.org>\nDelivered-To: alice@example.test\n"
+                       "Subject: x\n\n.dot\n"));
+    assert_letter(&site, "example.test/bob/new",
+                  SPAN("Return-Path: <s@example.org>\nDelivered-To: bob@example.test\n"
+                       "Subject: x\n\n.dot\n"));
+    site_end(&site);
+}
+
+static void the_name_states_both_sizes(void **state)
+{
+    (void)state;
+    struct site site = site_with(SPAN("A: b\r\n\r\nc\r\n"));
+    struct delivery one = delivery_to(&site, SPAN("example.test/alice"), 0);
+    deliver_batch(&site.deliverer, &one, 1);
+    char name[256] = "";
+    assert_int_equal(entries_of(&site, "example.test/alice/new", name), 1);
+    assert_true(maildir_name_is_ours(span_cstr(name)));
+    /* 29 + 33 octets of the two lines in front, 8 of the message; 5 lines */
+    assert_non_null(strstr(name, ".mx.example.test,S=70,W=75"));
+    site_end(&site);
+}
+
+static void nothing_remains_in_tmp(void **state)
+{
+    (void)state;
+    struct site site = site_with(SPAN("x\r\n"));
+    struct delivery one = delivery_to(&site, SPAN("example.test/alice"), 0);
+    deliver_batch(&site.deliverer, &one, 1);
+    char name[256];
+    assert_int_equal(entries_of(&site, "example.test/alice/tmp", name), 0);
+    site_end(&site);
+}
+
+static void a_repeated_job_finds_its_letter_even_when_it_was_read(void **state)
+{
+    (void)state;
+    struct site site = site_with(SPAN("x\r\n"));
+    struct delivery one = delivery_to(&site, SPAN("example.test/alice"), 0);
+    deliver_batch(&site.deliverer, &one, 1);
+    char name[256], from[600], to[600];
+    assert_int_equal(entries_of(&site, "example.test/alice/new", name), 1);
+    (void)snprintf(from, sizeof from, "%s/example.test/alice/new/%s", site.path, name);
+    (void)snprintf(to, sizeof to, "%s/example.test/alice/cur/%s:2,S", site.path, name);
+    assert_int_equal(rename(from, to), 0);
+
+    one = delivery_to(&site, SPAN("example.test/alice"), 0);
+    one.seen_before = true;
+    deliver_batch(&site.deliverer, &one, 1);
+    assert_int_equal(one.fate, JOB_DELIVERED);
+    assert_string_equal(one.text, "already there");
+    assert_int_equal(entries_of(&site, "example.test/alice/new", name), 0);
+    site_end(&site);
+}
+
+static void a_repeated_job_removes_what_a_crash_left_in_tmp(void **state)
+{
+    (void)state;
+    struct site site = site_with(SPAN("x\r\n"));
+    struct maildir maildir;
+    assert_int_equal(maildir_open(site.deliverer.root, SPAN("example.test/alice"), &maildir),
+                     MAILDIR_OK);
+    struct letter_place place = {salt, 7, OFFSET, (uint64_t)ARRIVAL * 1000000, 0};
+    char unique[MAILDIR_NAME_SIZE], left[MAILDIR_NAME_SIZE + 8];
+    maildir_name_unique(&place, site.deliverer.hostname, unique);
+    (void)snprintf(left, sizeof left, "%s,P=1", unique);
+    close(openat(maildir.tmp, left, O_CREAT | O_WRONLY, 0600));
+    maildir_close(&maildir);
+
+    struct delivery one = delivery_to(&site, SPAN("example.test/alice"), 0);
+    one.seen_before = true;
+    deliver_batch(&site.deliverer, &one, 1);
+    assert_int_equal(one.fate, JOB_DELIVERED);
+    assert_int_equal(entries_of(&site, "example.test/alice/tmp", left), 0);
+    assert_int_equal(entries_of(&site, "example.test/alice/new", left), 1);
+    site_end(&site);
+}
+
+static void a_damaged_letter_is_deferred_and_not_shown(void **state)
+{
+    (void)state;
+    struct site site = site_with(SPAN("hello\r\n"));
+    off_t end = lseek(site.segment, 0, SEEK_END);
+    assert_int_equal(pwrite(site.segment, "X", 1, end - 3), 1);
+    struct delivery one = delivery_to(&site, SPAN("example.test/alice"), 0);
+    deliver_batch(&site.deliverer, &one, 1);
+    assert_int_equal(one.fate, JOB_DEFERRED);
+    assert_string_equal(one.enhanced, "4.3.0");
+    assert_string_equal(one.text, "damaged in the spool");
+    char name[256];
+    assert_int_equal(entries_of(&site, "example.test/alice/new", name), 0);
+    site_end(&site);
+}
+
+static void a_symlink_in_the_path_defers_it_alone_and_nothing_is_written_outside(void **state)
+{
+    (void)state;
+    static const char *const places[] = {"example.test/alice", "example.test/alice/new"};
+    for (size_t i = 0; i < 2; i++) {
+        struct site site = site_with(SPAN("x\r\n"));
+        char path[256], outside[128];
+        assert_int_equal(mkdirat(site.deliverer.root, "example.test", 0700), 0);
+        assert_int_equal(mkdirat(site.deliverer.root, "outside", 0700), 0);
+        (void)snprintf(path, sizeof path, "%s/%s", site.path, places[i]);
+        (void)snprintf(outside, sizeof outside, "%s/outside", site.path);
+        if (i == 1)
+            assert_int_equal(mkdirat(site.deliverer.root, places[0], 0700), 0);
+        assert_int_equal(symlink(outside, path), 0);
+
+        struct delivery batch[] = {delivery_to(&site, SPAN("example.test/alice"), 0),
+                                   delivery_to(&site, SPAN("example.test/bob"), 1)};
+        deliver_batch(&site.deliverer, batch, 2);
+        assert_int_equal(batch[0].fate, JOB_DEFERRED);
+        assert_string_equal(batch[0].enhanced, "4.2.0");
+        assert_int_equal(batch[1].fate, JOB_DELIVERED);
+        assert_int_equal(entries_of(&site, "outside", path), 0);
+        site_end(&site);
+    }
+}
+
+static void paths_that_lead_elsewhere_are_refused(void **state)
+{
+    (void)state;
+    static const struct span bad[] = {
+        SPAN_INIT(""),     SPAN_INIT("/"),      SPAN_INIT("/etc"),   SPAN_INIT(".."),
+        SPAN_INIT("a/.."), SPAN_INIT("a//b"),   SPAN_INIT("a/"),     SPAN_INIT("./a"),
+        SPAN_INIT("a/\n"), SPAN_INIT("a/b\0c"), SPAN_INIT("a/\x7f"), SPAN_INIT("1/2/3/4/5/6/7/8/9"),
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(maildir_path_is_sound(bad[i]));
+    assert_true(maildir_path_is_sound(SPAN("example.test/alice")));
+}
+
+static void a_recipient_that_the_record_lacks_is_deferred(void **state)
+{
+    (void)state;
+    struct site site = site_with(SPAN("x\r\n"));
+    struct delivery one = delivery_to(&site, SPAN("example.test/alice"), 2);
+    deliver_batch(&site.deliverer, &one, 1);
+    assert_int_equal(one.fate, JOB_DEFERRED);
+    site_end(&site);
+}
+
+static void stale_files_of_ours_are_cleaned_and_others_left(void **state)
+{
+    (void)state;
+    struct site site = site_with(SPAN("x\r\n"));
+    struct maildir maildir;
+    assert_int_equal(maildir_open(site.deliverer.root, SPAN("d/alice"), &maildir), MAILDIR_OK);
+    static const char *const names[] = {"1.V0123456789abcdef0123.host,P=1", "1.M2P3.host"};
+    const struct timespec old[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    for (size_t i = 0; i < 2; i++) {
+        close(openat(maildir.tmp, names[i], O_CREAT | O_WRONLY, 0600));
+        assert_int_equal(utimensat(maildir.tmp, names[i], old, 0), 0);
+    }
+    maildir_close(&maildir);
+    struct delivery one = delivery_to(&site, SPAN("d/alice"), 0);
+    deliver_batch(&site.deliverer, &one, 1);
+    char name[256] = "";
+    assert_int_equal(entries_of(&site, "d/alice/tmp", name), 1);
+    assert_string_equal(name, names[1]);
+    site_end(&site);
+}
+
+static void a_long_letter_keeps_every_line_end_at_block_edges(void **state)
+{
+    (void)state;
+    enum { LINES = 40000 };
+    struct buf body = {0};
+    for (int i = 0; i < LINES; i++)
+        buf_add(&body, i % 3 ? SPAN("ab\r\n") : SPAN("abc\r\n"));
+    size_t wire = buf_len(&body);
+    struct site site = site_with(buf_span(&body));
+    struct delivery one = delivery_to(&site, SPAN("d/alice"), 0);
+    deliver_batch(&site.deliverer, &one, 1);
+    char name[256] = "";
+    assert_int_equal(entries_of(&site, "d/alice/new", name), 1);
+    uint64_t stated = 0;
+    assert_true(maildir_name_wire_size(span_cstr(name), &stated));
+    assert_int_equal(stated, wire + sizeof "Return-Path: <s@example.org>\r\n" - 1 +
+                                 sizeof "Delivered-To: alice@example.test\r\n" - 1);
+    buf_free(&body);
+    site_end(&site);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(letters_of_a_batch_have_lf_lines_and_their_own_recipient),
+        cmocka_unit_test(the_name_states_both_sizes),
+        cmocka_unit_test(nothing_remains_in_tmp),
+        cmocka_unit_test(a_repeated_job_finds_its_letter_even_when_it_was_read),
+        cmocka_unit_test(a_repeated_job_removes_what_a_crash_left_in_tmp),
+        cmocka_unit_test(a_damaged_letter_is_deferred_and_not_shown),
+        cmocka_unit_test(a_symlink_in_the_path_defers_it_alone_and_nothing_is_written_outside),
+        cmocka_unit_test(paths_that_lead_elsewhere_are_refused),
+        cmocka_unit_test(a_recipient_that_the_record_lacks_is_deferred),
+        cmocka_unit_test(stale_files_of_ours_are_cleaned_and_others_left),
+        cmocka_unit_test(a_long_letter_keeps_every_line_end_at_block_edges),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
