@@ -78,8 +78,10 @@ static void *thread_main(void *arg)
     while ((task = tasks_wait(helper)) != NULL) {
         while (task != NULL) {
             struct helper_task *next = task->next;
+            bool wanted_back = task->done != NULL;
             task->work(helper, task);
-            if (task->done != NULL)
+            /* One that nobody wants back may be gone by now: helper_call has its own. */
+            if (wanted_back)
                 helper_return(helper, task);
             task = next;
         }

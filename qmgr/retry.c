@@ -146,7 +146,10 @@ static int by_place(const void *left, const void *right, void *arg)
     if (a_number != b_number)
         return a_number < b_number ? -1 : 1;
     uint64_t a_offset = offset_of(retries, a), b_offset = offset_of(retries, b);
-    return a_offset < b_offset ? -1 : a_offset > b_offset;
+    if (a_offset != b_offset)
+        return a_offset < b_offset ? -1 : 1;
+    const struct queue *queue = &retries->qmgr->queue;
+    return queue_entry(queue, a)->recipient - queue_entry(queue, b)->recipient;
 }
 
 static void post_batch(struct retries *retries)
