@@ -37,7 +37,8 @@ void table_close(struct table *table);
 enum table_result table_get(struct table *table, struct arena *arena, struct span key,
                             struct span *value) __attribute__((warn_unused_result));
 
-/* Called for each entry of a text; false stops. `line` is where it begins. */
+/* Called for each entry of a text; false stops. `line` is where it begins. The key is in lower case
+ * and without the ':' that may end it; the value is without blanks at its ends. */
 typedef bool table_entry(void *arg, struct span key, struct span value, unsigned line);
 
 /* Reads the text at `path`. False with errno when it can not be read; with errno 0 when `entry`
@@ -50,8 +51,8 @@ struct table_problem {
     char text[160];
 };
 
-/* Compiles the text at `path` into "PATH.db" with mode `mode`: temporary file, sync, rename, sync of
- * the directory. False with *problem; the old table stays then. Duplicate keys are refused. */
+/* Compiles the text at `path` into "PATH.db" with mode `mode`: temporary file, sync, rename, sync
+ * of the directory. False with *problem; the old table stays then. Duplicate keys are refused. */
 bool table_build(const char *path, unsigned mode, struct table_problem *problem)
     __attribute__((warn_unused_result));
 

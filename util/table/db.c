@@ -1,0 +1,127 @@
+/*
+ * Reading compiled tables. A Berkeley DB environment does not survive a kill -9 of one of its
+ * users, so there is none: each process opens the file for itself, read-only, and nobody ever
+ * changes a file that is open; a rebuilt table is another file under the same name. An open handle
+ * keeps answering from the old file (it caches, too), so every lookup asks stat(2) first whether
+ * the name still leads to the file that is open. That is one cheap system call, and a rebuilt table
+ * counts at once.
+ *
+ * Pages carry checksums: a table that was damaged is an error, not an answer.
+ */
+#include "util/table/db.h"
+
+#include <db.h>
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "util/base/log.h"
+#include "util/base/panic.h"
+
+struct db_table {
+    struct arena arena;
+    struct span path; /* of the compiled file, NUL-terminated */
+    DB *db;           /* NULL: not open */
+    struct stat seen; /* the file as it was before it was opened */
+};
+
+static void log_message(const DB_ENV *environment, const char *prefix, const char *message)
+{
+    (void)environment;
+    (void)prefix;
+    log_event(LOG_WARN, "table-database", LOG_STR("reason", message));
+}
+
+const char *db_error_text(int error)
+{
+    return error > 0 ? log_errno_text(error) : db_strerror(error);
+}
+
+static void log_failure(const struct db_table *table, const char *what, int error)
+{
+    log_event(LOG_ERROR, "table-failed", LOG_SPAN("table", table->path), LOG_STR("what", what),
+              LOG_STR("error", db_error_text(error)));
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* A bad page makes Berkeley DB refuse every further call, also the one that frees its memory; unless
+ * it is told to go on. */
+static void forget(struct db_table *table)
+{
+    if (table->db) {
+        DB_ENV *environment = table->db->get_env(table->db);
+        (void)environment->set_flags(environment, DB_NOPANIC, 1);
+        (void)table->db->close(table->db, DB_NOSYNC);
+    }
+    table->db = NULL;
+}
+
+static int open_file(struct db_table *table)
+{
+    int error = db_create(&table->db, NULL, 0);
+    if (error != 0)
+        return error;
+    table->db->set_errcall(table->db, log_message);
+    error = table->db->open(table->db, NULL, table->path.data, NULL, DB_BTREE, DB_RDONLY, 0);
+    if (error != 0)
+        forget(table);
+    return error;
+}
+
+/* Makes sure that the file which is open is the one the name leads to now. */
+static bool is_current(struct db_table *table)
+{
+    struct stat now;
+    if (stat(table->path.data, &now) != 0) {
+        log_failure(table, "stat", errno);
+        forget(table);
+        return false;
+    }
+    if (table->db && same_file(&now, &table->seen))
+        return true;
+    forget(table);
+    table->seen = now;
+    int error = open_file(table);
+    if (error != 0)
+        log_failure(table, "open", error);
+    return error == 0;
+}
+
+void *db_open(const char *path)
+{
+    struct db_table *table = mem_new(sizeof *table);
+    table->path = arena_printf(&table->arena, "%s.db", path);
+    return table;
+}
+
+enum table_result db_get(void *handle, struct arena *arena, struct span key, struct span *value)
+{
+    struct db_table *table = handle;
+    DBT wanted = {0}, found = {0};
+    if (!is_current(table))
+        return TABLE_ERROR;
+    wanted.data = (void *)(uintptr_t)key.data;
+    wanted.size = (u_int32_t)key.len;
+    int error = table->db->get(table->db, NULL, &wanted, &found, 0);
+    if (error == DB_NOTFOUND)
+        return TABLE_NOT_FOUND;
+    if (error != 0) {
+        log_failure(table, "get", error);
+        forget(table);
+        return TABLE_ERROR;
+    }
+    *value = arena_copy(arena, span_of(found.size ? found.data : "", found.size));
+    return TABLE_FOUND;
+}
+
+void db_close(void *handle)
+{
+    struct db_table *table = handle;
+    forget(table);
+    arena_free(&table->arena);
+    mem_free(table);
+}

@@ -1,0 +1,111 @@
+/*
+ * The list of drivers, and what all of them share: who asks a table never knows what is behind it.
+ */
+#include "util/table/table.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "util/base/log.h"
+#include "util/table/db.h"
+#include "util/table/text.h"
+
+struct table {
+    const struct table_driver *driver;
+    void *handle;
+};
+
+static const struct table_driver drivers[] = {
+    {"db", db_open, db_get, db_close},
+    {"text", text_open, text_get, text_close},
+};
+
+struct table *table_open(const char *driver, const char *path)
+{
+    for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
+        if (strcmp(drivers[i].name, driver) != 0)
+            continue;
+        struct table *table = mem_new(sizeof *table);
+        table->driver = &drivers[i];
+        table->handle = drivers[i].open(path);
+        return table;
+    }
+    return NULL;
+}
+
+void table_close(struct table *table)
+{
+    if (!table)
+        return;
+    table->driver->close(table->handle);
+    mem_free(table);
+}
+
+enum table_result table_get(struct table *table, struct arena *arena, struct span key,
+                            struct span *value)
+{
+    *value = SPAN("");
+    return table->driver->get(table->handle, arena, key, value);
+}
+
+/* ---- building ---- */
+
+struct build {
+    struct db_builder *builder;
+    struct table_problem *problem;
+};
+
+__attribute__((format(printf, 3, 4))) static void describe(struct table_problem *problem,
+                                                           unsigned line, const char *format, ...)
+{
+    va_list values;
+    problem->line = line;
+    va_start(values, format);
+    vsnprintf(problem->text, sizeof problem->text, format, values);
+    va_end(values);
+}
+
+static bool build_entry(void *arg, struct span key, struct span value, unsigned line)
+{
+    struct build *build = arg;
+    int error = 0;
+    switch (db_build_put(build->builder, key, value, &error)) {
+    case DB_PUT_OK:
+        return true;
+    case DB_PUT_DUPLICATE:
+        describe(build->problem, line, "'%.*s' stands here a second time; keep one of them",
+                 SPAN_ARG(span_first(key, 64)));
+        return false;
+    case DB_PUT_FAILED:
+        break;
+    }
+    describe(build->problem, line, "the entry can not be stored: %s", db_error_text(error));
+    return false;
+}
+
+bool table_build(const char *path, unsigned mode, struct table_problem *problem)
+{
+    struct build build = {.problem = problem};
+    unsigned line = 0;
+    int error = 0;
+    *problem = (struct table_problem){0};
+    build.builder = db_build_begin(path, &error);
+    if (!build.builder) {
+        describe(problem, 0, "the compiled table can not be made: %s", db_error_text(error));
+        return false;
+    }
+    if (!table_read_text(path, build_entry, &build, &line)) {
+        if (errno != 0)
+            describe(problem, 0, "the text can not be read: %s", log_errno_text(errno));
+        else if (problem->text[0] == '\0')
+            describe(problem, line,
+                     "this is no entry; write KEY VALUE, without control characters");
+        db_build_abort(build.builder);
+        return false;
+    }
+    if (db_build_end(build.builder, mode, &error))
+        return true;
+    describe(problem, 0, "the compiled table can not be put in force: %s", db_error_text(error));
+    return false;
+}

@@ -1,0 +1,15 @@
+/*
+ * text - a table read from its text at every lookup: for small tables and for tests; for util/table
+ * alone.
+ */
+#ifndef VEREDUS_TABLE_TEXT_H
+#define VEREDUS_TABLE_TEXT_H
+
+#include "util/table/table.h"
+
+/* The driver's functions, as struct table_driver wants them. */
+void *text_open(const char *path);
+enum table_result text_get(void *handle, struct arena *arena, struct span key, struct span *value);
+void text_close(void *handle);
+
+#endif
