@@ -89,6 +89,83 @@ $(PROGRAMS): $(LIBRARIES)
 
 -include $(OBJECTS:.o=.d)
 
+# ---- what people and CI call ----
+
+.PHONY: help
+help:
+	@echo 'make            build the release; the command is build/veredus'
+	@echo 'make run        build, make ./instance, serve it in the foreground'
+	@echo 'make test       install what is missing, build, run every test'
+	@echo 'make bench      compare with Postfix in one run (root)'
+	@echo 'make fuzz       every fuzz target for FUZZ_SECONDS (60)'
+	@echo 'make lint       format, layers, metrics, clang-tidy, cppcheck, gcc and clang'
+	@echo 'make metrics    the numbers the tree is held to'
+	@echo 'make install    into $$(DESTDIR)$$(PREFIX)'
+	@echo 'make clean'
+
+.PHONY: deps
+deps:
+	@tools/deps build
+
+.PHONY: run
+run: deps
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all
+	@tools/run-instance $(OUT)/veredus instance
+
+.PHONY: test
+test:
+	@tools/deps test
+	@tests/run
+
+.PHONY: bench
+bench:
+	@tools/deps bench
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all
+	@tests/bench/bench.py $(BENCH)
+
+.PHONY: fuzz
+fuzz:
+	@tools/deps fuzz
+	@$(MAKE) --no-print-directory -s -j$$(nproc) BUILD=fuzz fuzz-targets
+	@tests/fuzz/run build/fuzz $(or $(FUZZ_SECONDS),60)
+
+.PHONY: metrics
+metrics:
+	@tools/deps lint
+	@tools/metrics
+
+C_FILES = $(sort $(shell git ls-files '*.c'))
+H_FILES = $(sort $(shell git ls-files '*.h'))
+
+.PHONY: lint
+lint:
+	@tools/deps lint
+	@tools/layers
+	@clang-format --dry-run -Werror $(C_FILES) $(H_FILES) && echo 'clang-format: clean'
+	@tools/metrics --check
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all unit-tests && echo 'gcc: clean'
+	@$(MAKE) --no-print-directory -s -j$$(nproc) BUILD=clang all unit-tests && echo 'clang: clean'
+	@cppcheck -q --std=c11 --error-exitcode=1 --inline-suppr --suppress=missingIncludeSystem \
+	    --enable=warning,portability -j$$(nproc) -I. -D_GNU_SOURCE \
+	    $(filter-out tests/%,$(C_FILES)) && echo 'cppcheck: clean'
+	@clang-tidy --quiet $(filter-out tests/%,$(C_FILES)) -- -std=c11 $(CPPFLAGS) 2>/dev/null \
+	    && echo 'clang-tidy: clean'
+
+.PHONY: install
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/libexec/veredus
+	install -m 755 build/veredus $(DESTDIR)$(PREFIX)/sbin/veredus
+	for program in $(filter veredus-%,$(notdir $(PROGRAMS))); do \
+	    install -m 755 build/$$program $(DESTDIR)$(PREFIX)/libexec/veredus/$$program || exit 1; \
+	done
+	install -d $(DESTDIR)$(PREFIX)/share/doc/veredus
+	install -m 644 README.md LICENSE doc/*.md $(DESTDIR)$(PREFIX)/share/doc/veredus
+
+compile_commands.json: Makefile
+	@printf '[\n%s\n]\n' "$$(for f in $(C_FILES); do \
+	    printf '{"directory":"%s","file":"%s","command":"%s"},\n' "$(CURDIR)" "$$f" \
+	    '$(CC) -std=c11 $(subst ",\",$(CPPFLAGS)) -c '"$$f"; done | sed '$$ s/,$$//')" > $@
+
 .PHONY: clean
 clean:
 	rm -rf build instance compile_commands.json

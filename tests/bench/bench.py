@@ -1,0 +1,261 @@
+#!/usr/bin/python3
+"""make bench: Veredus beside Postfix, in one run, with Postfix's own load generator.
+
+Both get a directory of their own and high ports on loopback; both accept into a discard transport, so
+that delivery does not share the cores; each measurement alternates between the two and the ratio is of
+medians. Everything is done on the disk at hand and, as root, on ext4 with a journal (a loop device).
+"""
+import argparse
+import os
+import pathlib
+import pwd
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+os.environ.setdefault("VEREDUS_BUILD", str(HERE.parent.parent / "build"))
+import harness  # noqa: E402
+
+SIZE = 4096
+GOALS = {"connection each": 6, "20 open sessions": 8, "1 open session": 3, "Maildir": 5}
+
+POSTFIX_MAIN = """
+compatibility_level = 3.6
+queue_directory = {dir}/queue
+data_directory = {dir}/data
+command_directory = /usr/sbin
+daemon_directory = /usr/lib/postfix/sbin
+mail_owner = postfix
+myhostname = mx.example.test
+mydestination =
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+mynetworks = 127.0.0.0/8
+alias_maps =
+local_recipient_maps =
+default_transport = discard:
+virtual_mailbox_domains = example.test
+virtual_mailbox_maps = inline:{{ alice@example.test=alice/ }}
+virtual_mailbox_base = {dir}/mail
+virtual_uid_maps = static:{uid}
+virtual_gid_maps = static:{gid}
+virtual_minimum_uid = 1
+maillog_file = {dir}/log
+maillog_file_prefixes = {dir}
+in_flow_delay = 0
+"""
+
+POSTFIX_MASTER = """
+{port} inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+virtual unix - n n - - virtual
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+
+class Postfix:
+    """A private Postfix in `directory`; never the host's own."""
+
+    name = "postfix"
+
+    def __init__(self, directory):
+        self.dir = pathlib.Path(directory)
+        self.base = harness.free_port_base()
+        self.port = self.base + 25
+        user = pwd.getpwnam("postfix")
+        for part in ("conf", "queue", "data", "mail"):
+            (self.dir / part).mkdir(parents=True)
+        for parent in [self.dir, *self.dir.parents]:
+            if parent.stat().st_mode & 0o001 == 0:
+                parent.chmod(parent.stat().st_mode | 0o011)
+        shutil.chown(self.dir / "data", "postfix", "postfix")
+        shutil.chown(self.dir / "mail", "postfix", "postfix")
+        conf = self.dir / "conf"
+        (conf / "main.cf").write_text(POSTFIX_MAIN.format(dir=self.dir, uid=user.pw_uid,
+                                                          gid=user.pw_gid))
+        (conf / "master.cf").write_text(POSTFIX_MASTER.format(port=self.port))
+
+    def control(self, verb):
+        return subprocess.run(["/usr/sbin/postfix", "-c", str(self.dir / "conf"), verb],
+                              capture_output=True, text=True, check=False)
+
+    def __enter__(self):
+        done = self.control("start")
+        if done.returncode != 0:
+            raise SystemExit(f"postfix does not start: {done.stdout}{done.stderr}")
+        harness.wait_until(self.answers, "Postfix answering")
+        return self
+
+    def answers(self):
+        try:
+            harness.connect(self.port).raw.close()
+            return True
+        except OSError:
+            return False
+
+    def __exit__(self, *ignored):
+        self.control("stop")
+        harness.wait_until(lambda: not self.answers(), "Postfix stopped")
+
+    def queue_empty(self):
+        queue = self.dir / "queue"
+        return not any(any(files) for part in ("incoming", "active", "maildrop", "deferred")
+                       for _, _, files in os.walk(queue / part))
+
+    def delivered(self):
+        new = self.dir / "mail" / "alice" / "new"
+        return len(os.listdir(new)) if new.is_dir() else 0
+
+
+class Veredus:
+    name = "veredus"
+
+    def __init__(self, directory):
+        self.instance = harness.Instance(
+            directory, settings='relay_domains = {"sink.test"}\n'
+            'route "sink.test" { transport = discard }\n'
+            f'log = "{directory}/log"\n')
+        self.port = self.instance.smtp_port
+
+    def __enter__(self):
+        self.instance.start()
+        return self
+
+    def __exit__(self, *ignored):
+        self.instance.stop()
+
+    def queue_empty(self):
+        return self.instance.status().get("queued") == 0
+
+    def delivered(self):
+        new = self.instance.maildir() / "new"
+        return len(os.listdir(new)) if new.is_dir() else 0
+
+
+def load(port, count, sessions, recipient, reuse):
+    """Sends with smtp-source; returns messages a second."""
+    command = ["/usr/sbin/smtp-source", "-s", str(sessions), "-m", str(count), "-l", str(SIZE),
+               "-f", "bench@example.org", "-t", recipient]
+    command += ["-d"] if reuse else []
+    begin = time.monotonic()
+    subprocess.run([*command, f"127.0.0.1:{port}"], check=True, capture_output=True)
+    return count / (time.monotonic() - begin)
+
+
+def accept(server, count, sessions, reuse):
+    rate = load(server.port, count, sessions, "x@sink.test", reuse)
+    harness.wait_until(server.queue_empty, "an empty queue", 300)
+    return rate
+
+
+def maildir(server, count):
+    before = server.delivered()
+    begin = time.monotonic()
+    load(server.port, count, 20, "alice@example.test", True)
+    harness.wait_until(lambda: server.delivered() >= before + count, "all delivered", 300)
+    return count / (time.monotonic() - begin)
+
+
+MEASURES = [
+    ("connection each", lambda s, n: accept(s, n, 20, False)),
+    ("20 open sessions", lambda s, n: accept(s, n, 20, True)),
+    ("1 open session", lambda s, n: accept(s, n, 1, True)),
+    ("Maildir", maildir),
+]
+
+
+def compare(servers, rounds, scale):
+    """Alternates the servers; prints a row a measure and returns {measure: ratio}."""
+    ratios = {}
+    for name, measure in MEASURES:
+        rates = {server.name: [] for server in servers}
+        for _ in range(rounds):
+            for server in servers:
+                count = int((2000 if server.name == "postfix" else 10000) * scale)
+                rates[server.name].append(measure(server, count))
+        medians = {key: statistics.median(values) for key, values in rates.items()}
+        ratios[name] = medians["veredus"] / medians["postfix"]
+        print(f"  {name:18} postfix {medians['postfix']:8.0f}/s   veredus "
+              f"{medians['veredus']:8.0f}/s   ratio {ratios[name]:5.2f}   (goal {GOALS[name]})",
+              flush=True)
+    return ratios
+
+
+def ceiling(scale):
+    """smtp-source into smtp-sink, which stores nothing."""
+    port = harness.free_port_base() + 25
+    sink = subprocess.Popen(["/usr/sbin/smtp-sink", "-u", "nobody", f"127.0.0.1:{port}", "200"],
+                            stderr=subprocess.DEVNULL)
+    try:
+        harness.wait_until(lambda: Postfix.answers(argparse.Namespace(port=port)), "smtp-sink")
+        for name, reuse in (("connection each", False), ("20 open sessions", True)):
+            rate = load(port, int(20000 * scale), 20, "x@sink.test", reuse)
+            print(f"  {name:18} smtp-source into smtp-sink {rate:8.0f}/s", flush=True)
+    finally:
+        sink.terminate()
+        sink.wait()
+
+
+def measure_in(directory, arguments):
+    with Postfix(directory / "postfix") as postfix, Veredus(directory / "veredus") as veredus:
+        compare([postfix, veredus], arguments.rounds, arguments.scale)
+
+
+def with_journal(arguments):
+    """The same on ext4 with a journal, in a file of 2 GiB mounted through a loop device."""
+    with tempfile.TemporaryDirectory(dir=arguments.directory) as place:
+        image, mount = pathlib.Path(place) / "image", pathlib.Path(place) / "mount"
+        mount.mkdir()
+        with open(image, "wb") as file:
+            file.truncate(2 << 30)
+        subprocess.run(["mkfs.ext4", "-q", "-F", "-O", "has_journal", str(image)], check=True)
+        subprocess.run(["mount", "-o", "loop", str(image), str(mount)], check=True)
+        try:
+            os.chmod(place, 0o755)
+            measure_in(mount, arguments)
+        finally:
+            subprocess.run(["umount", str(mount)], check=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--scale", type=float, default=1.0, help="more or fewer messages")
+    parser.add_argument("--directory", default=tempfile.gettempdir())
+    parser.add_argument("--no-journal", action="store_true", help="only the disk at hand")
+    arguments = parser.parse_args()
+    if os.geteuid() != 0:
+        raise SystemExit("bench: Postfix can only be run by root")
+    print(f"{SIZE} octets a message, {os.cpu_count()} cores\nthe ceiling:", flush=True)
+    ceiling(arguments.scale)
+    print("on the disk at hand:", flush=True)
+    with tempfile.TemporaryDirectory(dir=arguments.directory) as place:
+        os.chmod(place, 0o755)
+        measure_in(pathlib.Path(place), arguments)
+    if not arguments.no_journal:
+        print("on ext4 with a journal:", flush=True)
+        with_journal(arguments)
+
+
+if __name__ == "__main__":
+    main()

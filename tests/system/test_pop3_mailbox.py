@@ -1,0 +1,284 @@
+"""What POP3 shows of a Maildir that others change: HARDENING A 51 to 60."""
+import os
+import pathlib
+import socket
+import time
+
+import pytest
+
+import harness
+
+
+def put(instance, name, octets, part="new", address="alice@example.test"):
+    """Writes a file into the Maildir as another program would."""
+    box = instance.maildir(address)
+    for folder in ("tmp", "new", "cur"):
+        (box / folder).mkdir(parents=True, exist_ok=True)
+    path = box / part / name
+    path.write_bytes(octets)
+    return path
+
+
+def login(instance, user="alice@example.test", password="secret"):
+    talk = harness.connect(instance.pop3_port)
+    talk.expect("+OK")
+    talk.command(f"USER {user}", "+OK")
+    talk.command(f"PASS {password}", "+OK")
+    return talk
+
+
+def multiline(talk):
+    lines = []
+    while True:
+        line = talk.line()
+        assert line is not None
+        if line == ".":
+            return lines
+        lines.append(line)
+
+
+@pytest.mark.parametrize("way", ["drop", "kill", "sigterm"])
+def test_without_quit_nothing_is_deleted(make_instance, way):
+    instance = make_instance()
+    put(instance, "1.V1.h", b"a\n")
+    instance.start()
+    talk = login(instance)
+    talk.command("DELE 1", "+OK")
+    if way == "drop":
+        talk.raw.close()
+    elif way == "kill":
+        instance.deaths_expected = True
+        for pid in instance.pids("pop3d"):
+            os.kill(pid, 9)
+        assert talk.closed()
+    if way == "sigterm":
+        assert instance.stop() == 0
+        instance.start()
+    again = login(instance) if way != "kill" else harness.wait_until(
+        lambda: try_login(instance), "a login after the kill")
+    again.command("STAT", "+OK 1 3")
+    again.command("QUIT", "+OK")
+    assert instance.stop() == 0
+
+
+def try_login(instance):
+    try:
+        return login(instance)
+    except (AssertionError, OSError):
+        return None
+
+
+def test_a_second_session_is_told_in_use_and_the_lock_dies_with_the_first(make_instance):
+    instance = make_instance()
+    put(instance, "1.V1.h", b"a\n")
+    with instance:
+        first = login(instance)
+        second = harness.connect(instance.pop3_port)
+        second.expect("+OK")
+        second.command("USER alice@example.test", "+OK")
+        second.command("PASS secret", "-ERR [IN-USE]")
+        first.command("NOOP", "+OK")
+        first.raw.close()
+        harness.wait_until(lambda: try_login(instance), "the lock to be free")
+
+
+def test_the_lock_is_free_after_kill_9(make_instance):
+    instance = make_instance()
+    put(instance, "1.V1.h", b"a\n")
+    instance.deaths_expected = True
+    with instance:
+        login(instance)
+        for pid in instance.pids("pop3d"):
+            os.kill(pid, 9)
+        talk = harness.wait_until(lambda: try_login(instance), "the lock to be free")
+        talk.command("QUIT", "+OK")
+
+
+def test_changes_by_others_change_nothing_in_a_session(make_instance):
+    instance = make_instance()
+    paths = [put(instance, f"{n}.V{n}.h", b"x" * n + b"\n") for n in (1, 2, 3)]
+    with instance:
+        talk = login(instance)
+        talk.command("UIDL", "+OK")
+        before = multiline(talk)
+        put(instance, "0.V0.h", b"new\n")
+        paths[1].rename(instance.maildir() / "cur" / (paths[1].name + ":2,S"))
+        talk.command("UIDL", "+OK")
+        assert multiline(talk) == before
+        talk.command("STAT", "+OK 3 12")
+        talk.command("RETR 2", "+OK")
+        assert multiline(talk) == ["xx"]
+        paths[0].unlink()
+        talk.command("RETR 3", "+OK")
+        assert multiline(talk) == ["xxx"]
+        talk.command("QUIT", "+OK")
+
+
+def test_uidl_is_stable_over_restart_restore_and_flags(make_instance):
+    instance = make_instance()
+    path = put(instance, "1600000000.V1.h", b"a\n")
+    put(instance, "1600000001." + "y" * 90, b"b\n")
+    seen = []
+    for change in (lambda: None, lambda: os.utime(path, (1, 1)),
+                   lambda: path.rename(instance.maildir() / "cur" / (path.name + ":2,RS"))):
+        change()
+        with instance:
+            talk = login(instance)
+            talk.command("UIDL", "+OK")
+            seen.append(multiline(talk))
+            talk.command("QUIT", "+OK")
+    assert seen[0] == seen[1] == seen[2]
+    for line in seen[0]:
+        uid = line.split(" ", 1)[1]
+        assert 1 <= len(uid) <= 70 and all(0x21 <= ord(c) <= 0x7E for c in uid)
+
+
+@pytest.mark.parametrize("octets, size, lines", [
+    (b"a\nb\n", 6, ["a", "b"]),
+    (b"a\r\nb\r\n", 6, ["a", "b"]),
+    (b"a\r\nb\n", 6, ["a", "b"]),
+    (b"a\nb", 6, ["a", "b"]),
+    (b".\n..\n", 7, ["..", "..."]),
+])
+def test_list_counts_the_octets_with_crlf_before_stuffing(make_instance, octets, size, lines):
+    instance = make_instance()
+    put(instance, "1.V1.h", octets)
+    with instance:
+        talk = login(instance)
+        talk.command("LIST 1", f"+OK 1 {size}")
+        talk.command("RETR 1", "+OK")
+        assert multiline(talk) == lines
+        talk.command("QUIT", "+OK")
+
+
+def test_a_vanished_file_is_an_error_for_it_alone(make_instance):
+    instance = make_instance()
+    paths = [put(instance, f"{n}.V{n}.h", b"x\n") for n in (1, 2)]
+    with instance:
+        talk = login(instance)
+        paths[0].unlink()
+        talk.command("RETR 1", "-ERR")
+        talk.command("RETR 2", "+OK")
+        multiline(talk)
+        talk.command("QUIT", "+OK")
+
+
+def test_what_is_no_plain_file_is_skipped(make_instance):
+    instance = make_instance()
+    put(instance, "1.V1.h", b"x\n")
+    new = instance.maildir() / "new"
+    (new / "2.link").symlink_to(new / "1.V1.h")
+    os.mkfifo(new / "3.fifo")
+    (new / "4.directory").mkdir()
+    secret = instance.directory / "secret"
+    secret.write_bytes(b"secret\n")
+    os.link(secret, new / "5.hardlink")
+    with instance:
+        talk = login(instance)
+        talk.command("STAT", "+OK")
+        for number in range(1, 6):
+            talk.send(f"RETR {number}\r\n".encode())
+            reply = talk.line()
+            if reply.startswith("+OK"):
+                assert multiline(talk) == ["x"]
+        talk.command("QUIT", "+OK")
+
+
+@pytest.mark.parametrize("line", [b"", b":", b"STAT\0", b"X" * 300, b"\xff\xfe", b"RETR", b"RETR 0",
+                                  b"RETR 4294967297", b"RETR -1", b"RETR 1 2", b"LIST x",
+                                  b"DELE 18446744073709551617"])
+def test_bad_lines_get_an_error_and_the_session_goes_on(shared_instance, line):
+    talk = login(shared_instance, "bob@example.test", "word")
+    talk.command(line, "-ERR")
+    talk.command("NOOP", "+OK")
+    talk.command("QUIT", "+OK")
+
+
+def test_too_many_bad_commands_close(shared_instance):
+    talk = harness.connect(shared_instance.pop3_port)
+    talk.expect("+OK")
+    for _ in range(40):
+        talk.send(b"FOO\r\n")
+    answers = 0
+    while talk.line() is not None:
+        answers += 1
+    assert answers <= 21
+
+
+def test_commands_come_in_any_split(shared_instance):
+    octets = b"user bob@example.test\r\nPASS word\r\nSTAT \r\nnoop\r\nQUIT\r\n"
+    for cut in range(1, len(octets)):
+        talk = harness.connect(shared_instance.pop3_port)
+        talk.expect("+OK")
+        talk.send(octets[:cut])
+        talk.send(octets[cut:])
+        assert [talk.line()[:3] for _ in range(5)] == ["+OK"] * 5, cut
+        assert talk.closed()
+
+
+def test_a_hundred_thousand_messages_log_in_fast(make_instance, sanitized):
+    instance = make_instance()
+    put(instance, "0.V0.h,S=2,W=3", b"x\n")
+    new = instance.maildir() / "new"
+    count = 100_000 if not sanitized else 20_000
+    for number in range(1, count):
+        (new / f"{number}.V{number}.h,S=2,W=3").touch()
+    with instance:
+        talk = login(instance)
+        talk.command("STAT", f"+OK {count} {3 * count}")
+        talk.command("RETR 1", "+OK")
+        assert multiline(talk) == ["x"]
+        talk.command("QUIT", "+OK")
+
+
+def test_wrong_password_and_unknown_user_say_the_same(shared_instance):
+    answers = set()
+    for user in ("alice@example.test", "nobody@example.test", "x" * 200, "..", "a/b"):
+        talk = harness.connect(shared_instance.pop3_port)
+        talk.expect("+OK")
+        talk.command(f"USER {user}", "+OK")
+        talk.send(b"PASS wrong\r\n")
+        answers.add(talk.line())
+        talk.raw.close()
+    assert len(answers) == 1 and answers.pop().startswith("-ERR [AUTH]")
+
+
+def test_no_password_is_ever_logged(make_instance):
+    instance = make_instance(settings="log_level = debug")
+    with instance:
+        for word in ("secret", "Wr0ngPassw0rd"):
+            talk = harness.connect(instance.pop3_port)
+            talk.expect("+OK")
+            talk.command("USER alice@example.test", "+OK")
+            talk.send(f"PASS {word}\r\nQUIT\r\n".encode())
+            while talk.line() is not None:
+                pass
+    text = "\n".join(instance.log_lines)
+    assert "Wr0ngPassw0rd" not in text
+    assert "secret" not in text.replace("secret-", "")
+
+
+def test_brute_force_of_one_account_leaves_others_alone(make_instance):
+    instance = make_instance(users=[("alice@example.test", "secret"), ("bob@example.test", "word")])
+    with instance:
+        attackers = []
+        for number in range(30):
+            raw = socket.create_connection(("127.0.0.1", instance.pop3_port))
+            raw.sendall(b"USER alice@example.test\r\nPASS guess%d\r\n" % number)
+            attackers.append(raw)
+        begin = time.monotonic()
+        talk = login(instance, "bob@example.test", "word")
+        talk.command("QUIT", "+OK")
+        assert time.monotonic() - begin < 20
+        for raw in attackers:
+            raw.close()
+
+
+def test_the_delivered_file_name_carries_its_sizes(instance):
+    instance.send(b"Subject: sizes\r\n\r\nbody\r\n")
+    instance.wait_queue_empty()
+    path = pathlib.Path(instance.delivered()[0])
+    octets = path.read_bytes()
+    crlf = len(octets) + octets.count(b"\n")
+    assert f",S={len(octets)}," in path.name + "," and f",W={crlf}" in path.name
+    assert octets.startswith(b"Return-Path: <bob@example.org>\nDelivered-To: alice@example.test\n")
