@@ -1,0 +1,98 @@
+/*
+ * AUTHORIZATION (RFC 1939 §4): a name, a password, auth's verdict, and the mailbox that the
+ * verdict's ticket opens. Whatever goes wrong on the way, USER must come again.
+ */
+#include "pop3d/commands.h"
+
+#include "pop3d/peers.h"
+#include "util/base/log.h"
+
+struct pop3_reply cmd_user(struct session *session, const struct arguments *arguments)
+{
+    if (!session->may_log_in)
+        return pop3_error(POP3_AUTH, "passwords are not taken from here without TLS");
+    arena_reset(&session->arena);
+    session->user = SPAN("");
+    session->name = arena_copy(&session->arena, arguments->words[0]);
+    return pop3_ok(SPAN("send the password"), BODY_NONE);
+}
+
+struct pop3_reply cmd_pass(struct session *session, const struct arguments *arguments)
+{
+    if (!session->may_log_in)
+        return pop3_error(POP3_AUTH, "passwords are not taken from here without TLS");
+    if (session->name.len == 0)
+        return pop3_bad("USER comes first");
+    struct verify verify = {
+        .user = session->name,
+        .password = arguments->words[0],
+        .client = span_cstr(session->client),
+        .session = session->id,
+    };
+    session->name = SPAN("");
+    if (!peers_ask(session, REQUEST_VERIFY, &ipc_verify, &verify))
+        return pop3_error(POP3_SYS_TEMP, "logins are not possible now, try again later");
+    return pop3_pending();
+}
+
+/* The greeting has no timestamp (RFC 1939 §7), so a client that tries has not looked. */
+struct pop3_reply cmd_apop(struct session *session, const struct arguments *arguments)
+{
+    (void)session, (void)arguments;
+    return pop3_error(SPAN(""), "APOP is not offered");
+}
+
+static struct pop3_reply open_mailbox(struct session *session, const struct verdict *verdict)
+{
+    struct mailbox_open open = {
+        .user = verdict->user,
+        .session = session->id,
+        .ticket = verdict->ticket,
+    };
+    session->user = arena_copy(&session->arena, verdict->user);
+    if (!peers_ask(session, REQUEST_OPEN, &ipc_mailbox_open, &open))
+        return pop3_error(POP3_SYS_TEMP, "the maildrop can not be opened now, try again later");
+    return pop3_pending();
+}
+
+struct pop3_reply login_verdict(struct session *session, const void *message, struct fd_list *fds)
+{
+    const struct verdict *verdict = message;
+    (void)fds;
+    session->request = (struct request){0};
+    if (verdict->status == VERIFY_OK)
+        return open_mailbox(session, verdict);
+    if (verdict->status == VERIFY_FAILED)
+        return pop3_error(POP3_AUTH, "authentication failed");
+    return pop3_error(POP3_SYS_TEMP, "the password can not be verified now, try again later");
+}
+
+struct pop3_reply login_opened(struct session *session, const void *message, struct fd_list *fds)
+{
+    struct maildrop *maildrop = &session->maildrop;
+    (void)message;
+    session->request = (struct request){0};
+    int lock = fd_list_take(fds);
+    if (!maildrop_open(maildrop, lock, fd_list_take(fds)))
+        return pop3_error(POP3_SYS_TEMP, "the maildrop can not be opened now, try again later");
+
+    session->state = SESSION_TRANSACTION;
+    log_event(LOG_INFO, "login", LOG_SPAN("user", session->user),
+              LOG_STR("client", session->client), LOG_UINT("session", session->id),
+              LOG_UINT("messages", maildrop->left));
+    return pop3_ok(session_text(session, "maildrop has %lu messages (%lu octets)",
+                                (unsigned long)maildrop->left, (unsigned long)maildrop->octets),
+                   BODY_NONE);
+}
+
+struct pop3_reply login_refused(struct session *session, const void *message, struct fd_list *fds)
+{
+    const struct mailbox_refused *refused = message;
+    (void)fds;
+    session->request = (struct request){0};
+    if (refused->status == MAILBOX_IN_USE)
+        return pop3_error(POP3_IN_USE, "the maildrop is in use by another session");
+    if (refused->status == MAILBOX_DENIED)
+        return pop3_error(POP3_SYS_PERM, "the maildrop can not be opened");
+    return pop3_error(POP3_SYS_TEMP, "the maildrop can not be opened now, try again later");
+}

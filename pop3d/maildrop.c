@@ -1,0 +1,83 @@
+/*
+ * Why bits and not a copy of the list: most sessions delete nothing and then the marks take no
+ * memory; the list itself stays a read-only mapping that the kernel shares.
+ */
+#include "pop3d/maildrop.h"
+
+#include <limits.h>
+#include <unistd.h>
+
+#include "util/base/arena.h"
+
+void maildrop_init(struct maildrop *maildrop)
+{
+    *maildrop = (struct maildrop){.lock = -1};
+}
+
+bool maildrop_open(struct maildrop *maildrop, int lock, int list)
+{
+    bool opened = mailbox_list_open(&maildrop->list, list);
+    (void)close(list);
+    maildrop->lock = lock;
+    maildrop_unmark_all(maildrop);
+    if (!opened)
+        maildrop_close(maildrop);
+    return opened;
+}
+
+void maildrop_close(struct maildrop *maildrop)
+{
+    mailbox_list_close(&maildrop->list);
+    mem_free(maildrop->marks);
+    if (maildrop->lock >= 0)
+        (void)close(maildrop->lock);
+    maildrop_init(maildrop);
+}
+
+bool maildrop_find(const struct maildrop *maildrop, struct span number, uint32_t *index)
+{
+    uint64_t value;
+    if (!span_to_u64(number, maildrop->list.count, &value) || value == 0)
+        return false;
+    *index = (uint32_t)(value - 1);
+    return !maildrop_is_marked(maildrop, *index);
+}
+
+bool maildrop_is_marked(const struct maildrop *maildrop, uint32_t index)
+{
+    return maildrop->marks != NULL &&
+           (maildrop->marks[index / CHAR_BIT] >> (index % CHAR_BIT) & 1) != 0;
+}
+
+void maildrop_mark(struct maildrop *maildrop, uint32_t index, uint64_t octets)
+{
+    if (maildrop->marks == NULL)
+        maildrop->marks = mem_array(maildrop->list.count / CHAR_BIT + 1, 1);
+    maildrop->marks[index / CHAR_BIT] |= (uint8_t)(1U << (index % CHAR_BIT));
+    maildrop->left--;
+    maildrop->octets -= octets;
+}
+
+void maildrop_unmark_all(struct maildrop *maildrop)
+{
+    mem_free(maildrop->marks);
+    maildrop->marks = NULL;
+    maildrop->left = maildrop->list.count;
+    maildrop->octets = maildrop->list.octets;
+    maildrop->last = 0;
+}
+
+bool maildrop_add_name(const struct maildrop *maildrop, uint32_t index, struct buf *names)
+{
+    struct mailbox_entry entry;
+    /* The list vouches for the NUL behind the name. */
+    return mailbox_list_entry(&maildrop->list, index, &entry) &&
+           buf_append(names, span_of(entry.name.data, entry.name.len + 1));
+}
+
+void maildrop_add_marked(const struct maildrop *maildrop, uint32_t *index, struct buf *names)
+{
+    for (; *index < maildrop->list.count; ++*index)
+        if (maildrop_is_marked(maildrop, *index) && !maildrop_add_name(maildrop, *index, names))
+            return;
+}

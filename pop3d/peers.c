@@ -1,0 +1,130 @@
+/*
+ * Why any mailbox process will do: requests carry names and the lock, nobody there remembers a
+ * session. So one that died costs those who were waiting for it and nobody else.
+ */
+#include "pop3d/peers.h"
+
+#include <unistd.h>
+
+#include "pop3d/commands.h"
+#include "util/base/log.h"
+
+enum { SLOT_BITS = 16 };
+
+/* What may be said to which question. */
+static const struct answer {
+    const struct ipc_type *type;
+    enum request_kind kind;
+    struct pop3_reply (*take)(struct session *session, const void *message, struct fd_list *fds);
+} answers[] = {
+    {&ipc_verdict, REQUEST_VERIFY, login_verdict},
+    {&ipc_mailbox_opened, REQUEST_OPEN, login_opened},
+    {&ipc_mailbox_refused, REQUEST_OPEN, login_refused},
+    {&ipc_mailbox_message, REQUEST_FETCH, fetch_message},
+    {&ipc_mailbox_missing, REQUEST_FETCH, fetch_missing},
+    {&ipc_mailbox_deleted, REQUEST_DELETE, update_deleted},
+};
+
+static const struct answer *answer_of(const struct ipc_type *type)
+{
+    for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++)
+        if (answers[i].type == type)
+            return &answers[i];
+    return NULL;
+}
+
+/* The session that still waits for this very answer from this very peer, or NULL. */
+static struct session *asker(const struct worker *worker, const struct channel *channel,
+                             uint32_t query)
+{
+    uint32_t slot = query & ((1U << SLOT_BITS) - 1);
+    struct session *session = slot < worker->slot_count ? worker->slots[slot] : NULL;
+    if (session == NULL || session->request.query != query || session->request.channel != channel)
+        return NULL;
+    return session;
+}
+
+/* Every answer begins with the number of its query. */
+static void on_message(void *arg, struct channel *channel, const struct ipc_type *type,
+                       const void *message, struct fd_list *fds)
+{
+    struct worker *worker = arg;
+    const struct answer *answer = answer_of(type);
+    if (answer == NULL) {
+        log_event(LOG_WARN, "message-unexpected", LOG_STR("type", type->name));
+        return;
+    }
+    struct session *session = asker(worker, channel, *(const uint32_t *)message);
+    if (session != NULL && session->request.kind == answer->kind)
+        session_answer(session, answer->take(session, message, fds));
+}
+
+static void forget_channel(struct worker *worker, struct channel *channel)
+{
+    if (worker->auth == channel)
+        worker->auth = NULL;
+    for (size_t i = 0; i < WORKER_MAILBOXES; i++)
+        if (worker->mailboxes[i] == channel)
+            worker->mailboxes[i] = NULL;
+    for (size_t i = 0; i < worker->slot_count; i++) {
+        struct session *session = worker->slots[i];
+        if (session != NULL && session->request.channel == channel)
+            session_peer_lost(session);
+    }
+    channel_free(channel);
+}
+
+static void on_closed(void *arg, struct channel *channel)
+{
+    forget_channel(arg, channel);
+}
+
+void peers_connect(struct worker *worker, enum role role, unsigned index, int fd)
+{
+    const struct channel_calls calls = {on_message, on_closed, worker};
+    struct channel **place = role == ROLE_AUTH ? &worker->auth : NULL;
+    if (role == ROLE_MAILBOX && index < WORKER_MAILBOXES)
+        place = &worker->mailboxes[index];
+    if (place == NULL) {
+        (void)close(fd);
+        return;
+    }
+    if (*place != NULL)
+        forget_channel(worker, *place);
+    *place = channel_new(worker->loop, fd, &calls);
+}
+
+void peers_close(struct worker *worker)
+{
+    if (worker->auth != NULL)
+        forget_channel(worker, worker->auth);
+    for (size_t i = 0; i < WORKER_MAILBOXES; i++)
+        if (worker->mailboxes[i] != NULL)
+            forget_channel(worker, worker->mailboxes[i]);
+}
+
+/* The mailbox process whose turn it is; NULL when none is there. */
+static struct channel *next_mailbox(struct worker *worker)
+{
+    for (size_t i = 0; i < WORKER_MAILBOXES; i++) {
+        worker->last_mailbox = (worker->last_mailbox + 1) % WORKER_MAILBOXES;
+        if (worker->mailboxes[worker->last_mailbox] != NULL)
+            return worker->mailboxes[worker->last_mailbox];
+    }
+    return NULL;
+}
+
+bool peers_ask(struct session *session, enum request_kind kind, const struct ipc_type *type,
+               void *message)
+{
+    struct worker *worker = session->worker;
+    struct channel *channel = kind == REQUEST_VERIFY ? worker->auth : next_mailbox(worker);
+    uint32_t query = (uint32_t)++worker->last_query << SLOT_BITS | session->slot;
+
+    *(uint32_t *)message = query;
+    session->request = (struct request){0};
+    if (channel == NULL || !channel_send(channel, type, message, &session->maildrop.lock))
+        return false;
+    session->request = (struct request){kind, query, channel};
+    return true;
+}

@@ -1,0 +1,177 @@
+/*
+ * Why a full worker stops listening instead of refusing: the listening socket is shared, another
+ * worker takes the client, and if all are full it waits in the kernel's queue.
+ */
+#include "pop3d/worker.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "pop3d/peers.h"
+#include "pop3d/session.h"
+#include "util/base/log.h"
+#include "util/base/panic.h"
+#include "util/base/random.h"
+
+/* ---- clients ---- */
+
+static void listen_if_room(struct worker *worker)
+{
+    bool accepts = !worker->draining && worker->session_count < worker->slot_count;
+    for (size_t i = 0; i < worker->listener_count; i++)
+        io_want(&worker->listeners[i].io, accepts ? IO_READ : 0);
+}
+
+uint16_t worker_enter(struct worker *worker, struct session *session)
+{
+    uint16_t slot = worker->free_slots[worker->slot_count - ++worker->session_count];
+    worker->slots[slot] = session;
+    page_add(worker->page, PAGE_CONNECTIONS, 1);
+    page_set(worker->page, PAGE_SESSIONS, worker->session_count);
+    if (worker->session_count == worker->slot_count)
+        listen_if_room(worker);
+    return slot;
+}
+
+void worker_leave(struct worker *worker, uint16_t slot)
+{
+    bool was_full = worker->session_count == worker->slot_count;
+    worker->slots[slot] = NULL;
+    worker->free_slots[worker->slot_count - worker->session_count--] = slot;
+    page_set(worker->page, PAGE_SESSIONS, worker->session_count);
+    if (was_full)
+        listen_if_room(worker);
+    if (worker->draining && worker->session_count == 0)
+        timer_set(&worker->drain_timer, 0);
+}
+
+/* One a turn: the other workers want some, too. */
+static void on_client(void *arg, unsigned events)
+{
+    struct worker_listener *listener = arg;
+    union net_address client;
+    (void)events;
+    int fd = net_accept(listener->io.fd, &client);
+    if (fd >= 0)
+        session_new(listener->worker, fd, &client);
+    else if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+        log_event(LOG_WARN, "accept-failed", LOG_ERRNO(errno));
+}
+
+void worker_listen(struct worker *worker, int fd)
+{
+    require(worker->listener_count < DAEMON_LISTENERS);
+    struct worker_listener *listener = &worker->listeners[worker->listener_count++];
+    listener->worker = worker;
+    io_init(&listener->io, worker->loop, fd, on_client, listener);
+    listen_if_room(worker);
+}
+
+/* ---- the end ---- */
+
+static void end_sessions(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->slot_count; i++)
+        if (worker->slots[i] != NULL)
+            session_end(worker->slots[i], "shutdown");
+}
+
+/* Time is up, or nobody is left; the last session to end calls this again. */
+static void on_drain(void *arg)
+{
+    struct worker *worker = arg;
+    if (worker->session_count > 0)
+        end_sessions(worker);
+    else
+        worker->drained(worker->drained_arg);
+}
+
+void worker_drain(struct worker *worker, void (*drained)(void *arg), void *arg)
+{
+    worker->drained = drained;
+    worker->drained_arg = arg;
+    worker->draining = true;
+    listen_if_room(worker);
+    for (size_t i = 0; i < worker->slot_count; i++)
+        if (worker->slots[i] != NULL)
+            session_drain(worker->slots[i]);
+    timer_set(&worker->drain_timer, worker->session_count > 0 ? WORKER_DRAIN_MS : 0);
+}
+
+void worker_init(struct worker *worker, struct loop *loop, const struct conf *conf,
+                 struct page *page)
+{
+    uint64_t most = conf->limits.connections_per_worker;
+    *worker = (struct worker){.loop = loop, .conf = conf, .page = page};
+    worker->slot_count = most < WORKER_SESSIONS ? (size_t)most : WORKER_SESSIONS;
+    worker->slots = mem_array(worker->slot_count, sizeof(*worker->slots));
+    worker->free_slots = mem_array(worker->slot_count, sizeof(*worker->free_slots));
+    for (size_t i = 0; i < worker->slot_count; i++)
+        worker->free_slots[i] = (uint16_t)(worker->slot_count - 1 - i);
+    worker->last_session = random_u64();
+    worker->input = mem_array(WORKER_INPUT, 1);
+    worker->chunk = mem_array(BODY_CHUNK, 1);
+    worker->names.limit = MAILBOX_NAMES_MAX;
+    timer_init(&worker->drain_timer, loop, on_drain, worker);
+}
+
+void worker_close(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->listener_count; i++)
+        io_stop(&worker->listeners[i].io);
+    end_sessions(worker);
+    timer_cancel(&worker->drain_timer);
+    peers_close(worker);
+    mem_free(worker->slots);
+    mem_free(worker->free_slots);
+    mem_free(worker->input);
+    mem_free(worker->chunk);
+    buf_free(&worker->out);
+    buf_free(&worker->names);
+    worker->slot_count = 0;
+}
+
+/* ---- the skeleton ---- */
+
+static void prepare(struct daemon *daemon, struct sandbox *sandbox)
+{
+    struct worker *worker = mem_new(sizeof(*worker));
+    (void)sandbox;
+    worker_init(worker, daemon->loop, daemon->conf, daemon->page);
+    daemon->state = worker;
+}
+
+static void start(struct daemon *daemon)
+{
+    for (size_t i = 0; i < daemon->listener_count; i++)
+        if (daemon->listeners[i].service == SERVICE_POP3)
+            worker_listen(daemon->state, daemon->listeners[i].fd);
+}
+
+static void peer(struct daemon *daemon, enum role role, unsigned index, int fd)
+{
+    peers_connect(daemon->state, role, index, fd);
+}
+
+static void on_drained(void *arg)
+{
+    struct daemon *daemon = arg;
+    struct worker *worker = daemon->state;
+    worker_close(worker);
+    mem_free(worker);
+    daemon->state = NULL;
+    daemon_exit(daemon);
+}
+
+static void drain(struct daemon *daemon)
+{
+    worker_drain(daemon->state, on_drained, daemon);
+}
+
+const struct daemon_calls pop3d_calls = {
+    .role = ROLE_POP3D,
+    .prepare = prepare,
+    .start = start,
+    .peer = peer,
+    .drain = drain,
+};

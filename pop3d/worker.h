@@ -1,0 +1,79 @@
+/*
+ * worker - what all sessions of one pop3d process share: peers, buffers, counters, the listeners.
+ *
+ * One a process. Its peers come and go; without them logins are refused for the moment.
+ */
+#ifndef VEREDUS_POP3D_WORKER_H
+#define VEREDUS_POP3D_WORKER_H
+
+#include "util/daemon/daemon.h"
+
+enum {
+    WORKER_MAILBOXES = 16,   /* mailbox processes */
+    WORKER_INPUT = 16384,    /* octets read at once */
+    WORKER_SESSIONS = 65535, /* whatever connections_per_worker says */
+    WORKER_DRAIN_MS = 20000  /* for sessions that are logged in */
+};
+
+struct session;
+struct worker;
+
+struct worker_listener {
+    struct worker *worker;
+    struct io io;
+};
+
+struct worker {
+    struct loop *loop;
+    const struct conf *conf;
+    struct page *page;
+
+    struct channel *auth; /* NULL: not there now */
+    struct channel *mailboxes[WORKER_MAILBOXES];
+    size_t last_mailbox;
+    uint16_t last_query;
+
+    struct session **slots; /* by number; NULL: free */
+    size_t slot_count;
+    uint16_t *free_slots; /* the first slot_count - session_count are free */
+    size_t session_count;
+    uint64_t last_session; /* number of the youngest session */
+
+    char *input;      /* WORKER_INPUT octets for whoever reads now */
+    char *chunk;      /* BODY_CHUNK octets of a message */
+    struct buf out;   /* gathered replies of whoever is served now */
+    struct buf names; /* MAILBOX_NAMES_MAX octets at most, of the request being made */
+
+    struct worker_listener listeners[DAEMON_LISTENERS];
+    size_t listener_count;
+
+    bool draining;
+    struct timer drain_timer;
+    void (*drained)(void *arg); /* the last session ended */
+    void *drained_arg;
+};
+
+/* Prepares it; `conf` and `page` must outlive it. */
+void worker_init(struct worker *worker, struct loop *loop, const struct conf *conf,
+                 struct page *page);
+
+/* Ends every session and frees what worker_init made. The loop must turn once more before it ends.
+ */
+void worker_close(struct worker *worker);
+
+/* Accepts clients from `fd`, which stays the caller's. */
+void worker_listen(struct worker *worker, int fd);
+
+/* Takes nothing new; sessions that are logged in may go on for WORKER_DRAIN_MS; then `drained`. */
+void worker_drain(struct worker *worker, void (*drained)(void *arg), void *arg);
+
+/* A place in the table for a new session; there is one while it accepts. */
+uint16_t worker_enter(struct worker *worker, struct session *session);
+
+/* The session in this place ended. */
+void worker_leave(struct worker *worker, uint16_t slot);
+
+/* What main() hands to the daemon skeleton. */
+extern const struct daemon_calls pop3d_calls;
+
+#endif
