@@ -11,7 +11,6 @@
  */
 #include "spool_rig.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -118,23 +117,15 @@ static ssize_t record_pwritev(int fd, const struct iovec *pieces, int count, off
     return written;
 }
 
-/* The note comes before the call: a cut at this step finds the sync not yet done. */
-static void note_sync(int fd)
+/* The disk itself need not be waited for: what counts is the order. */
+static int record_sync(int fd)
 {
     struct stat facts;
     assert_int_equal(fstat(fd, &facts), 0);
     pthread_mutex_lock(&recorder.lock);
-    if (S_ISDIR(facts.st_mode))
-        (void)add_step(STEP_SYNC_NAMES, 0);
-    else
-        (void)add_step(STEP_SYNC, file_of(fd));
+    bool names = S_ISDIR(facts.st_mode);
+    (void)add_step(names ? STEP_SYNC_NAMES : STEP_SYNC, names ? 0 : file_of(fd));
     pthread_mutex_unlock(&recorder.lock);
-}
-
-/* The disk itself need not be waited for: what counts is the order. */
-static int record_sync(int fd)
-{
-    note_sync(fd);
     return 0;
 }
 
@@ -252,16 +243,15 @@ static size_t last_sync(size_t cut, enum step_kind kind, unsigned file)
 }
 
 /* Those sectors of a write that survive; a sector is never torn. */
-static void apply_write(int fd, const struct step *step, bool synced, enum fate fate)
+static void apply_write(int fd, const struct step *step, enum fate fate)
 {
-    for (size_t at = 0; at < step->size;) {
-        size_t size = SECTOR - (step->offset + at) % SECTOR;
-        if (size > step->size - at)
-            size = step->size - at;
-        if (synced || survives(fate))
-            assert_int_equal(pwrite(fd, step->octets + at, size, (off_t)(step->offset + at)),
-                             (ssize_t)size);
-        at += size;
+    size_t size;
+    for (size_t at = 0; at < step->size; at += size) {
+        size = SECTOR - (step->offset + at) % SECTOR;
+        size = size < step->size - at ? size : step->size - at;
+        off_t offset = (off_t)(step->offset + at);
+        if (survives(fate))
+            assert_int_equal(pwrite(fd, step->octets + at, size, offset), (ssize_t)size);
     }
 }
 
@@ -272,14 +262,9 @@ static void apply_file(int fd, unsigned file, size_t cut, enum fate fate)
         const struct step *step = &recorder.steps[i];
         if (step->file != file)
             continue;
-        if (step->kind == STEP_WRITE && (i < synced || fate != FATE_LOST)) {
-            bool whole = i < synced || (fate == FATE_ANY && chance(4) == 0);
-            if (whole && step->size > 0)
-                assert_int_equal(pwrite(fd, step->octets, step->size, (off_t)step->offset),
-                                 (ssize_t)step->size);
-            else
-                apply_write(fd, step, false, fate);
-        }
+        bool whole = i < synced || (fate == FATE_ANY && chance(4) == 0);
+        if (step->kind == STEP_WRITE)
+            apply_write(fd, step, whole ? FATE_KEPT : fate);
         if (step->kind == STEP_PUNCH && (i < synced || survives(fate)))
             (void)spool_io_system.punch(fd, (off_t)step->offset, (off_t)step->size);
     }
@@ -353,13 +338,11 @@ static void check_disk(const struct rig *before, struct rig *after, size_t cut)
         if (accepted->settled || accepted->step > cut)
             continue;
         const struct promise *settled = promise_for(accepted->id, true);
-        bool begun = settled != NULL;
-        bool over = begun && settled->step <= cut;
         unsigned recipients = before->letters[accepted->letter]->letter.recipients;
         unsigned times = rig_times_found(after, accepted->id);
-        if (over)
+        if (settled != NULL && settled->step <= cut)
             assert_int_equal(times, 0);
-        else if (!begun)
+        else if (settled == NULL)
             assert_int_equal(times, recipients);
         else
             assert_true(times <= recipients);
@@ -424,17 +407,14 @@ static void store_some(struct rig *rig, unsigned count, size_t size)
         promise(rig->letters[i]->letter.id, i, false);
 }
 
+/* From now on a letter may be gone; when the sync is over it must be. */
 static void settle_some(struct rig *rig, unsigned from, unsigned to)
 {
-    for (unsigned i = from; i < to; i++)
-        rig_set_state(rig, rig->letters[i]->letter.id, LETTER_DELIVERED);
-    /* From here on a letter may be gone; when the sync is over it must be. */
+    size_t first = recorder.promise_count;
     for (unsigned i = from; i < to; i++) {
-        size_t step = recorder.count;
+        rig_set_state(rig, rig->letters[i]->letter.id, LETTER_DELIVERED);
         promise(rig->letters[i]->letter.id, i, true);
-        recorder.promises[recorder.promise_count - 1].step = step;
     }
-    size_t first = recorder.promise_count - (to - from);
     assert_true(spool_store_sync(rig->store));
     for (size_t i = first; i < recorder.promise_count; i++)
         recorder.promises[i].step = recorder.count;

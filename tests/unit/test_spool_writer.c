@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "util/base/panic.h"
-
 /* ---- faults ---- */
 
 static struct {
@@ -165,7 +163,6 @@ static void test_octets_of_a_former_life_do_not_stay_within_a_batch(void **state
 {
     struct rig *rig = *state;
     rig_start_writer(rig, 0, 0);
-    loop_turn(rig->loop, 0);
     uint64_t number = rig_store_letter(rig, 1, 10) >> 20;
     uint8_t octets[SPOOL_BLOCK];
     memset(octets, 0xAA, sizeof octets);

@@ -225,8 +225,8 @@ static bool is_zero(const struct scan *scan, uint64_t from, uint64_t to)
     return true;
 }
 
-/* Between the end of a record and the next header nothing but the padding of a page may lie; what is
- * lost begins on the page behind it. */
+/* Between the end of a record and the next header nothing but the padding of a page may lie; what
+ * is lost begins on the page behind it. */
 static void judge_gap(struct scan *scan, uint64_t from, uint64_t to)
 {
     uint64_t page = spool_align(from, SPOOL_BLOCK);
