@@ -47,6 +47,10 @@ LDLIBS      = -levent_core -lconfuse -ldb-5.3 -lcrypt -lseccomp -lbsd -lcrypto
 
 VERSION := $(shell cat VERSION)
 
+# make V=1 shows every command.
+Q  = $(if $(V),,@)
+say = $(if $(V),,@printf '  %-4s %s\n' $(1) '$(2)')
+
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -76,16 +80,18 @@ all: $(PROGRAMS)
 
 $(OUT)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(LIBRARIES):
 	@mkdir -p $(@D)
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 $(PROGRAMS): $(LIBRARIES)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(LIBRARIES) -Wl,--end-group $(LDLIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(LIBRARIES) -Wl,--end-group $(LDLIBS)
 
 -include $(OBJECTS:.o=.d)
 

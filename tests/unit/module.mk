@@ -4,7 +4,8 @@ OBJECTS    += $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard tests/unit/*.c))
 
 $(UNIT_TESTS): $(OUT)/tests/unit/%: $(OUT)/obj/tests/unit/%.o $(LIBRARIES)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(LIBRARIES) -Wl,--end-group $(LDLIBS) -lcmocka
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(LIBRARIES) -Wl,--end-group $(LDLIBS) -lcmocka
 
 # What several tests of one module share.
 $(filter $(OUT)/tests/unit/test_spool_%,$(UNIT_TESTS)): $(OUT)/obj/tests/unit/spool_rig.o
