@@ -25,6 +25,7 @@ struct peer {
 
 struct auth {
     struct daemon *daemon;
+    struct hasher *hasher; /* owned by the attempts */
     struct attempts *attempts;
     LIST_HEAD(, peer) peers;
     struct timer drain_timer;
@@ -137,10 +138,11 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     auth->daemon = daemon;
     LIST_INIT(&auth->peers);
     ticket_warm_up();
+    auth->hasher = hasher_new(daemon->loop);
     auth->attempts = attempts_new(&(struct attempts_parts){
         .loop = daemon->loop,
         .conf = daemon->conf,
-        .hasher = hasher_new(daemon->loop, HASH_THREADS),
+        .hasher = auth->hasher,
         .recent = recent_new(),
         .delays = delays_new(limits->auth_delay_first, limits->auth_delay_most),
         .passwords = open_passwords(daemon->conf),
@@ -155,6 +157,7 @@ static void start(struct daemon *daemon)
 {
     if (daemon->key.len != TICKET_KEY_SIZE)
         fatal(EX_SOFTWARE, "master gave no key for tickets");
+    hasher_start(((struct auth *)daemon->state)->hasher, HASH_THREADS);
 }
 
 /* Whoever still waits gets a last chance to be answered; the peers turn to the new process anyway.

@@ -23,7 +23,6 @@ struct hasher {
     unsigned thread_count;
     pthread_mutex_t lock;
     pthread_cond_t work;
-    pthread_barrier_t ready; /* every thread is niced: the sandbox may come */
     struct hash_job *todo, **todo_end;
     struct hash_job *finished;
     bool stopping;
@@ -74,7 +73,6 @@ static void *hash_thread(void *arg)
 
     /* On Linux a niceness belongs to the thread; failure costs nothing but fairness. */
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS);
-    pthread_barrier_wait(&hasher->ready);
     while ((job = take_job(hasher))) {
         job->match = password_matches(job, scratch);
         OPENSSL_cleanse(scratch, sizeof(*scratch));
@@ -119,23 +117,25 @@ static void make_dummy(struct hasher *hasher)
     mem_free(scratch);
 }
 
-struct hasher *hasher_new(struct loop *loop, unsigned threads)
+struct hasher *hasher_new(struct loop *loop)
 {
     struct hasher *hasher = mem_new(sizeof(*hasher));
 
-    require(threads >= 1 && threads <= HASHER_THREADS);
     make_dummy(hasher);
     hasher->todo_end = &hasher->todo;
-    hasher->thread_count = threads;
     wake_init(&hasher->wake, loop, jobs_finished, hasher);
     pthread_mutex_init(&hasher->lock, NULL);
     pthread_cond_init(&hasher->work, NULL);
-    pthread_barrier_init(&hasher->ready, NULL, threads + 1);
+    return hasher;
+}
+
+void hasher_start(struct hasher *hasher, unsigned threads)
+{
+    require(threads >= 1 && threads <= HASHER_THREADS);
     for (unsigned i = 0; i < threads; i++)
         if (pthread_create(&hasher->threads[i], NULL, hash_thread, hasher) != 0)
             fatal(EX_OSERR, "no thread for hashing");
-    pthread_barrier_wait(&hasher->ready);
-    return hasher;
+    hasher->thread_count = threads;
 }
 
 void hasher_free(struct hasher *hasher)
@@ -147,7 +147,6 @@ void hasher_free(struct hasher *hasher)
     for (unsigned i = 0; i < hasher->thread_count; i++)
         pthread_join(hasher->threads[i], NULL);
     wake_stop(&hasher->wake);
-    pthread_barrier_destroy(&hasher->ready);
     pthread_cond_destroy(&hasher->work);
     pthread_mutex_destroy(&hasher->lock);
     mem_free(hasher);

@@ -22,10 +22,13 @@ struct hash_job {
 
 struct hasher;
 
-/* Starts `threads` threads (at most HASHER_THREADS); call before the sandbox, it needs clone(2) and
- * setpriority(2). */
 enum { HASHER_THREADS = 8 };
-struct hasher *hasher_new(struct loop *loop, unsigned threads);
+
+/* Makes the hasher and its dummy hash; nothing is hashed before hasher_start. */
+struct hasher *hasher_new(struct loop *loop);
+
+/* Starts `threads` threads (at most HASHER_THREADS); in the sandbox, which holds for them then. */
+void hasher_start(struct hasher *hasher, unsigned threads);
 
 /* Stops the threads after the job each has in hand; what was not done is dropped. */
 void hasher_free(struct hasher *hasher);
