@@ -1,0 +1,240 @@
+/*
+ * Every command in every state: the code of its reply, and the state behind it. A cell that is
+ * wrong here is an envelope that is half reset, or a verdict that carries over.
+ */
+#include "smtpd_rig.h"
+
+#include "smtpd/verbs.h"
+
+enum { START, READY, MAIL, REFUSED, RCPT, STATES };
+
+struct cell {
+    unsigned code;
+    enum session_state then;
+};
+
+#define SAME(code)                                                                                 \
+    {                                                                                              \
+        {code, SESSION_START}, {code, SESSION_READY}, {code, SESSION_MAIL},                        \
+            {code, SESSION_REFUSED}, {code, SESSION_RCPT},                                         \
+    }
+#define ALL_TO_READY                                                                               \
+    {                                                                                              \
+        {250, SESSION_READY}, {250, SESSION_READY}, {250, SESSION_READY}, {250, SESSION_READY},    \
+            {250, SESSION_READY},                                                                  \
+    }
+
+static const struct {
+    const char *line;
+    struct cell cells[STATES];
+} matrix[] = {
+    {"HELO client.test", ALL_TO_READY},
+    {"EHLO client.test", ALL_TO_READY},
+    {"ehlo [192.0.2.1]", ALL_TO_READY},
+    {"HELO", SAME(501)},
+    {"EHLO  ", SAME(501)},
+    {"MAIL FROM:<joe@sender.test>",
+     {{503, SESSION_START},
+      {250, SESSION_MAIL},
+      {503, SESSION_MAIL},
+      {503, SESSION_REFUSED},
+      {503, SESSION_RCPT}}},
+    {"MAIL FROM:<joe@>",
+     {{503, SESSION_START},
+      {501, SESSION_READY},
+      {503, SESSION_MAIL},
+      {503, SESSION_REFUSED},
+      {503, SESSION_RCPT}}},
+    {"RCPT TO:<alice@example.test>",
+     {{503, SESSION_START},
+      {503, SESSION_READY},
+      {250, SESSION_RCPT},
+      {250, SESSION_RCPT},
+      {250, SESSION_RCPT}}},
+    {"RCPT TO:<nobody@example.test>",
+     {{503, SESSION_START},
+      {503, SESSION_READY},
+      {550, SESSION_REFUSED},
+      {550, SESSION_REFUSED},
+      {550, SESSION_RCPT}}},
+    {"RCPT TO:<",
+     {{503, SESSION_START},
+      {503, SESSION_READY},
+      {501, SESSION_REFUSED},
+      {501, SESSION_REFUSED},
+      {501, SESSION_RCPT}}},
+    {"DATA",
+     {{503, SESSION_START},
+      {503, SESSION_READY},
+      {503, SESSION_MAIL},
+      {554, SESSION_REFUSED},
+      {354, SESSION_DATA}}},
+    {"DATA now",
+     {{503, SESSION_START},
+      {503, SESSION_READY},
+      {503, SESSION_MAIL},
+      {554, SESSION_REFUSED},
+      {501, SESSION_RCPT}}},
+    {"RSET",
+     {{250, SESSION_START},
+      {250, SESSION_READY},
+      {250, SESSION_READY},
+      {250, SESSION_READY},
+      {250, SESSION_READY}}},
+    {"RSET now", SAME(501)},
+    {"NOOP", SAME(250)},
+    {"NOOP with words", SAME(250)},
+    {"VRFY alice", SAME(252)},
+    {"VRFY nobody@example.test", SAME(252)},
+    {"VRFY", SAME(501)},
+    {"HELP", SAME(214)},
+    {"HELP data", SAME(214)},
+    {"HELP nonsense", SAME(504)},
+    {"EXPN list", SAME(502)},
+    {"ETRN example.test", SAME(502)},
+    {"TURN", SAME(502)},
+    {"QUIT now", SAME(501)},
+    {"XYZZY", SAME(500)},
+    {"", SAME(500)},
+    {"STARTTLS", SAME(500)},
+    {"BDAT 5 LAST", SAME(500)},
+    {"MAILFROM:<joe@sender.test>", SAME(500)},
+};
+
+static const enum session_state states[STATES] = {SESSION_START, SESSION_READY, SESSION_MAIL,
+                                                  SESSION_REFUSED, SESSION_RCPT};
+
+static void assert_cell(struct rig *rig, const char *line, enum session_state from,
+                        struct cell expected)
+{
+    char text[100];
+    (void)snprintf(text, sizeof(text), "%s\r\n", line);
+    rig_reach(rig, from);
+    unsigned code = rig_ask(rig, text);
+    if (code != expected.code || rig->session->state != expected.then)
+        print_error("\"%s\" in state %d\n", line, (int)from);
+    assert_int_equal(code, expected.code);
+    assert_int_equal(rig->session->state, expected.then);
+    assert_int_equal(rig->session->transaction != NULL, expected.then > SESSION_READY);
+    rig_expect_silence(rig);
+}
+
+static void every_command_answers_by_its_state(void **state)
+{
+    for (size_t row = 0; row < COUNT(matrix); row++)
+        for (size_t column = 0; column < STATES; column++)
+            assert_cell(rig_of(state), matrix[row].line, states[column], matrix[row].cells[column]);
+}
+
+static void quit_ends_every_state(void **state)
+{
+    struct rig *rig = rig_of(state);
+    for (size_t column = 0; column < STATES; column++) {
+        rig_reach(rig, states[column]);
+        rig_say(rig, "QUIT\r\n", "221 2.0.0 Bye\r\n");
+        rig_expect_end(rig);
+    }
+}
+
+static void foreign_protocols_are_dropped_without_a_word(void **state)
+{
+    static const char *const lines[] = {
+        "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        "POST / HTTP/1.1\r\n",
+        "connect mx.example.test:25 HTTP/1.0\r\n",
+        "\x16\x03\x01\x02",
+    };
+    struct rig *rig = rig_of(state);
+    for (size_t i = 0; i < COUNT(lines); i++) {
+        rig_reach(rig, SESSION_START);
+        rig_write(rig, span_cstr(lines[i]));
+        rig_expect_end(rig);
+    }
+}
+
+static void refusal_names_the_missing_step(void **state)
+{
+    struct rig *rig = rig_of(state);
+    rig_reach(rig, SESSION_START);
+    rig_say(rig, RIG_MAIL, "503 5.5.1 Send EHLO or HELO first\r\n");
+    rig_reach(rig, SESSION_READY);
+    rig_say(rig, "DATA\r\n", "503 5.5.1 Send MAIL first\r\n");
+    rig_reach(rig, SESSION_MAIL);
+    rig_say(rig, "DATA\r\n", "503 5.5.1 Send RCPT first\r\n");
+    rig_reach(rig, SESSION_REFUSED);
+    rig_say(rig, "DATA\r\n", "554 5.5.1 No valid recipients\r\n");
+    rig_reach(rig, SESSION_RCPT);
+    rig_say(rig, RIG_MAIL, "503 5.5.1 A transaction is open already\r\n");
+}
+
+static void help_lists_what_the_table_has(void **state)
+{
+    struct rig *rig = rig_of(state);
+    rig_reach(rig, SESSION_READY);
+    rig_say(rig, "HELP\r\n",
+            "214-2.0.0 Commands: HELO EHLO MAIL RCPT DATA RSET VRFY HELP NOOP QUIT\r\n"
+            "214 2.0.0 HELP command says more\r\n");
+    rig_say(rig, "HELP DATA\r\n", "214-2.0.0 DATA\r\n214 2.0.0 RFC 5321 4.1.1.4\r\n");
+}
+
+static void input_behind_a_greeting_or_data_closes(void **state)
+{
+    static const struct {
+        enum session_state from;
+        const char *lines;
+    } rows[] = {
+        {SESSION_START, "EHLO client.test\r\nMAIL FROM:<a@b.test>\r\n"},
+        {SESSION_START, "HELO client.test\r\nN"},
+        {SESSION_RCPT, "DATA\r\nSubject: x\r\n\r\n.\r\n"},
+        {SESSION_REFUSED, "DATA\r\nMAIL FROM:<a@b.test>\r\n"},
+    };
+    struct rig *rig = rig_of(state);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        rig_reach(rig, rows[i].from);
+        rig_say(rig, rows[i].lines, "503 5.5.1 Improper pipelining: wait for the answer\r\n");
+        rig_expect_end(rig);
+    }
+}
+
+static void names_are_cut_from_their_arguments(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *name, *arguments;
+    } rows[] = {
+        {"NOOP", "NOOP", ""}, {"NOOP ", "NOOP", ""}, {" \tMAIL \t FROM:<> ", "MAIL", "FROM:<>"},
+        {"", "", ""},         {"  ", "", ""},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct span arguments;
+        assert_true(
+            span_equal(verb_name(span_cstr(rows[i].line), &arguments), span_cstr(rows[i].name)));
+        assert_true(span_equal(arguments, span_cstr(rows[i].arguments)));
+    }
+}
+
+static void every_row_is_found_by_its_name(void **state)
+{
+    (void)state;
+    size_t count;
+    const struct verb *table = verb_table(&count);
+    for (size_t i = 0; i < count; i++) {
+        assert_ptr_equal(verb_find(span_cstr(table[i].name)), &table[i]);
+        assert_true(table[i].states != 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RIG_TEST(every_command_answers_by_its_state),
+        RIG_TEST(quit_ends_every_state),
+        RIG_TEST(foreign_protocols_are_dropped_without_a_word),
+        RIG_TEST(refusal_names_the_missing_step),
+        RIG_TEST(help_lists_what_the_table_has),
+        RIG_TEST(input_behind_a_greeting_or_data_closes),
+        cmocka_unit_test(names_are_cut_from_their_arguments),
+        cmocka_unit_test(every_row_is_found_by_its_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
