@@ -228,17 +228,21 @@ static void failures_are_told_to_somebody_who_can_hear_and_never_in_circles(void
 {
     (void)state;
     static const struct {
-        struct message message;
+        struct span sender, protocol;
+        uint16_t flags;
         enum bounce_addressee addressee;
     } rows[] = {
-        {{.sender = SPAN_INIT("a@b.test"), .protocol = SPAN_INIT("ESMTP")}, BOUNCE_TO_SENDER},
-        {{.protocol = SPAN_INIT("ESMTP")}, BOUNCE_TO_POSTMASTER},
-        {{.sender = SPAN_INIT("a@b.test"), .flags = RECORD_FLAG_BOUNCE}, BOUNCE_TO_POSTMASTER},
-        {{.protocol = SPAN_INIT("BOUNCE"), .flags = RECORD_FLAG_BOUNCE}, BOUNCE_TO_POSTMASTER},
-        {{.protocol = SPAN_INIT("DOUBLE-BOUNCE"), .flags = RECORD_FLAG_BOUNCE}, BOUNCE_TO_NOBODY},
+        {SPAN_INIT("a@b.test"), SPAN_INIT("ESMTP"), 0, BOUNCE_TO_SENDER},
+        {SPAN_INIT(""), SPAN_INIT("ESMTP"), 0, BOUNCE_TO_POSTMASTER},
+        {SPAN_INIT("a@b.test"), SPAN_INIT(""), RECORD_FLAG_BOUNCE, BOUNCE_TO_POSTMASTER},
+        {SPAN_INIT(""), SPAN_INIT("BOUNCE"), RECORD_FLAG_BOUNCE, BOUNCE_TO_POSTMASTER},
+        {SPAN_INIT(""), SPAN_INIT("DOUBLE-BOUNCE"), RECORD_FLAG_BOUNCE, BOUNCE_TO_NOBODY},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        assert_int_equal(bounce_addressee_of(&rows[i].message), rows[i].addressee);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct message message = {
+            .sender = rows[i].sender, .protocol = rows[i].protocol, .flags = rows[i].flags};
+        assert_int_equal(bounce_addressee_of(&message), rows[i].addressee);
+    }
 }
 
 static void pressure_follows_space_first_and_load_second(void **state)
