@@ -1,0 +1,326 @@
+"""Kills, failing disks, full disks, foreign files: HARDENING B 1 to 6, 8, 16 to 19, 30.
+
+Faults are injected into the real daemons with strace: a signal or an error at the n-th call of one
+kind. What must hold is always the same: a 250 ends as delivered, once; what was never accepted is
+never delivered (but for a death between the write and the reply); nothing appears in part.
+"""
+import collections
+import contextlib
+import os
+import random
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+import harness
+
+
+@contextlib.contextmanager
+def injected(pids, injection):
+    """strace with `injection` on the processes; attached when the block begins."""
+    command = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=" + injection]
+    for pid in pids:
+        command += ["-p", str(pid)]
+    tracer = subprocess.Popen(command, stderr=subprocess.PIPE)
+
+    def attached():
+        assert tracer.poll() is None, tracer.stderr.read()
+        return all(re.search(r"TracerPid:\s+[1-9]", open(f"/proc/{p}/status").read()) for p in pids)
+    harness.wait_until(attached, "strace attached")
+    try:
+        yield tracer
+    finally:
+        if tracer.poll() is None:
+            tracer.send_signal(signal.SIGINT)
+        tracer.wait()
+        tracer.stderr.close()
+
+
+def try_send(instance, mark):
+    """Sends a message with a unique mark: "250", another code, or "" when the session broke."""
+    try:
+        talk = harness.connect(instance.smtp_port)
+        talk.expect("220")
+        talk.command("EHLO client.example.org", "250")
+        talk.command("MAIL FROM:<a@example.org>", "250")
+        talk.command("RCPT TO:<alice@example.test>", "250")
+        talk.command("DATA", "354")
+        talk.send(body_of(mark) + b".\r\n")
+        reply = talk.reply()
+        talk.raw.close()
+        return reply[:3]
+    except (AssertionError, OSError):
+        return ""
+
+
+def body_of(mark):
+    return b"X-Mark: %s\r\nSubject: x\r\n\r\n" % mark.encode() + (b"y" * 70 + b"\r\n") * 40 + b"end\r\n"
+
+
+def marks_of(instance):
+    """How often each mark was delivered; fails on a message that is there in part."""
+    counts = collections.Counter()
+    for path in instance.delivered():
+        text = path.read_bytes()
+        match = re.search(rb"\nX-Mark: (\S+)\n", text)
+        assert match and text.endswith(b"y\nend\n"), f"in part: {text[:200]!r}"
+        counts[match.group(1).decode()] += 1
+    return counts
+
+
+def settle(instance):
+    """Waits until mail is taken again and everything queued is delivered."""
+    harness.wait_until(lambda: try_send(instance, "settle-%d" % random.getrandbits(60)) == "250",
+                       "mail to be accepted again")
+
+    def empty():
+        with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
+            return instance.status().get("queued") == 0
+        return False
+    harness.wait_until(empty, "an empty queue")
+
+
+def check_fates(instance, fates, duplicates=0):
+    counts = marks_of(instance)
+    for mark, code in fates.items():
+        if code == "250":
+            assert counts[mark] >= 1, f"lost: {mark}"
+        elif code.startswith(("4", "5")):
+            assert counts[mark] == 0, f"refused and yet delivered: {mark}"
+    extra = sum(n - 1 for m, n in counts.items() if n > 1)
+    assert extra <= duplicates, f"{extra} duplicates"
+
+
+RECEPTION = ["recvfrom", "sendto", "pwritev", "fdatasync", "sendmsg", "recvmsg", "write", "read",
+             "epoll_wait", "accept4", "pwrite64"]
+
+
+@pytest.mark.parametrize("call", RECEPTION)
+def test_killing_smtpd_around_each_call_of_a_reception(make_instance, call):
+    with make_instance(settings="workers = 1") as instance:
+        instance.deaths_expected = True
+        fates = {}
+        for when in range(1, 6):
+            pids = harness.wait_until(lambda: instance.pids("smtpd"), "a worker")
+            mark = f"{call}-{when}"
+            with injected(pids, f"{call}:signal=KILL:when={when}"):
+                fates[mark] = try_send(instance, mark)
+            harness.wait_until(lambda: try_send(instance, "after-" + mark) == "250", "a new worker")
+        settle(instance)
+        check_fates(instance, fates)
+
+
+@pytest.mark.parametrize("error, code", [("EIO", "451"), ("ENOSPC", "452"), ("EDQUOT", "452")])
+@pytest.mark.parametrize("call", ["fdatasync", "pwritev"])
+def test_a_failing_disk_is_told_and_never_trusted_again(make_instance, call, error, code):
+    if call == "fdatasync" and error != "EIO":
+        error, code = "ENOSPC", "452"
+    with make_instance(settings="workers = 1") as instance:
+        with injected(instance.pids("smtpd"), f"{call}:error={error}:when=1"):
+            refused = try_send(instance, "refused")
+            assert refused == code
+            assert try_send(instance, "taken") == "250", "the next segment is sound"
+        settle(instance)
+        check_fates(instance, {"refused": refused, "taken": "250"})
+    with instance:
+        settle(instance)
+        check_fates(instance, {"refused": refused, "taken": "250"})
+
+
+def test_a_full_disk_in_the_maildir_defers_and_delivers_later(make_instance):
+    with make_instance(limits={"retry_first": 1, "retry_most": 1}) as instance:
+        with injected(instance.pids("deliver"), "write,pwrite64,writev,pwritev:error=ENOSPC"):
+            assert try_send(instance, "later") == "250"
+            instance.wait_log("event=recipient-deferred")
+        harness.wait_until(instance.delivered, "the delivery")
+        settle(instance)
+        check_fates(instance, {"later": "250"})
+
+
+@pytest.mark.parametrize("call", ["renameat", "renameat2", "fsync", "openat2", "sendmsg", "sendto"])
+def test_killing_local_delivers_once(make_instance, call):
+    with make_instance() as instance:
+        instance.deaths_expected = True
+        fates = {}
+        for when in (1, 2, 3):
+            pids = harness.wait_until(lambda: instance.pids("deliver"), "a deliverer")
+            mark = f"{call}-{when}"
+            with injected(pids, f"{call}:signal=KILL:when={when}"):
+                fates[mark] = try_send(instance, mark)
+                fates[mark + "b"] = try_send(instance, mark + "b")
+                time.sleep(0.2)
+            settle(instance)
+        check_fates(instance, fates)
+        assert all(code == "250" for code in fates.values())
+
+
+def test_killing_qmgr_with_many_active_loses_and_doubles_nothing(make_instance):
+    with make_instance() as instance:
+        instance.deaths_expected = True
+        fates = {}
+        for index in range(300):
+            fates[f"m{index}"] = try_send(instance, f"m{index}")
+            if index in (100, 200):
+                os.kill(instance.pids("qmgr")[0], signal.SIGKILL)
+        settle(instance)
+        check_fates(instance, fates)
+        assert list(fates.values()).count("250") == 300, "mail is accepted while qmgr is away"
+
+
+def test_killing_everything_keeps_what_was_accepted(make_instance):
+    instance = make_instance().start()
+    fates = {}
+    for index in range(50):
+        fates[f"m{index}"] = try_send(instance, f"m{index}")
+    instance.kill()
+    with instance:
+        settle(instance)
+        check_fates(instance, fates)
+
+
+def test_a_crash_loop_of_one_letter_is_set_aside(make_instance):
+    with make_instance() as instance:
+        instance.deaths_expected = True
+        stop = threading.Event()
+
+        def kill_deliverers():
+            while not stop.is_set():
+                for pid in instance.pids("deliver"):
+                    if instance.log_has("event=message-accepted"):
+                        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+                            with injected([pid], "openat2:signal=KILL"):
+                                harness.wait_until(lambda p=pid: not os.path.exists(f"/proc/{p}"),
+                                                   "its death", 20)
+                time.sleep(0.02)
+        killer = threading.Thread(target=kill_deliverers)
+        killer.start()
+        try:
+            assert try_send(instance, "poison") == "250"
+            harness.wait_until(lambda: instance.status().get("held") == 1, "the letter held")
+        finally:
+            stop.set()
+            killer.join()
+        harness.wait_until(lambda: try_send(instance, "sound") == "250", "mail to be accepted")
+        harness.wait_until(lambda: marks_of(instance)["sound"], "its delivery")
+
+
+def test_foreign_files_in_the_spool_are_ignored(make_instance):
+    instance = make_instance()
+    with instance:
+        fates = {"one": try_send(instance, "one")}
+        settle(instance)
+    queue = instance.directory / "spool" / "queue"
+    (queue / "core").write_bytes(b"x" * 100)
+    (queue / "zzz.seg").write_bytes(b"")
+    (queue / "00.seg").symlink_to("/etc/passwd")
+    (queue / "Q.state").write_bytes(b"\xff" * 5000)
+    (queue / "directory.seg").mkdir()
+    with instance:
+        fates["two"] = try_send(instance, "two")
+        settle(instance)
+        check_fates(instance, fates)
+        assert (queue / "core").exists()
+
+
+def test_a_spool_restored_from_a_backup_works(make_instance):
+    instance = make_instance()
+    backup = instance.directory / "backup"
+    with instance:
+        fates = {"before": try_send(instance, "before")}
+        settle(instance)
+    shutil.copytree(instance.directory / "spool", backup)
+    with instance:
+        fates["lost with the disk"] = ""
+        settle(instance)
+    shutil.rmtree(instance.directory / "spool")
+    shutil.copytree(backup, instance.directory / "spool")
+    with instance:
+        fates["after"] = try_send(instance, "after")
+        settle(instance)
+        check_fates(instance, fates)
+
+
+def test_out_of_descriptors_smtpd_neither_spins_nor_dies(make_instance):
+    with make_instance(settings="workers = 1") as instance:
+        pid = instance.pids("smtpd")[0]
+        used = len(os.listdir(f"/proc/{pid}/fd"))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + 3, used + 3))
+        crowd = [harness.connect(instance.smtp_port) for _ in range(10)]
+        before = processor_time(pid)
+        time.sleep(1)
+        assert processor_time(pid) - before < 0.5, "it spins"
+        for talk in crowd:
+            talk.raw.close()
+        settle(instance)
+
+
+def processor_time(pid):
+    words = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_reload_again_and_again_under_load(make_instance):
+    with make_instance() as instance:
+        fates, stop = {}, threading.Event()
+
+        def send():
+            index = 0
+            while not stop.is_set():
+                fates[f"m{index}"] = try_send(instance, f"m{index}")
+                index += 1
+        sender = threading.Thread(target=send)
+        sender.start()
+        for _ in range(10):
+            instance.process.send_signal(signal.SIGHUP)
+            time.sleep(0.2)
+        stop.set()
+        sender.join()
+        settle(instance)
+        check_fates(instance, fates)
+        broken = [m for m, code in fates.items() if code != "250"]
+        assert not broken and len(fates) > 5, broken
+
+
+def test_mixed_kills_under_load_lose_nothing(make_instance):
+    """A short form of the hour of everything; VEREDUS_CHAOS_SECONDS makes it longer."""
+    seconds = int(os.environ.get("VEREDUS_CHAOS_SECONDS", "20"))
+    dice = random.Random(11)
+    with make_instance(limits={"retry_first": 1, "retry_most": 2}) as instance:
+        instance.deaths_expected = True
+        fates, stop, lock = {}, threading.Event(), threading.Lock()
+
+        def send(name):
+            index = 0
+            while not stop.is_set():
+                mark = f"{name}-{index}"
+                code = try_send(instance, mark)
+                with lock:
+                    fates[mark] = code
+                index += 1
+        senders = [threading.Thread(target=send, args=(f"s{n}",)) for n in range(4)]
+        for sender in senders:
+            sender.start()
+        kills = 0
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            children = instance.children()
+            if children:
+                pid, _ = dice.choice(children)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    kills += 1
+            time.sleep(dice.uniform(0.3, 1.0))
+        stop.set()
+        for sender in senders:
+            sender.join()
+        settle(instance)
+        accepted = [m for m, code in fates.items() if code == "250"]
+        print(f"{kills} kills, {len(accepted)} accepted of {len(fates)}")
+        assert kills >= 5 and accepted
+        check_fates(instance, fates, duplicates=kills * 64)
