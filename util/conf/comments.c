@@ -5,6 +5,7 @@
  */
 #include "util/conf/reader.h"
 
+/* Where the scanner stands; from COMMENT_LINE on, what it reads becomes blanks. */
 enum place { PLAIN, QUOTED, COMMENT_LINE, COMMENT_BLOCK };
 
 struct scan {
@@ -12,6 +13,7 @@ struct scan {
     char quote; /* that closes what is quoted */
 };
 
+/* True when the rest begins with `mark`. */
 static bool begins(struct span rest, const char *mark)
 {
     return span_has_prefix(rest, span_cstr(mark));
@@ -29,6 +31,8 @@ static size_t scan_plain(struct scan *scan, struct span rest)
     return scan->place == COMMENT_BLOCK ? 2 : 1;
 }
 
+/* One step from any place. A backslash in quotes takes the next octet with it, so that an escaped
+ * quote does not end them. */
 static size_t scan_step(struct scan *scan, struct span rest)
 {
     switch (scan->place) {

@@ -19,6 +19,7 @@ enum { FILE_MAX = 1 << 20 };
 
 /* ---- reading the text ---- */
 
+/* The line that the octet at `offset` stands in. */
 static unsigned line_of(struct span text, size_t offset)
 {
     unsigned line = 1;
@@ -42,6 +43,7 @@ static bool read_all(FILE *in, struct buf *text, const struct conf_complaints *t
     return true;
 }
 
+/* What no text of a configuration may hold (the parser would skip it silently, or stop at it). */
 static bool text_is_sound(struct span text, const struct conf_complaints *to)
 {
     size_t nul = span_find(text, '\0');
@@ -76,6 +78,7 @@ static struct span directory_of(struct arena *arena, const char *name)
 
 /* ---- loading ---- */
 
+/* How many workers `workers = 0` means. */
 static uint64_t processors(void)
 {
     long count = sysconf(_SC_NPROCESSORS_ONLN);

@@ -6,6 +6,7 @@
 #include "util/conf/settings.h"
 #include "util/conf/value.h"
 
+/* All settings of one section, one a line, as they would be written. */
 static void print_section(enum setting_section section, const void *base, const char *indent,
                           FILE *out)
 {
@@ -36,6 +37,7 @@ void conf_print_all(const struct conf *conf, FILE *out)
     }
 }
 
+/* One setting: name, help, type, range, default. */
 static void print_reference_row(const struct setting *row, FILE *out)
 {
     char expected[VALUE_EXPECTED_MAX];

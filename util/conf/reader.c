@@ -57,6 +57,7 @@ void complain_about(const struct conf_complaints *to, unsigned line, const char 
     to->complain(to->arg, text);
 }
 
+/* The way back from libConfuse: the first option of every section leads here. */
 static struct reader *reader_of(const cfg_t *section)
 {
     return section->opts[0].simple_value.ptr ? (void *)section->opts[0].simple_value.ptr : NULL;
@@ -110,6 +111,7 @@ static bool set_before(struct reader *reader, const cfg_t *section, const struct
     return before;
 }
 
+/* Room for whichever struct a setting belongs to. */
 union any_struct {
     struct conf conf;
     struct conf_listen listen;
@@ -158,6 +160,8 @@ static int check_section(cfg_t *parent, cfg_opt_t *option)
 
 /* ---- the options ---- */
 
+/* One setting as libConfuse knows it. A list has its default as text, which libConfuse parses
+ * itself; a setting without a default stays without values until the file gives it one. */
 static cfg_opt_t value_option(const struct setting *row)
 {
     if (value_is_list(row))
@@ -167,6 +171,8 @@ static cfg_opt_t value_option(const struct setting *row)
     return (cfg_opt_t)CFG_STR_CB(row->name, row->fallback, flags, check_value);
 }
 
+/* `limits` may stand there several times and adds up; titled sections are each their own, and no
+ * title may come back, so that a complaint about "mx" means one of them. */
 static cfg_opt_t section_option(enum setting_section section, cfg_opt_t *options)
 {
     const char *name = setting_section_name(section);
@@ -217,6 +223,8 @@ static void store_section(struct reader *reader, const cfg_t *section, void *bas
     }
 }
 
+/* The listeners in the order of the file. Two at one address would fail at start, after the old
+ * generation was told to go; so they are refused here, by name. */
 static bool store_listens(struct reader *reader, cfg_t *top)
 {
     struct conf_listens *listens = &reader->conf->listens;
@@ -265,6 +273,7 @@ static void default_listens(struct conf *conf)
     }
 }
 
+/* The routes in the order of the file; which of them wins is for util/mail/route to say. */
 static void store_routes(struct reader *reader, cfg_t *top)
 {
     struct conf_routes *routes = &reader->conf->routes;
@@ -278,6 +287,7 @@ static void store_routes(struct reader *reader, cfg_t *top)
     }
 }
 
+/* Everything was checked value by value; what is left are the rules between them. */
 static bool store_all(struct reader *reader, cfg_t *top)
 {
     struct conf *conf = reader->conf;

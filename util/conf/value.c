@@ -8,6 +8,7 @@
 
 #include "util/conf/conf.h"
 
+/* A kind of value: everything that differs between "a size" and "a list of domains". */
 struct value_kind {
     const char *name;
     const char *expected; /* NULL: made from the range or the words */
@@ -19,6 +20,8 @@ struct value_kind {
 
 /* ---- numbers ---- */
 
+/* What one unit is worth that is named behind a number; 0: there is no such unit. Sizes count in
+ * powers of 1024, because that is what disks, buffers and RFC 1870 users mean by them. */
 static uint64_t suffix_factor(enum setting_kind kind, char suffix)
 {
     static const struct {
@@ -37,6 +40,9 @@ static uint64_t suffix_factor(enum setting_kind kind, char suffix)
     return 0;
 }
 
+/* Digits and at most one suffix. The range is checked before the multiplication, so nothing can
+ * wrap: 2^63, or a number of 20 digits with a G behind it, is simply too large. A sign is no digit.
+ */
 static bool read_number(const struct setting *row, struct span text, void *field,
                         const struct value_place *place)
 {
@@ -71,6 +77,7 @@ static int word_index(const char *const *words, struct span text)
     return -1;
 }
 
+/* Every odd word is true. */
 static bool read_bool(const struct setting *row, struct span text, void *field,
                       const struct value_place *place)
 {
@@ -123,6 +130,7 @@ static void print_word(const struct setting *row, const void *field, FILE *out)
 
 /* ---- texts ---- */
 
+/* Control octets in a setting are a mistake at best, a forged log line at worst. */
 static bool printable(struct span text)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -132,6 +140,7 @@ static bool printable(struct span text)
     return true;
 }
 
+/* Empty texts are for settings whose default is empty; for all others they are a slip. */
 static bool read_text(const struct setting *row, struct span text, void *field,
                       const struct value_place *place)
 {
@@ -160,6 +169,8 @@ static void print_text(const struct setting *row, const void *field, FILE *out)
     print_quoted(*(const struct span *)field, out);
 }
 
+/* Everybody below gets absolute paths: processes change their directory, and master passes the text
+ * on to children that never stood where it was written. */
 static bool read_path(const struct setting *row, struct span text, void *field,
                       const struct value_place *place)
 {
@@ -177,6 +188,7 @@ static bool read_path(const struct setting *row, struct span text, void *field,
     return true;
 }
 
+/* One setting fills two fields; which is why it looks at the whole struct. */
 static bool read_log(const struct setting *row, struct span text, void *field,
                      const struct value_place *place)
 {
@@ -198,6 +210,8 @@ static void print_log(const struct setting *row, const void *field, FILE *out)
 
 /* ---- domains, networks, endpoints ---- */
 
+/* RFC 1035 §2.3.1, with digits allowed at the front (RFC 1123 §2.1): 1 to 63 letters, digits and
+ * hyphens, no hyphen at the ends. */
 static bool label_is_valid(struct span label)
 {
     if (label.len == 0 || label.len > 63 || label.data[0] == '-' ||
@@ -241,6 +255,8 @@ static void *grown(struct arena *arena, void *items, size_t count, size_t size)
     return larger;
 }
 
+/* An entry such as "*" or an empty name is refused here: no list can be made to match everything.
+ */
 static bool read_domains(const struct setting *row, struct span text, void *field,
                          const struct value_place *place)
 {
@@ -265,6 +281,8 @@ static void print_domains(const struct setting *row, const void *field, FILE *ou
     fputc('}', out);
 }
 
+/* Bits behind the mask are refused (net_parse_prefix): "10.0.0.1/8" is one of two things, and only
+ * its author knows which. */
 static bool read_networks(const struct setting *row, struct span text, void *field,
                           const struct value_place *place)
 {
@@ -291,6 +309,7 @@ static void print_networks(const struct setting *row, const void *field, FILE *o
     fputc('}', out);
 }
 
+/* Port 0 would be another port at each start. */
 static bool read_endpoint(const struct setting *row, struct span text, void *field,
                           const struct value_place *place)
 {
@@ -358,6 +377,7 @@ bool value_is_list(const struct setting *row)
     return kinds[row->kind].list;
 }
 
+/* "one of a, b, c"; the words are ours and few, so they fit. */
 static const char *expected_words(const struct setting *row, char out[VALUE_EXPECTED_MAX])
 {
     size_t used = 0;

@@ -17,6 +17,9 @@
 #include "util/base/log.h"
 #include "util/base/panic.h"
 
+/* Pages are kept as they are used, up to so many octets; the usual table fits. */
+enum { CACHE_SIZE = 32 << 20 };
+
 struct db_table {
     struct arena arena;
     struct span path; /* of the compiled file, NUL-terminated */
@@ -24,6 +27,7 @@ struct db_table {
     struct stat seen; /* the file as it was before it was opened */
 };
 
+/* What Berkeley DB has to say goes to the log, not to standard error. */
 static void log_message(const DB_ENV *environment, const char *prefix, const char *message)
 {
     (void)environment;
@@ -36,20 +40,22 @@ const char *db_error_text(int error)
     return error > 0 ? log_errno_text(error) : db_strerror(error);
 }
 
+/* The one line that an operator greps for; the caller answers 451. */
 static void log_failure(const struct db_table *table, const char *what, int error)
 {
     log_event(LOG_ERROR, "table-failed", LOG_SPAN("table", table->path), LOG_STR("what", what),
               LOG_STR("error", db_error_text(error)));
 }
 
+/* A rename gives another inode; the rest is for a file that was written in place by a stranger. */
 static bool same_file(const struct stat *a, const struct stat *b)
 {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-/* A bad page makes Berkeley DB refuse every further call, also the one that frees its memory; unless
- * it is told to go on. */
+/* Closes the file. A bad page makes Berkeley DB refuse every further call, also the one that frees
+ * its memory, unless it is told to go on. */
 static void forget(struct db_table *table)
 {
     if (table->db) {
@@ -60,12 +66,14 @@ static void forget(struct db_table *table)
     table->db = NULL;
 }
 
+/* Opens it without an environment and read-only: no lock, no log, no region file beside it. */
 static int open_file(struct db_table *table)
 {
     int error = db_create(&table->db, NULL, 0);
     if (error != 0)
         return error;
     table->db->set_errcall(table->db, log_message);
+    (void)table->db->set_cachesize(table->db, 0, CACHE_SIZE, 1);
     error = table->db->open(table->db, NULL, table->path.data, NULL, DB_BTREE, DB_RDONLY, 0);
     if (error != 0)
         forget(table);
@@ -91,6 +99,7 @@ static bool is_current(struct db_table *table)
     return error == 0;
 }
 
+/* Opens nothing yet: at start the table may not have been built. */
 void *db_open(const char *path)
 {
     struct db_table *table = mem_new(sizeof *table);
@@ -98,6 +107,8 @@ void *db_open(const char *path)
     return table;
 }
 
+/* Only DB_NOTFOUND means "not found"; whatever else went wrong is an error, and the file is opened
+ * anew at the next lookup. What Berkeley DB returns lives until its next call, so it is copied. */
 enum table_result db_get(void *handle, struct arena *arena, struct span key, struct span *value)
 {
     struct db_table *table = handle;

@@ -20,6 +20,7 @@ struct db_builder {
     DB *db;
 };
 
+/* All names are made once, while nothing can have failed yet. */
 static void name_files(struct db_builder *builder, const char *path)
 {
     struct span source = arena_copy(&builder->arena, span_cstr(path));
@@ -39,6 +40,8 @@ static void drop_message(const DB_ENV *environment, const char *prefix, const ch
     log_event(LOG_DEBUG, "table-database", LOG_STR("reason", message));
 }
 
+/* DB_EXCL: a draft is never somebody else's file, nor a link to one. Checksums make damage visible.
+ */
 struct db_builder *db_build_begin(const char *path, int *error)
 {
     struct db_builder *builder = mem_new(sizeof *builder);
@@ -60,6 +63,7 @@ struct db_builder *db_build_begin(const char *path, int *error)
     return NULL;
 }
 
+/* A key that stands there twice is refused: which of the two is meant, only a person can say. */
 enum db_put db_build_put(struct db_builder *builder, struct span key, struct span value, int *error)
 {
     DBT its_key = {0}, its_value = {0};
@@ -73,6 +77,7 @@ enum db_put db_build_put(struct db_builder *builder, struct span key, struct spa
     return *error == 0 ? DB_PUT_OK : DB_PUT_FAILED;
 }
 
+/* A rename is durable only when the directory is. */
 static int sync_directory(const char *name)
 {
     int fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -100,6 +105,8 @@ static int settle_draft(const struct db_builder *builder, unsigned mode)
     return error;
 }
 
+/* Written, closed, owned, synced, renamed, directory synced; the first failure ends it, and the
+ * table in force is the old one still. */
 bool db_build_end(struct db_builder *builder, unsigned mode, int *error)
 {
     *error = builder->db->sync(builder->db, 0);

@@ -11,11 +11,13 @@
 #include "util/table/db.h"
 #include "util/table/text.h"
 
+/* A driver and what it keeps. */
 struct table {
     const struct table_driver *driver;
     void *handle;
 };
 
+/* Another kind of table is another row here, and nothing else. */
 static const struct table_driver drivers[] = {
     {"db", db_open, db_get, db_close},
     {"text", text_open, text_get, text_close},
@@ -51,6 +53,7 @@ enum table_result table_get(struct table *table, struct arena *arena, struct spa
 
 /* ---- building ---- */
 
+/* What build_entry needs beside the entry. */
 struct build {
     struct db_builder *builder;
     struct table_problem *problem;
@@ -66,6 +69,7 @@ __attribute__((format(printf, 3, 4))) static void describe(struct table_problem 
     va_end(values);
 }
 
+/* One entry of the text on its way into the compiled table. */
 static bool build_entry(void *arg, struct span key, struct span value, unsigned line)
 {
     struct build *build = arg;

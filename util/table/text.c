@@ -14,6 +14,7 @@
 
 enum { ENTRY_MAX = 1 << 20, PART_MAX = 4096 };
 
+/* One pass over one text. */
 struct text_reader {
     FILE *in;
     struct buf line;  /* the line at hand */
@@ -95,6 +96,7 @@ static bool take_line(struct text_reader *reader, unsigned *bad_line)
     return buf_append(&reader->entry, trimmed);
 }
 
+/* All lines; the last entry is ended by the end of the file. */
 static bool read_entries(struct text_reader *reader, unsigned *bad_line)
 {
     bool too_long = false;
@@ -125,17 +127,20 @@ bool table_read_text(const char *path, table_entry *entry, void *arg, unsigned *
 
 /* ---- the driver ---- */
 
+/* Nothing is kept between lookups, so nothing can be stale. */
 struct text_table {
     struct arena arena;
     struct span path;
 };
 
+/* What is looked for, and what was found. */
 struct text_search {
     struct arena *arena;
     struct span key, value;
     bool found;
 };
 
+/* Stops at the first match. */
 static bool compare_entry(void *arg, struct span key, struct span value, unsigned line)
 {
     struct text_search *search = arg;
@@ -154,6 +159,7 @@ void *text_open(const char *path)
     return table;
 }
 
+/* Stopping at a match looks like a bad line to table_read_text; `found` tells the two apart. */
 enum table_result text_get(void *handle, struct arena *arena, struct span key, struct span *value)
 {
     struct text_table *table = handle;
