@@ -42,6 +42,7 @@ static void list_put(struct task_list *list, struct helper_task *task)
     list->end = &task->next;
 }
 
+/* Empties the list; under the lock, or before there is a thread. */
 static struct helper_task *list_take_all(struct task_list *list)
 {
     struct helper_task *first = list->first;
@@ -71,6 +72,7 @@ static struct helper_task *tasks_wait(struct helper *helper)
     return first;
 }
 
+/* `next` is read before the work: a task that came back belongs to the loop. */
 static void *thread_main(void *arg)
 {
     struct helper *helper = arg;
@@ -112,8 +114,12 @@ struct helper *helper_new(struct loop *loop)
     list_take_all(&helper->tasks);
     list_take_all(&helper->results);
     wake_init(&helper->wake, loop, results_deliver, helper);
+    return helper;
+}
 
-    /* Signals are the loop's. */
+/* Signals are the loop's. */
+void helper_start(struct helper *helper)
+{
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -121,7 +127,6 @@ struct helper *helper_new(struct loop *loop)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error != 0)
         fatal(EX_OSERR, "no helper thread: error %d", error);
-    return helper;
 }
 
 void helper_post(struct helper *helper, struct helper_task *task)
@@ -132,6 +137,7 @@ void helper_post(struct helper *helper, struct helper_task *task)
     pthread_mutex_unlock(&helper->lock);
 }
 
+/* Runs in the thread in place of the inner task, and tells the waiting caller. */
 static void call_work(struct helper *helper, struct helper_task *task)
 {
     struct call *call = (struct call *)task;

@@ -23,8 +23,12 @@ struct helper_task {
     struct helper_task *next;
 };
 
-/* Makes the thread; before the sandbox. Failure is fatal. */
+/* Makes the helper without its thread. */
 struct helper *helper_new(struct loop *loop);
+
+/* Starts the thread; in the sandbox, which holds for threads that are made in it only. Failure is
+ * fatal. */
+void helper_start(struct helper *helper);
 
 /* Does what was posted, ends the thread, closes the store. Tasks not given back by then are given
  * back from within this call. */

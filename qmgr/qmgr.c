@@ -14,6 +14,7 @@
 #include "qmgr/retry.h"
 #include "util/base/panic.h"
 
+/* Threads and descriptors of the process's own; no file yet. */
 static void prepare(struct daemon *daemon, struct sandbox *sandbox)
 {
     struct qmgr *qmgr = mem_new(sizeof *qmgr);
@@ -34,6 +35,7 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     sandbox->writable[0] = daemon->conf->spool_directory.data;
 }
 
+/* In the sandbox, as the service's user. Two qmgrs on one spool: the second one ends here. */
 static void start(struct daemon *daemon)
 {
     struct qmgr *qmgr = daemon->state;
@@ -41,6 +43,7 @@ static void start(struct daemon *daemon)
         .task = {.work = task_open_work},
         .directory = daemon->conf->spool_directory.data,
     };
+    helper_start(qmgr->helper);
     helper_call(qmgr->helper, &task.task);
     if (helper_store(qmgr->helper) == NULL)
         fatal(EX_CANTCREAT, "spool %s: %.*s", task.directory, SPAN_ARG(task.problem));
@@ -48,6 +51,7 @@ static void start(struct daemon *daemon)
     intake_start(qmgr->intake);
 }
 
+/* A process that was started anew comes with a new socket; the old one closes by itself. */
 static void peer(struct daemon *daemon, enum role role, unsigned index, int fd)
 {
     struct qmgr *qmgr = daemon->state;
@@ -64,6 +68,7 @@ static void peer(struct daemon *daemon, enum role role, unsigned index, int fd)
 
 /* ---- the end ---- */
 
+/* Everything is given back, so that the sanitizers see every leak. */
 static void finish(struct qmgr *qmgr)
 {
     struct daemon *daemon = qmgr->daemon;
@@ -95,6 +100,7 @@ struct drain {
     int64_t until;
 };
 
+/* Jobs in hand may end; their states are written. What is left is found by the next qmgr. */
 static void drain_look(void *arg)
 {
     struct drain *drain = arg;
@@ -107,6 +113,7 @@ static void drain_look(void *arg)
     finish(qmgr);
 }
 
+/* No job and no segment is given from now on; smtpd goes on with the segments that it holds. */
 static void drain(struct daemon *daemon)
 {
     struct qmgr *qmgr = daemon->state;

@@ -61,6 +61,7 @@ static int setup(void **state)
     struct fixture *fixture = mem_new(sizeof *fixture);
     fixture->loop = loop_new();
     fixture->helper = helper_new(fixture->loop);
+    helper_start(fixture->helper);
     *state = fixture;
     return 0;
 }

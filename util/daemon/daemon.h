@@ -4,7 +4,7 @@
  *
  * Master executes the program with one socket as descriptor DAEMON_CONTROL_FD and sends, in this
  * order: the configuration, the pages, the key, the listeners, the peers, then start. The skeleton
- * gathers all of it, calls `prepare` (still privileged: open directories, make threads), drops
+ * gathers all of it, calls `prepare` (still privileged: open directories, sockets, the log), drops
  * privileges, enters the sandbox, calls `start`, answers ready and runs the loop. Peers that come
  * later (the other process was started anew) are handed to `peer` as they come. A lost master ends
  * the process, as does SIGTERM: it drains.

@@ -83,17 +83,21 @@ static void on_wake(void *arg)
         job->finished(job->arg, job->error);
 }
 
-void committer_start(struct committer *committer, struct loop *loop, const struct spool_io *io)
+void committer_init(struct committer *committer, struct loop *loop, const struct spool_io *io)
 {
     committer->io = io;
+    committer->running = false;
     committer->stopping = false;
     queue_init(&committer->waiting);
     queue_init(&committer->finished);
     pthread_mutex_init(&committer->lock, NULL);
     pthread_cond_init(&committer->work, NULL);
     wake_init(&committer->wake, loop, on_wake, committer);
+}
 
-    /* Signals are the loop's: the thread is born with all of them blocked. */
+/* Signals are the loop's: the thread is born with all of them blocked. */
+static void start_thread(struct committer *committer)
+{
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
@@ -102,10 +106,13 @@ void committer_start(struct committer *committer, struct loop *loop, const struc
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error != 0)
         fatal(EX_OSERR, "cannot start the committer thread: %s", log_errno_text(error));
+    committer->running = true;
 }
 
 void committer_submit(struct committer *committer, struct sync_job *job, bool urgent)
 {
+    if (!committer->running)
+        start_thread(committer);
     pthread_mutex_lock(&committer->lock);
     if (urgent)
         queue_prepend(&committer->waiting, job);
@@ -121,7 +128,8 @@ void committer_stop(struct committer *committer)
     committer->stopping = true;
     pthread_cond_signal(&committer->work);
     pthread_mutex_unlock(&committer->lock);
-    pthread_join(committer->thread, NULL);
+    if (committer->running)
+        pthread_join(committer->thread, NULL);
     wake_stop(&committer->wake);
     pthread_cond_destroy(&committer->work);
     pthread_mutex_destroy(&committer->lock);

@@ -30,6 +30,7 @@ struct committer {
     const struct spool_io *io;
     struct wake wake;
     pthread_t thread;
+    bool running; /* the thread was started; the loop's */
     pthread_mutex_t lock; /* guards all that follows */
     pthread_cond_t work;
     struct sync_queue waiting;
@@ -37,8 +38,9 @@ struct committer {
     bool stopping;
 };
 
-/* Starts the thread; one that can not be had is fatal. */
-void committer_start(struct committer *committer, struct loop *loop, const struct spool_io *io);
+/* Makes it. The thread starts with the first job: by then the process is in its sandbox, which holds
+ * for threads that are made in it only. One that can not be had is fatal. */
+void committer_init(struct committer *committer, struct loop *loop, const struct spool_io *io);
 
 /* Submits a job: the urgent one goes before all that wait. */
 void committer_submit(struct committer *committer, struct sync_job *job, bool urgent);

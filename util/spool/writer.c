@@ -306,7 +306,7 @@ struct spool_writer *spool_writer_new_io(struct loop *loop, const struct spool_i
     writer->pending_last = &writer->pending;
     writer->turn = (struct turn){.run = at_turn_end, .arg = writer};
     timer_init(&writer->no_segment, loop, on_no_segment, writer);
-    committer_start(&writer->committer, loop, io);
+    committer_init(&writer->committer, loop, io);
     loop_later(loop, &writer->turn);
     return writer;
 }

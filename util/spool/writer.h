@@ -69,7 +69,7 @@ struct spool_writer_calls {
 struct spool_writer;
 struct spool_stream;
 
-/* Makes the writer and starts its thread; before the sandbox. It keeps `shared_spares` (besides the
+/* Makes the writer; its thread starts with the first sync. It keeps `shared_spares` (besides the
  * segment in use) and `private_spares` segments in store. */
 struct spool_writer *spool_writer_new(struct loop *loop, const struct spool_writer_calls *calls,
                                       unsigned shared_spares, unsigned private_spares);
