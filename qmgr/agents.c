@@ -48,6 +48,8 @@ struct agents {
 
 /* ---- segments of an agent ---- */
 
+/* NULL when the agent has not been given that segment. Tens of views at most: idle ones are
+ * forgotten. */
 static struct agent_view *view_find(struct agent *agent, uint64_t number)
 {
     for (size_t i = agent->view_count; i > 0; i--) /* the newest is the likeliest */
@@ -56,6 +58,7 @@ static struct agent_view *view_find(struct agent *agent, uint64_t number)
     return NULL;
 }
 
+/* The agent closes its descriptor; the last view takes this one's place in the array. */
 static void view_drop(struct agent *agent, struct agent_view *view)
 {
     struct agent_forget words = {view->number};
@@ -66,6 +69,7 @@ static void view_drop(struct agent *agent, struct agent_view *view)
 
 static void segment_opened(void *arg, struct helper_task *base);
 
+/* The descriptor is a separate open, made by the helper; jobs wait in their slots until it came. */
 static struct agent_view *view_new(struct agent *agent, uint64_t number)
 {
     if (agent->view_count == agent->view_cap) {
@@ -87,6 +91,7 @@ static uint64_t segment_number(const struct agents *agents, const struct queue_e
     return segments_at(&agents->qmgr->segments, entry->segment)->number;
 }
 
+/* All that an agent needs to find the recipient in a segment that it has open. */
 static void send_job(struct agent *agent, size_t slot_index)
 {
     struct agent_slot *slot = &agent->slots[slot_index];
@@ -105,6 +110,7 @@ static void send_job(struct agent *agent, size_t slot_index)
         log_event(LOG_WARN, "agent-deaf", LOG_UINT("job", words.job));
 }
 
+/* Puts the entry into a free slot; there is one, because in_hand was compared before. */
 static void give(struct agent *agent, uint32_t number)
 {
     size_t slot = 0;
@@ -123,6 +129,7 @@ static void give(struct agent *agent, uint32_t number)
         send_job(agent, slot);
 }
 
+/* The job is out of the agent's hands. */
 static void slot_release(struct agent *agent, struct agent_slot *slot)
 {
     struct qmgr *qmgr = agent->agents->qmgr;
@@ -159,6 +166,7 @@ static size_t give_batch(struct agent *agent, bool first)
     return given;
 }
 
+/* The end of a turn: batches go round the agents until nobody can or wants to take more. */
 static void give_jobs(void *arg)
 {
     struct agents *agents = arg;
@@ -211,6 +219,7 @@ static void release_waiting(struct agent *agent, uint64_t number, bool open)
     }
 }
 
+/* The view is looked up again afterwards: a settled job may have moved the array. */
 static void hand_over(struct agent *agent, const struct task_reader *task)
 {
     struct agent_view *view = view_find(agent, task->number);
@@ -229,6 +238,7 @@ static void hand_over(struct agent *agent, const struct task_reader *task)
         view_drop(agent, view);
 }
 
+/* The agent may have died meanwhile: it is known by an id that is never used twice. */
 static void segment_opened(void *arg, struct helper_task *base)
 {
     struct task_reader *task = (struct task_reader *)base;
@@ -253,6 +263,8 @@ struct fate agent_fate(const struct job_result *result)
     return (struct fate){kind, result->enhanced, result->text};
 }
 
+/* RFC 3463 codes and texts pass through as the agent gave them; the log and the bounce escape them.
+ */
 static void on_result(struct agent *agent, const struct job_result *result)
 {
     size_t index = result->job & 0xffff;
@@ -282,6 +294,8 @@ static void on_message(void *arg, struct channel *channel, const struct ipc_type
 
 /* ---- death ---- */
 
+/* Made against a message that kills whoever touches it: in the batch that died everybody is a
+ * suspect once; alone, only the guilty one collects two deaths more. */
 static void suspect_or_hold(struct qmgr *qmgr, uint32_t number)
 {
     const struct queue_entry *entry = queue_entry(&qmgr->queue, number);
@@ -299,6 +313,7 @@ static void suspect_or_hold(struct qmgr *qmgr, uint32_t number)
                     (struct fate){FATE_HELD, SPAN("4.3.0"), SPAN("its delivery agent died of it")});
 }
 
+/* Its entries were given back before, or the process ends. */
 static void agent_free(struct agent *agent)
 {
     LIST_REMOVE(agent, link);
@@ -348,6 +363,8 @@ void agents_forget(struct agents *agents, uint64_t number)
     }
 }
 
+/* A descriptor in an agent keeps the space of a segment that is long gone: none is kept for
+ * nothing. */
 static void forget_idle(void *arg)
 {
     struct agents *agents = arg;

@@ -72,6 +72,7 @@ static void log_bounce(enum log_level level, const char *event, const struct bou
               LOG_SPAN("to", bounce->to), LOG_SPAN("detail", detail));
 }
 
+/* Every recipient of the bounce gets `state`; the walk is over. */
 static void settle_all(struct bounce *bounce, enum letter_state state)
 {
     const struct bounce_failure *failure;
@@ -80,6 +81,7 @@ static void settle_all(struct bounce *bounce, enum letter_state state)
     walk_ends(bounce);
 }
 
+/* Every recipient is attempted again later, fails again and is told again. */
 static void postpone_all(struct bounce *bounce, const char *reason)
 {
     const struct bounce_failure *failure;
@@ -91,6 +93,7 @@ static void postpone_all(struct bounce *bounce, const char *reason)
 
 /* ---- the letter ---- */
 
+/* The order of syncs: the letter is durable, now its recipients may be BOUNCED. */
 static void committed(void *arg, enum spool_result result, uint64_t id)
 {
     struct bounce *bounce = arg;
@@ -103,6 +106,8 @@ static void committed(void *arg, enum spool_result result, uint64_t id)
     settle_all(bounce, LETTER_BOUNCED);
 }
 
+/* RFC 5321 §4.5.5: a notification has the null reverse-path. The protocol tells our own letters
+ * from forged ones, because it is smtpd that writes it for all others. */
 static bool write_envelope(struct bounce *bounce, const struct resolver_answer *answer)
 {
     struct envelope_recipient *recipients =
@@ -138,6 +143,7 @@ static void write_body(struct bounce *bounce, uint64_t now_us)
     bounce_text_write(&bounce->body, &facts);
 }
 
+/* The buffers stay untouched until `committed`. */
 static void submit(struct bounce *bounce, const struct resolver_answer *answer)
 {
     uint64_t now_us = clock_wall_us();
@@ -162,6 +168,8 @@ static void submit(struct bounce *bounce, const struct resolver_answer *answer)
 
 static void ask(struct bounce *bounce);
 
+/* A sender who does not exist here is told to the postmaster instead; a postmaster who does not
+ * exist ends it. */
 static void resolved(void *arg, const struct resolver_answer *answer)
 {
     struct bounce *bounce = arg;
@@ -176,6 +184,7 @@ static void resolved(void *arg, const struct resolver_answer *answer)
     }
 }
 
+/* Where does the bounce go? Its route is found like that of any letter. */
 static void ask(struct bounce *bounce)
 {
     const struct conf *conf = bounce->bounces->qmgr->conf;
@@ -191,6 +200,7 @@ static void ask(struct bounce *bounce)
     resolver_ask(bounce->bounces->qmgr->resolver, bounce->to, resolved, bounce);
 }
 
+/* What the letter quotes; a damaged record is held for the operator, never forgotten. */
 static void original_read(void *arg, struct helper_task *base)
 {
     struct bounce *bounce = arg;
@@ -217,6 +227,7 @@ static void original_read(void *arg, struct helper_task *base)
 
 /* ---- gathering ---- */
 
+/* No more failures join this bounce: those that come later make another. */
 static void walk_begins(struct bounces *bounces, struct bounce *bounce)
 {
     HASH_DEL(bounces->gathering, bounce);
@@ -234,6 +245,7 @@ static void gathered(void *arg)
         walk_begins(bounces, bounces->gathering);
 }
 
+/* The bounce that gathers for that record; a new one when there is none. */
 static struct bounce *bounce_of(struct bounces *bounces, uint64_t id)
 {
     struct bounce *bounce;

@@ -28,6 +28,7 @@ void bounce_text_escape(struct buf *out, struct span text, size_t most)
         add(out, "...");
 }
 
+/* One line: name, opening, the escaped value, closing. */
 static void add_field(struct buf *out, const char *name, const char *before, struct span value,
                       const char *after)
 {
@@ -38,6 +39,7 @@ static void add_field(struct buf *out, const char *name, const char *before, str
     add(out, "\r\n");
 }
 
+/* RFC 5322 §3.6; the text is plain US-ASCII by construction. */
 static void write_header(struct buf *out, const struct bounce_facts *facts)
 {
     char date[DATE_TEXT_MAX];
@@ -54,6 +56,7 @@ static void write_header(struct buf *out, const struct bounce_facts *facts)
              "\r\n");
 }
 
+/* Address, status and reason, each on its own, as the log had them. */
 static void write_failures(struct buf *out, const struct bounce_failure *failure)
 {
     for (; failure != NULL; failure = failure->next) {

@@ -18,6 +18,7 @@ static const struct message_recipient *recipient_of(const struct queue_entry *en
     return &entry->message->recipients[entry->recipient];
 }
 
+/* What stands between a new letter and its agent. */
 static uint64_t busy_count(const struct queue *queue)
 {
     return queue->counts[QUEUE_READY] + queue->counts[QUEUE_ACTIVE] + queue->counts[QUEUE_READING];
@@ -25,6 +26,8 @@ static uint64_t busy_count(const struct queue *queue)
 
 /* ---- in ---- */
 
+/* A recipient that needs an agent waits cold, without its message, while too many are before it:
+ * the retries take it up again when there is room. One that qmgr decides itself never waits. */
 static void arrive(struct qmgr *qmgr, struct segment *segment, struct message *message,
                    uint16_t recipient)
 {
@@ -92,6 +95,7 @@ void delivery_dispatch(struct qmgr *qmgr, uint32_t number)
 
 /* ---- out ---- */
 
+/* The one line that every attempt of every recipient gets. `delay` is seconds since arrival. */
 static void log_fate(const struct queue_entry *entry, uint64_t now_us, const struct fate *fate)
 {
     const struct message *message = entry->message;
@@ -107,6 +111,7 @@ static void log_fate(const struct queue_entry *entry, uint64_t now_us, const str
               LOG_SPAN("text", fate->text));
 }
 
+/* The spread is made of the place: recipients of one record share it. */
 static struct fate_case case_of(const struct queue_entry *entry, uint64_t now_us)
 {
     return (struct fate_case){
@@ -169,6 +174,8 @@ void delivery_change(struct qmgr *qmgr, uint32_t number, enum letter_state state
 
 /* ---- written ---- */
 
+/* The last settled recipient of a sealed segment ends what the loop knows of it; the store gave the
+ * space back with the sync that brought us here. */
 static void entry_done(struct qmgr *qmgr, uint32_t number, enum page_value counter)
 {
     struct segment *segment =
@@ -182,6 +189,7 @@ static void entry_done(struct qmgr *qmgr, uint32_t number, enum page_value count
     }
 }
 
+/* The new state is on the disk: only now does it count. */
 static void settled(void *arg, const struct state_change *change)
 {
     struct qmgr *qmgr = arg;
@@ -206,6 +214,8 @@ static void settled(void *arg, const struct state_change *change)
     }
 }
 
+/* A batch is through. A sync that failed is tried again with all that came meanwhile; nothing in it
+ * has settled, so a crash now repeats attempts and loses none. */
 static void written(void *arg, struct helper_task *base)
 {
     struct qmgr *qmgr = arg;

@@ -98,11 +98,13 @@ static void pump(struct intake *intake, struct segment *segment)
 
 /* ---- making and giving ---- */
 
+/* Wants are answered at the end of the turn: then the latest word of each writer is known. */
 static void wake(struct intake *intake)
 {
     loop_later(intake->qmgr->loop, &intake->turn);
 }
 
+/* A private segment holds one message of the greatest size with its envelope. */
 static uint64_t size_of(const struct intake *intake, enum spool_kind kind)
 {
     const struct conf *conf = intake->qmgr->conf;
@@ -129,6 +131,7 @@ static bool give(struct writer *writer, const struct made *made)
     return true;
 }
 
+/* Hands out what is in stock; the rest waits for segments to be made. */
 static void give_wanted(struct writer *writer, size_t kind)
 {
     struct stock *stock = &writer->intake->stocks[kind];
@@ -140,6 +143,8 @@ static void give_wanted(struct writer *writer, size_t kind)
     }
 }
 
+/* A new pair is on the disk, its directory entry too. Without one, mail is refused by smtpd (452)
+ * once its own are used up, so this is tried again and again. */
 static void made(void *arg, struct helper_task *base)
 {
     struct intake *intake = arg;
@@ -174,6 +179,7 @@ static void make_ahead(struct intake *intake, size_t kind, unsigned wanted)
     }
 }
 
+/* Nothing before recovery: until then nobody knows which numbers and files are in use. */
 static void supply(void *arg)
 {
     struct intake *intake = arg;
@@ -202,6 +208,7 @@ static struct segment *segment_of(const struct writer *writer, uint64_t number)
     return NULL;
 }
 
+/* Cumulative and idempotent: an end that was heard before changes nothing. */
 static void on_durable(struct writer *writer, uint64_t number, uint64_t end, bool seal)
 {
     struct segment *segment = segment_of(writer, number);
@@ -215,6 +222,7 @@ static void on_durable(struct writer *writer, uint64_t number, uint64_t end, boo
     pump(writer->intake, segment);
 }
 
+/* The latest word counts, not the sum. */
 static void on_want(struct writer *writer, unsigned shared, unsigned private)
 {
     writer->want[0] = shared;
@@ -303,6 +311,7 @@ void intake_connect(struct intake *intake, int fd)
 
 /* ---- recovery ---- */
 
+/* A million entries come in parts of a few thousand, so the loop serves others in between. */
 static void found(void *arg, struct helper_task *base)
 {
     const struct intake *intake = arg;
@@ -312,6 +321,7 @@ static void found(void *arg, struct helper_task *base)
     task_free(base);
 }
 
+/* From here on segments are given and released, jobs and retries begin. */
 static void recovered(void *arg, struct helper_task *base)
 {
     struct intake *intake = arg;
@@ -333,6 +343,7 @@ static void recovered(void *arg, struct helper_task *base)
     pressure_touch(qmgr);
 }
 
+/* All that the writers reported is read up to their durable end; everything else is sealed. */
 static void recover(struct intake *intake)
 {
     struct segments *segments = &intake->qmgr->segments;
@@ -344,6 +355,8 @@ static void recover(struct intake *intake)
     helper_post(intake->qmgr->helper, &task->task);
 }
 
+/* A writer that is gone has nothing to report; one that hangs holds recovery back, and master's
+ * watchdog ends it. */
 static void begin_when_reported(struct intake *intake)
 {
     const struct writer *writer;
@@ -363,6 +376,7 @@ void intake_start(struct intake *intake)
 
 /* ---- qmgr's own writer ---- */
 
+/* The same words as an smtpd's, said without a socket. */
 static void own_want(void *arg, unsigned shared, unsigned private)
 {
     struct intake *intake = arg;

@@ -6,6 +6,7 @@
 
 #include "util/base/panic.h"
 
+/* Octets of all texts that message_new copies. */
 static size_t texts_size(const struct envelope *envelope)
 {
     size_t size = envelope->sender.len + envelope->protocol.len;

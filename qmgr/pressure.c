@@ -11,6 +11,7 @@ enum page_pressure pressure_level(unsigned free_percent, uint64_t least_percent,
     return busy > QMGR_BUSY_MOST ? PRESSURE_SLOW : PRESSURE_NONE;
 }
 
+/* Relaxed stores into the shared page: cheap enough for every turn in which something happened. */
 static void write_gauges(void *arg)
 {
     struct qmgr *qmgr = arg;
@@ -32,6 +33,7 @@ void pressure_touch(struct qmgr *qmgr)
     loop_later(qmgr->loop, &qmgr->gauges_turn);
 }
 
+/* A full spool is told once, when it becomes full. */
 static void measured(void *arg, struct helper_task *base)
 {
     struct qmgr *qmgr = arg;

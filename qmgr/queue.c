@@ -27,6 +27,7 @@ struct queue_entry *queue_entry(const struct queue *queue, uint32_t number)
     return &queue->chunks[number / CHUNK][number % CHUNK];
 }
 
+/* The one place where a state changes: the gauges are always true. */
 static void move(struct queue *queue, struct queue_entry *entry, enum queue_state state)
 {
     queue->counts[entry->state]--;
@@ -44,6 +45,7 @@ static void cool(struct queue_entry *entry)
 
 /* ---- entries ---- */
 
+/* A freed number first: the working set of a busy server is small and stays warm. */
 static uint32_t entry_new(struct queue *queue)
 {
     uint32_t number = queue->free_first;
@@ -132,6 +134,7 @@ void queue_hold(struct queue *queue, uint32_t number)
 
 /* ---- lines ---- */
 
+/* At the end of the line. */
 static void line_put(struct queue *queue, struct queue_line *line, uint32_t number)
 {
     queue_entry(queue, number)->next = QUEUE_NONE;
@@ -142,6 +145,7 @@ static void line_put(struct queue *queue, struct queue_line *line, uint32_t numb
     line->last = number;
 }
 
+/* The first in line; the line must not be empty. */
 static uint32_t line_take(struct queue *queue, struct queue_line *line)
 {
     uint32_t number = line->first;
@@ -169,6 +173,7 @@ static void update_turn(struct queue *queue, struct destination *destination)
 
 /* ---- destinations ---- */
 
+/* Destinations stay: there are as many as transports with an agent. */
 static struct destination *destination_new(struct queue *queue, struct span key)
 {
     require(queue->destination_count < QUEUE_DESTINATIONS_MOST);

@@ -29,6 +29,7 @@ struct resolver {
     uint32_t last_query;
 };
 
+/* The one end of every question. */
 static void answer(struct resolver *resolver, struct question *question, enum resolve_status status)
 {
     HASH_DEL(resolver->questions, question);
@@ -51,6 +52,7 @@ static void set_timer(struct resolver *resolver)
     timer_set(&resolver->timer, wait > 0 ? wait : 0);
 }
 
+/* HARDENING A72: a lookup that is silent means "later", never "user unknown". */
 static void patience_ends(void *arg)
 {
     struct resolver *resolver = arg;
@@ -65,6 +67,7 @@ static void patience_ends(void *arg)
     set_timer(resolver);
 }
 
+/* Without a socket the question waits for one. */
 static void send_question(struct resolver *resolver, struct question *question)
 {
     if (resolver->channel == NULL || question->unaskable)
@@ -75,6 +78,7 @@ static void send_question(struct resolver *resolver, struct question *question)
         question->deadline = 0; /* nobody takes it: temporary, soon */
 }
 
+/* The spans of a decoded message end with its packet. */
 static void add_target(struct question *question, const struct resolved *words)
 {
     if (question->count == question->cap) {
@@ -87,6 +91,7 @@ static void add_target(struct question *question, const struct resolved *words)
                                  arena_copy(&question->arena, words->nexthop)};
 }
 
+/* Answers to questions that nobody waits for any more are dropped. */
 static void on_message(void *arg, struct channel *channel, const struct ipc_type *type,
                        const void *message, struct fd_list *fds)
 {
@@ -107,6 +112,7 @@ static void on_message(void *arg, struct channel *channel, const struct ipc_type
     set_timer(resolver);
 }
 
+/* Master starts lookup anew and brings a socket to the new one. */
 static void on_closed(void *arg, struct channel *channel)
 {
     struct resolver *resolver = arg;

@@ -45,6 +45,8 @@ bool retry_fate(enum resolve_status status, struct fate *fate)
     return false;
 }
 
+/* Lookup said where the recipient goes today: the record's own route counts only when lookup names
+ * several targets and none of them is this one. */
 static void resolved(void *arg, const struct resolver_answer *answer)
 {
     struct ask ask = *(struct ask *)arg;
@@ -83,6 +85,7 @@ static void unreadable(struct qmgr *qmgr, uint32_t number, const struct read_ite
     delivery_change(qmgr, number, LETTER_HELD, 0);
 }
 
+/* The record is at hand again: ask lookup, then the recipient goes the way of a new one. */
 static void take_up(struct qmgr *qmgr, uint32_t number, struct read_item *item)
 {
     struct queue_entry *entry = queue_entry(&qmgr->queue, number);
@@ -111,6 +114,7 @@ static uint64_t offset_of(const struct retries *retries, uint32_t number)
     return (uint64_t)queue_entry(&retries->qmgr->queue, number)->place * SPOOL_ALIGN;
 }
 
+/* Walks entries and records side by side; several entries may share a record. */
 static void records_read(void *arg, struct helper_task *base)
 {
     struct retries *retries = arg;
@@ -138,6 +142,7 @@ static void records_read(void *arg, struct helper_task *base)
 
 /* ---- what is due ---- */
 
+/* Segment, record, recipient: the order in which the disk is read. */
 static int by_place(const void *left, const void *right, void *arg)
 {
     const struct retries *retries = arg;
@@ -152,6 +157,7 @@ static int by_place(const void *left, const void *right, void *arg)
     return queue_entry(queue, a)->recipient - queue_entry(queue, b)->recipient;
 }
 
+/* One read a record, however many of its recipients are due. */
 static void post_batch(struct retries *retries)
 {
     qsort_r(retries->batch, retries->count, sizeof retries->batch[0], by_place, retries);
@@ -167,6 +173,8 @@ static void post_batch(struct retries *retries)
     helper_post(retries->qmgr->helper, &task->task);
 }
 
+/* Takes up who is due; else sleeps until somebody is. The wall clock decides, because what is
+ * stored is the time of the day; a monotonic timer wakes us at least once a minute. */
 static void look(void *arg)
 {
     struct retries *retries = arg;

@@ -6,6 +6,7 @@
 
 #include "util/base/panic.h"
 
+/* Room for `count` more; doubles. */
 static void list_room(struct state_list *list, size_t count)
 {
     if (list->cap - list->count >= count)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+/* All tasks begin with a struct helper_task. */
 static void *task_new(size_t size, void (*work)(struct helper *, struct helper_task *),
                       task_done *done, void *arg)
 {
@@ -54,6 +55,7 @@ static void recovered(void *arg, const struct spool_found *found)
     helper_return(recovery->helper, &part->task);
 }
 
+/* errno is kept at once: the loop reads it later, in another thread. */
 static void recover_work(struct helper *helper, struct helper_task *base)
 {
     struct task_recover *task = (struct task_recover *)base;
@@ -78,6 +80,7 @@ struct task_recover *task_recover_new(size_t held_count, task_done *found, task_
 
 /* ---- segments ---- */
 
+/* A pair whose writer can not be opened is sealed: it would be counted for ever otherwise. */
 static void make_work(struct helper *helper, struct helper_task *base)
 {
     struct task_make *task = (struct task_make *)base;
@@ -102,6 +105,7 @@ struct task_make *task_make_new(enum spool_kind kind, task_done *done, void *arg
     return task;
 }
 
+/* A separate open for each agent: no two processes share an open file description. */
 static void reader_work(struct helper *helper, struct helper_task *base)
 {
     struct task_reader *task = (struct task_reader *)base;
@@ -139,6 +143,7 @@ static void indexed(void *arg, const struct spool_found *found)
         task->newest->recipients[found->entry.recipient].slot = found->slot;
 }
 
+/* Sealing comes behind the scan, so that a sealed segment has nothing unknown in it. */
 static void scan_work(struct helper *helper, struct helper_task *base)
 {
     struct task_scan *task = (struct task_scan *)base;
@@ -163,6 +168,7 @@ struct task_scan *task_scan_new(uint64_t number, uint64_t end, task_done *done, 
 
 /* ---- records ---- */
 
+/* A segment that is gone counts as a record that is not there. */
 static enum record_result read_record(struct helper *helper, uint64_t number, uint64_t offset,
                                       struct arena *arena, struct record *record)
 {
@@ -170,6 +176,7 @@ static enum record_result read_record(struct helper *helper, uint64_t number, ui
     return segment == NULL ? RECORD_NONE : spool_segment_read(segment, offset, arena, record);
 }
 
+/* One record's trouble is its own: the others are read all the same. */
 static void read_work(struct helper *helper, struct helper_task *base)
 {
     struct task_read *task = (struct task_read *)base;
@@ -241,6 +248,7 @@ void task_original_free(struct task_original *task)
 
 /* ---- states, space ---- */
 
+/* Changes come in runs of one segment: it is looked up once a run. */
 static void states_work(struct helper *helper, struct helper_task *base)
 {
     struct task_states *task = (struct task_states *)base;
@@ -267,6 +275,7 @@ struct task_states *task_states_new(const struct state_list *changes, task_done 
     return task;
 }
 
+/* statvfs(2) may wait, too. */
 static void measure_work(struct helper *helper, struct helper_task *base)
 {
     struct task_measure *task = (struct task_measure *)base;
