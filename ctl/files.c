@@ -1,0 +1,119 @@
+/*
+ * A table that is edited while the server reads it must never be seen half written, and must
+ * survive a power cut as the old or the new text. Only rename(2) does that.
+ */
+#include "ctl/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/base/arena.h"
+
+enum { READ_SIZE = 65536 };
+
+bool files_read(const char *path, struct buf *text)
+{
+    ssize_t count;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return false;
+    text->limit = FILES_TEXT_MAX;
+    do {
+        char *room = buf_room(text, READ_SIZE);
+        errno = EFBIG;
+        count = room ? read(fd, room, READ_SIZE) : -1;
+        if (count > 0)
+            buf_filled(text, (size_t)count);
+    } while (count > 0);
+    int saved_errno = errno;
+    close(fd);
+    errno = saved_errno;
+    return count == 0;
+}
+
+static bool write_all(int fd, struct span text)
+{
+    while (text.len > 0) {
+        ssize_t count = write(fd, text.data, text.len);
+        if (count < 0 && errno != EINTR)
+            return false;
+        if (count > 0)
+            text = span_skip(text, (size_t)count);
+    }
+    return true;
+}
+
+/* Syncs the directory that `path` lies in, so that the rename itself is durable. */
+static bool sync_directory_of(struct arena *arena, const char *path)
+{
+    struct span whole = span_cstr(path);
+    size_t slash = span_find_last(whole, '/');
+    struct span directory = slash < whole.len ? span_first(whole, slash + 1) : SPAN(".");
+    int fd = open(arena_copy(arena, directory).data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool good = fsync(fd) == 0;
+    int saved_errno = errno;
+    close(fd);
+    errno = saved_errno;
+    return good;
+}
+
+/* The temporary file, complete and on the disk. */
+static bool write_temporary(const char *temporary, const char *path, struct span text,
+                            unsigned mode)
+{
+    struct stat old;
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return false;
+    bool good = write_all(fd, text) && fchmod(fd, mode) == 0;
+    if (good && geteuid() == 0 && stat(path, &old) == 0)
+        good = fchown(fd, old.st_uid, old.st_gid) == 0;
+    good = good && fsync(fd) == 0;
+    int saved_errno = errno;
+    good = close(fd) == 0 && good;
+    if (!good && saved_errno)
+        errno = saved_errno;
+    return good;
+}
+
+bool files_replace(const char *path, struct span text, unsigned mode)
+{
+    struct arena arena = {0};
+    const char *temporary = arena_printf(&arena, "%s.new", path).data;
+    /* One left behind by a crash; whoever writes here holds the lock of the tables. */
+    (void)unlink(temporary);
+    bool good = write_temporary(temporary, path, text, mode) && rename(temporary, path) == 0;
+    int saved_errno = errno;
+    if (!good)
+        (void)unlink(temporary);
+    errno = saved_errno;
+    good = good && sync_directory_of(&arena, path);
+    saved_errno = errno;
+    arena_free(&arena);
+    errno = saved_errno;
+    return good;
+}
+
+bool files_same_owner(const char *path, const char *model)
+{
+    struct stat st;
+    if (geteuid() != 0)
+        return true;
+    return stat(model, &st) == 0 && chown(path, st.st_uid, st.st_gid) == 0;
+}
+
+bool files_make_directory(const char *path)
+{
+    struct stat st;
+    if (mkdir(path, 0700) == 0)
+        return true;
+    if (errno != EEXIST || stat(path, &st) != 0)
+        return false;
+    errno = ENOTDIR;
+    return S_ISDIR(st.st_mode);
+}

@@ -1,0 +1,263 @@
+/*
+ * An instance is whole or it is none: the configuration, which everything else looks for, is
+ * written last. So an interrupted init can be repeated, and one that succeeded can not: what people
+ * changed since is never overwritten. Texts of tables that are there already are kept and added to.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "ctl/entries.h"
+#include "ctl/files.h"
+#include "ctl/password.h"
+#include "ctl/tables.h"
+#include "ctl/user_name.h"
+#include "ctl/verbs.h"
+
+enum { USERS_MAX = 100, SMTP_OFFSET = 25, POP3_OFFSET = 110, PORT_BASE_MAX = 65535 - 995 };
+
+struct new_user {
+    struct user_name name;
+    char hash[PASSWORD_HASH_MAX];
+};
+
+struct plan {
+    const char *directory;
+    struct span hostname, domain;
+    uint64_t port_base;
+    const char *user_words[USERS_MAX]; /* ADDRESS or ADDRESS:PASSWORD */
+    struct new_user *users;
+    size_t user_count;
+};
+
+/* ---- the arguments ---- */
+
+static bool take_domain(struct ctl *ctl, const char *option, const char *value, struct span *domain)
+{
+    if (domain->len > 0)
+        ctl_say(ctl, "%s is given twice; add further domains to veredus.conf later", option);
+    else if (!domain_is_valid(span_cstr(value)))
+        ctl_say(ctl, "%s: \"%s\" is no domain name", option, value);
+    else
+        *domain = span_cstr(value);
+    return domain->data == value;
+}
+
+static bool take_option(struct ctl *ctl, const char *option, const char *value, struct plan *plan)
+{
+    struct span name = span_cstr(option);
+    if (span_equal(name, SPAN("--hostname")))
+        return take_domain(ctl, option, value, &plan->hostname);
+    if (span_equal(name, SPAN("--domain")))
+        return take_domain(ctl, option, value, &plan->domain);
+    if (span_equal(name, SPAN("--port-base"))) {
+        if (span_to_u64(span_cstr(value), PORT_BASE_MAX, &plan->port_base))
+            return true;
+        ctl_say(ctl, "--port-base wants a number from 0 to %d", PORT_BASE_MAX);
+        return false;
+    }
+    if (!span_equal(name, SPAN("--user"))) {
+        ctl_say(ctl, "init knows no %s; `veredus help init` shows what it knows", option);
+        return false;
+    }
+    if (plan->user_count == USERS_MAX) {
+        ctl_say(ctl, "more than %d users; add the others with `veredus user add`", USERS_MAX);
+        return false;
+    }
+    plan->user_words[plan->user_count++] = value;
+    return true;
+}
+
+static bool take_arguments(struct ctl *ctl, struct plan *plan)
+{
+    for (size_t i = 0; i < ctl->argument_count; i++) {
+        const char *word = ctl->argument[i];
+        if (word[0] != '-' && !plan->directory) {
+            plan->directory = word;
+        } else if (word[0] != '-' || i + 1 == ctl->argument_count) {
+            ctl_say(ctl,
+                    word[0] != '-' ? "\"%s\" is one argument too many for init"
+                                   : "%s wants a value behind it",
+                    word);
+            return false;
+        } else if (!take_option(ctl, word, ctl->argument[++i], plan)) {
+            return false;
+        }
+    }
+    if (plan->directory && plan->directory[0] && plan->hostname.len > 0 && plan->domain.len > 0)
+        return true;
+    ctl_say(ctl, "init wants at least: veredus init DIR --hostname H --domain D");
+    return false;
+}
+
+/* From "ADDRESS:PASSWORD" to a name and a hash; without the colon the password is read. */
+static bool take_user(struct ctl *ctl, const struct plan *plan, struct span word,
+                      struct new_user *user)
+{
+    char password[PASSWORD_MAX + 1] = "";
+    size_t colon = span_find(word, ':');
+    bool good = user_name_parse(ctl, span_first(word, colon), &user->name);
+    if (good && !span_equal_nocase(user->name.domain, plan->domain)) {
+        ctl_say(ctl, "%s is not in the domain %.*s", user->name.key, SPAN_ARG(plan->domain));
+        return false;
+    }
+    if (good && colon < word.len) {
+        good = password_is_usable(ctl, span_skip(word, colon + 1)) &&
+               span_to_cstr(span_skip(word, colon + 1), password, sizeof password);
+    } else if (good) {
+        good = password_read(ctl, user->name.key, password);
+    }
+    good = good && password_hash(ctl, password, user->hash);
+    explicit_bzero(password, sizeof password);
+    return good;
+}
+
+static bool take_users(struct ctl *ctl, struct plan *plan)
+{
+    plan->users = arena_zalloc(&ctl->arena, plan->user_count * sizeof *plan->users + 1);
+    for (size_t i = 0; i < plan->user_count; i++) {
+        if (!take_user(ctl, plan, span_cstr(plan->user_words[i]), &plan->users[i]))
+            return false;
+    }
+    return true;
+}
+
+/* ---- the directories ---- */
+
+static bool make_directory(struct ctl *ctl, const char *path)
+{
+    if (files_make_directory(path))
+        return true;
+    ctl_say(ctl, "%s can not be made: %s", path, log_errno_text(errno));
+    return false;
+}
+
+static bool make_mailbox(struct ctl *ctl, const char *domain, struct span local)
+{
+    static const char *const parts[] = {"", "/tmp", "/new", "/cur"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        struct span path =
+            arena_printf(&ctl->arena, "%s/%.*s%s", domain, SPAN_ARG(local), parts[i]);
+        if (!make_directory(ctl, path.data))
+            return false;
+    }
+    return true;
+}
+
+static bool make_directories(struct ctl *ctl, const struct plan *plan)
+{
+    static const char *const parts[] = {"", "/spool", "/run", "/tables", "/mail"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (!make_directory(ctl, arena_printf(&ctl->arena, "%s%s", plan->directory, parts[i]).data))
+            return false;
+    }
+    struct address postmaster; /* for the domain in lower case, as delivery writes it */
+    struct span any = arena_printf(&ctl->arena, "postmaster@%.*s", SPAN_ARG(plan->domain));
+    if (address_parse(any, &postmaster) != ADDRESS_OK)
+        return false;
+    const char *domain = arena_printf(&ctl->arena, "%s/mail/%.*s", plan->directory,
+                                      SPAN_ARG(address_domain(&postmaster)))
+                             .data;
+    if (!make_directory(ctl, domain))
+        return false;
+    for (size_t i = 0; i < plan->user_count; i++) {
+        if (!make_mailbox(ctl, domain, plan->users[i].name.local))
+            return false;
+    }
+    return true;
+}
+
+/* ---- the tables ---- */
+
+/* Replaces `*text` by itself with the entry set. */
+static void set_entry(struct buf *text, const char *key, const char *value)
+{
+    struct buf changed = {0};
+    entries_set(buf_span(text), span_cstr(key), span_cstr(value), &changed);
+    buf_free(text);
+    *text = changed;
+}
+
+static void add_entries(const struct plan *plan, enum tables_id id, struct buf *text)
+{
+    if (id == TABLE_ALIASES) {
+        if (plan->user_count > 0 && !entries_has(buf_span(text), SPAN("postmaster")))
+            set_entry(text, "postmaster", plan->users[0].name.key);
+        return;
+    }
+    for (size_t i = 0; i < plan->user_count; i++)
+        set_entry(text, plan->users[i].name.key, id == TABLE_PASSWORDS ? plan->users[i].hash : "");
+}
+
+static bool make_table(struct ctl *ctl, const struct plan *plan, enum tables_id id)
+{
+    struct buf text = {0};
+    struct span directory = arena_printf(&ctl->arena, "%s/tables", plan->directory);
+    bool good = true;
+    if (access(tables_path(ctl, directory, id), F_OK) == 0)
+        good = tables_read(ctl, directory, id, &text);
+    else
+        buf_add(&text, span_cstr(tables_rows[id].opening));
+    if (good) {
+        add_entries(plan, id, &text);
+        good = tables_write(ctl, directory, id, buf_span(&text));
+    }
+    buf_free(&text);
+    return good;
+}
+
+static bool make_tables(struct ctl *ctl, const struct plan *plan)
+{
+    int lock = tables_lock(ctl, arena_printf(&ctl->arena, "%s/tables", plan->directory));
+    bool good = lock >= 0;
+    for (enum tables_id id = TABLE_USERS; good && id < TABLES; id++)
+        good = make_table(ctl, plan, id);
+    if (lock >= 0)
+        close(lock);
+    return good;
+}
+
+/* ---- the configuration ---- */
+
+static bool write_configuration(struct ctl *ctl, const struct plan *plan, const char *file)
+{
+    struct span text = arena_printf(
+        &ctl->arena,
+        "# Veredus. `veredus config --reference` explains every setting there is.\n\n"
+        "hostname = \"%.*s\"\n"
+        "domains = {\"%.*s\"}   # mailboxes and aliases live here\n\n"
+        "# Relative paths count from the directory of this file.\n"
+        "spool_directory = \"spool\"\n"
+        "mail_root = \"mail\"\n"
+        "table_directory = \"tables\"\n"
+        "run_directory = \"run\"\n\n"
+        "listen \"mx\" { service = smtp address = \"127.0.0.1:%u\" }\n"
+        "listen \"pop3\" { service = pop3 address = \"127.0.0.1:%u\" }\n",
+        SPAN_ARG(plan->hostname), SPAN_ARG(plan->domain), (unsigned)plan->port_base + SMTP_OFFSET,
+        (unsigned)plan->port_base + POP3_OFFSET);
+    if (files_replace(file, text, 0644))
+        return true;
+    ctl_say(ctl, "%s can not be written: %s", file, log_errno_text(errno));
+    return false;
+}
+
+int verb_init(struct ctl *ctl)
+{
+    struct plan plan = {.port_base = 2500};
+    if (!take_arguments(ctl, &plan))
+        return EX_USAGE;
+    const char *file = arena_printf(&ctl->arena, "%s/veredus.conf", plan.directory).data;
+    if (access(file, F_OK) == 0) {
+        ctl_say(ctl, "%s exists; init makes new instances only", file);
+        return EX_CANTCREAT;
+    }
+    if (!take_users(ctl, &plan))
+        return EX_DATAERR;
+    if (!make_directories(ctl, &plan) || !make_tables(ctl, &plan) ||
+        !write_configuration(ctl, &plan, file))
+        return EX_CANTCREAT;
+    fprintf(ctl->streams.out, "%s was made; `veredus -c %s run` serves it.\n", plan.directory,
+            file);
+    return EX_OK;
+}

@@ -1,0 +1,93 @@
+/*
+ * A password is in memory for as long as it takes to hash it, and nowhere else: not in the
+ * environment, not in a log. What is too long is refused; a password cut short would open the
+ * mailbox to a shorter guess.
+ */
+#include "ctl/password.h"
+
+#include <bsd/readpassphrase.h>
+#include <crypt.h>
+#include <errno.h>
+#include <unistd.h>
+
+_Static_assert(PASSWORD_HASH_MAX >= CRYPT_OUTPUT_SIZE, "a hash fits");
+
+enum { TYPED_MAX = PASSWORD_MAX + 2 }; /* one octet too many is seen, not dropped */
+
+bool password_is_usable(struct ctl *ctl, struct span password)
+{
+    bool control = false;
+    for (size_t i = 0; i < password.len; i++)
+        control = control || (unsigned char)password.data[i] < ' ' || password.data[i] == 0x7f;
+    if (password.len == 0)
+        ctl_say(ctl, "the password is empty; nobody gets a mailbox without one");
+    else if (password.len > PASSWORD_MAX)
+        ctl_say(ctl, "the password is longer than %d octets", PASSWORD_MAX);
+    else if (control)
+        ctl_say(ctl, "the password holds control characters; no client could send it");
+    return password.len > 0 && password.len <= PASSWORD_MAX && !control;
+}
+
+static bool from_terminal(struct ctl *ctl, const char *user, char typed[TYPED_MAX])
+{
+    char again[TYPED_MAX] = "";
+    const char *prompt = arena_printf(&ctl->arena, "Password for %s: ", user).data;
+    bool good = readpassphrase(prompt, typed, TYPED_MAX, RPP_ECHO_OFF) &&
+                readpassphrase("Once more: ", again, TYPED_MAX, RPP_ECHO_OFF);
+    if (!good)
+        ctl_say(ctl, "no password could be read: %s", log_errno_text(errno));
+    else if (!span_equal(span_cstr(typed), span_cstr(again)))
+        ctl_say(ctl, "the two are not the same; nothing was changed");
+    good = good && span_equal(span_cstr(typed), span_cstr(again));
+    explicit_bzero(again, sizeof again);
+    return good;
+}
+
+/* One line, without its end (LF or CR LF), or as much of it as shows that it is too long. */
+static size_t from_stream(FILE *in, char typed[TYPED_MAX])
+{
+    size_t length = 0;
+    int octet, last = EOF;
+    while ((octet = getc(in)) != EOF && octet != '\n') {
+        if (length < TYPED_MAX - 1)
+            typed[length++] = (char)octet;
+        last = octet;
+    }
+    if (last == '\r' && length < TYPED_MAX - 1)
+        length--;
+    typed[length] = '\0';
+    return length;
+}
+
+bool password_read(struct ctl *ctl, const char *user, char password[PASSWORD_MAX + 1])
+{
+    char typed[TYPED_MAX] = "";
+    size_t length = 0;
+    bool good = true;
+    if (isatty(fileno(ctl->streams.in))) {
+        good = from_terminal(ctl, user, typed);
+        length = strlen(typed);
+    } else {
+        length = from_stream(ctl->streams.in, typed);
+    }
+    good = good && password_is_usable(ctl, span_of(typed, length));
+    password[0] = '\0';
+    if (good)
+        memcpy(password, typed, length + 1);
+    explicit_bzero(typed, sizeof typed);
+    return good;
+}
+
+bool password_hash(struct ctl *ctl, const char *password, char hash[PASSWORD_HASH_MAX])
+{
+    char setting[CRYPT_GENSALT_OUTPUT_SIZE];
+    struct crypt_data scratch = {0};
+    const char *made = NULL;
+    if (crypt_gensalt_rn("$y$", 0, NULL, 0, setting, (int)sizeof setting))
+        made = crypt_rn(password, setting, &scratch, (int)sizeof scratch);
+    bool good = made && span_to_cstr(span_cstr(made), hash, PASSWORD_HASH_MAX);
+    if (!good)
+        ctl_say(ctl, "the password could not be hashed: %s", log_errno_text(errno));
+    explicit_bzero(&scratch, sizeof scratch);
+    return good;
+}

@@ -1,0 +1,91 @@
+/*
+ * The text is what people own, the compiled table is what the server reads. Both carry the mode of
+ * the row, and the owner of the text: the server's auth, not root, has to read passwords.
+ */
+#include "ctl/tables.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "ctl/files.h"
+#include "util/table/table.h"
+
+const struct tables_row tables_rows[TABLES] = {
+    [TABLE_USERS] = {"users", 0644,
+                     "# ADDRESS [MAILBOX]: who has a mailbox here; MAILBOX lies beneath the mail "
+                     "root and\n# is DOMAIN/USER when nothing is said. Compiled by `veredus table "
+                     "build users`.\n"},
+    [TABLE_ALIASES] = {"aliases", 0644,
+                       "# NAME TARGET, TARGET...: mail to NAME goes to the targets; each is an "
+                       "address or a\n# name of the same domain. Compiled by `veredus table build "
+                       "aliases`.\n"},
+    [TABLE_PASSWORDS] = {"passwords", 0600,
+                         "# ADDRESS HASH: what crypt(3) made of the password. Changed by `veredus "
+                         "user passwd\n# ADDRESS`, compiled by `veredus table build passwords`.\n"},
+};
+
+enum tables_id tables_named(const char *name)
+{
+    enum tables_id id = TABLE_USERS;
+    while (id < TABLES && !span_equal(span_cstr(name), span_cstr(tables_rows[id].name)))
+        id++;
+    return id;
+}
+
+const char *tables_path(struct ctl *ctl, struct span directory, enum tables_id id)
+{
+    return arena_printf(&ctl->arena, "%.*s/%s", SPAN_ARG(directory), tables_rows[id].name).data;
+}
+
+int tables_lock(struct ctl *ctl, struct span directory)
+{
+    const char *path = arena_printf(&ctl->arena, "%.*s/.lock", SPAN_ARG(directory)).data;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int result = -1;
+    while (fd >= 0 && (result = flock(fd, LOCK_EX)) != 0 && errno == EINTR)
+        ;
+    if (result == 0)
+        return fd;
+    ctl_say(ctl, "the tables can not be locked with %s: %s", path, log_errno_text(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+bool tables_read(struct ctl *ctl, struct span directory, enum tables_id id, struct buf *text)
+{
+    const char *path = tables_path(ctl, directory, id);
+    if (files_read(path, text))
+        return true;
+    ctl_say(ctl, "%s can not be read: %s", path, log_errno_text(errno));
+    return false;
+}
+
+bool tables_write(struct ctl *ctl, struct span directory, enum tables_id id, struct span text)
+{
+    const char *path = tables_path(ctl, directory, id);
+    if (files_replace(path, text, tables_rows[id].mode))
+        return tables_compile(ctl, directory, id);
+    ctl_say(ctl, "%s can not be written: %s", path, log_errno_text(errno));
+    return false;
+}
+
+bool tables_compile(struct ctl *ctl, struct span directory, enum tables_id id)
+{
+    struct table_problem problem = {0};
+    const char *path = tables_path(ctl, directory, id);
+    const char *compiled = arena_printf(&ctl->arena, "%s.db", path).data;
+    if (!table_build(path, tables_rows[id].mode, &problem)) {
+        if (problem.line > 0)
+            ctl_say(ctl, "%s:%u: %s", path, problem.line, problem.text);
+        else
+            ctl_say(ctl, "%s can not be compiled: %s", path, problem.text);
+        return false;
+    }
+    if (files_same_owner(compiled, path))
+        return true;
+    ctl_say(ctl, "%s can not be given the owner of %s: %s", compiled, path, log_errno_text(errno));
+    return false;
+}

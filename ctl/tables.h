@@ -1,0 +1,42 @@
+/*
+ * tables - the three tables of an instance: their names, their modes, how they are changed.
+ */
+#ifndef VEREDUS_CTL_TABLES_H
+#define VEREDUS_CTL_TABLES_H
+
+#include "ctl/ctl.h"
+#include "util/base/buf.h"
+
+enum tables_id { TABLE_USERS, TABLE_ALIASES, TABLE_PASSWORDS, TABLES };
+
+struct tables_row {
+    const char *name;
+    unsigned mode;       /* of the text and of what is compiled from it */
+    const char *opening; /* the comment that a new text begins with */
+};
+
+extern const struct tables_row tables_rows[TABLES];
+
+/* The table called `name`; TABLES when there is none. */
+enum tables_id tables_named(const char *name);
+
+/* The path of its text beneath `directory`, in ctl's arena. */
+const char *tables_path(struct ctl *ctl, struct span directory, enum tables_id id);
+
+/* Locks the tables of `directory` against other writers, until the descriptor is closed; waits for
+ * its turn. -1 after a message. */
+int tables_lock(struct ctl *ctl, struct span directory) __attribute__((warn_unused_result));
+
+/* Appends the text of the table to `text`. False after a message. */
+bool tables_read(struct ctl *ctl, struct span directory, enum tables_id id, struct buf *text)
+    __attribute__((warn_unused_result));
+
+/* Writes and compiles the text; the caller holds the lock. False after a message. */
+bool tables_write(struct ctl *ctl, struct span directory, enum tables_id id, struct span text)
+    __attribute__((warn_unused_result));
+
+/* Compiles the text that is there; the caller holds the lock. False after a message. */
+bool tables_compile(struct ctl *ctl, struct span directory, enum tables_id id)
+    __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,178 @@
+/*
+ * A user is an entry in two tables: users, which lookup reads, and passwords, which auth alone
+ * reads. They are changed under one lock, in the order that leaves nobody with half an account that
+ * hurts: a password without a user opens nothing, so it is written first and removed last.
+ */
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "ctl/entries.h"
+#include "ctl/password.h"
+#include "ctl/tables.h"
+#include "ctl/user_name.h"
+#include "ctl/verbs.h"
+#include "util/table/table.h"
+
+/* ---- one entry of one table ---- */
+
+/* The lock is held, or the answer is but a hint. False after a message. */
+static bool user_exists(struct ctl *ctl, const struct user_name *name, bool *exists)
+{
+    struct buf text = {0};
+    bool good = tables_read(ctl, ctl->conf->table_directory, TABLE_USERS, &text);
+    *exists = good && entries_has(buf_span(&text), span_cstr(name->key));
+    buf_free(&text);
+    return good;
+}
+
+/* Sets the user's entry to *value; NULL removes it. */
+static bool change_entry(struct ctl *ctl, enum tables_id id, const struct user_name *name,
+                         const struct span *value)
+{
+    struct buf before = {0}, after = {0};
+    struct span key = span_cstr(name->key), directory = ctl->conf->table_directory;
+    bool good = tables_read(ctl, directory, id, &before);
+    if (good && value)
+        entries_set(buf_span(&before), key, *value, &after);
+    else if (good)
+        entries_remove(buf_span(&before), key, &after);
+    good = good && tables_write(ctl, directory, id, buf_span(&after));
+    buf_free(&before);
+    buf_free(&after);
+    return good;
+}
+
+/* ---- the changes, under the lock ---- */
+
+static int add(struct ctl *ctl, const struct user_name *name, const char *hash)
+{
+    struct span value = span_cstr(hash);
+    bool good = change_entry(ctl, TABLE_PASSWORDS, name, &value) &&
+                change_entry(ctl, TABLE_USERS, name, &SPAN(""));
+    return good ? EX_OK : EX_IOERR;
+}
+
+static int set_password(struct ctl *ctl, const struct user_name *name, const char *hash)
+{
+    struct span value = span_cstr(hash);
+    return change_entry(ctl, TABLE_PASSWORDS, name, &value) ? EX_OK : EX_IOERR;
+}
+
+static int delete (struct ctl *ctl, const struct user_name *name, const char *hash)
+{
+    (void)hash;
+    bool good = change_entry(ctl, TABLE_USERS, name, NULL) &&
+                change_entry(ctl, TABLE_PASSWORDS, name, NULL);
+    return good ? EX_OK : EX_IOERR;
+}
+
+/* What the verbs that change a user have in common. */
+struct change {
+    bool of_existing; /* else of one who must not exist yet */
+    bool with_password;
+    int (*make)(struct ctl *ctl, const struct user_name *name, const char *hash);
+    const char *done;
+};
+
+/* Says so unless the user exists just when he should. */
+static int check_existence(struct ctl *ctl, const struct change *change,
+                           const struct user_name *name)
+{
+    bool exists;
+    if (!user_exists(ctl, name, &exists))
+        return EX_IOERR;
+    if (exists && !change->of_existing)
+        ctl_say(ctl, "%s exists already; `veredus user passwd` changes a password", name->key);
+    if (!exists && change->of_existing)
+        ctl_say(ctl, "there is no user %s; `veredus user list` shows who there is", name->key);
+    return exists == change->of_existing ? EX_OK : EX_DATAERR;
+}
+
+static bool ask_hash(struct ctl *ctl, const struct user_name *name, char hash[PASSWORD_HASH_MAX])
+{
+    char password[PASSWORD_MAX + 1];
+    bool good = password_read(ctl, name->key, password) && password_hash(ctl, password, hash);
+    explicit_bzero(password, sizeof password);
+    return good;
+}
+
+/* The user is looked for twice: before a person types a password for nothing, and under the lock,
+ * which must not be held while somebody thinks. */
+static int apply(struct ctl *ctl, const struct change *change, const struct user_name *name)
+{
+    char hash[PASSWORD_HASH_MAX] = "";
+    int code = check_existence(ctl, change, name);
+    if (code != EX_OK)
+        return code;
+    if (change->with_password && !ask_hash(ctl, name, hash))
+        return EX_DATAERR;
+    int lock = tables_lock(ctl, ctl->conf->table_directory);
+    if (lock < 0)
+        return EX_IOERR;
+    code = check_existence(ctl, change, name);
+    if (code == EX_OK)
+        code = change->make(ctl, name, hash);
+    close(lock);
+    if (code == EX_OK)
+        fprintf(ctl->streams.out, "%s: %s\n", name->key, change->done);
+    return code;
+}
+
+/* ---- the verbs ---- */
+
+int verb_user_add(struct ctl *ctl)
+{
+    static const struct change change = {.with_password = true, .make = add, .done = "added"};
+    struct user_name name;
+    if (!user_name_parse(ctl, span_cstr(ctl->argument[0]), &name))
+        return EX_DATAERR;
+    if (!conf_has_domain(&ctl->conf->domains, name.domain)) {
+        ctl_say(ctl, "%.*s is not in `domains` of %s; mailboxes live in those alone",
+                SPAN_ARG(name.domain), ctl->file);
+        return EX_DATAERR;
+    }
+    return apply(ctl, &change, &name);
+}
+
+int verb_user_passwd(struct ctl *ctl)
+{
+    static const struct change change = {.of_existing = true,
+                                         .with_password = true,
+                                         .make = set_password,
+                                         .done = "the password was changed"};
+    struct user_name name;
+    if (!user_name_parse(ctl, span_cstr(ctl->argument[0]), &name))
+        return EX_DATAERR;
+    return apply(ctl, &change, &name);
+}
+
+int verb_user_delete(struct ctl *ctl)
+{
+    static const struct change change = {
+        .of_existing = true, .make = delete, .done = "deleted; the mailbox was kept"};
+    struct user_name name;
+    if (!user_name_parse(ctl, span_cstr(ctl->argument[0]), &name))
+        return EX_DATAERR;
+    return apply(ctl, &change, &name);
+}
+
+static bool print_user(void *out, struct span key, struct span value, unsigned line)
+{
+    (void)value;
+    (void)line;
+    fprintf(out, "%.*s\n", SPAN_ARG(key));
+    return true;
+}
+
+int verb_user_list(struct ctl *ctl)
+{
+    unsigned line = 0;
+    const char *path = tables_path(ctl, ctl->conf->table_directory, TABLE_USERS);
+    if (table_read_text(path, print_user, ctl->streams.out, &line))
+        return EX_OK;
+    if (line > 0)
+        ctl_say(ctl, "%s:%u: the line makes no sense; an entry is ADDRESS [MAILBOX]", path, line);
+    else
+        ctl_say(ctl, "%s can not be read; `veredus check` says more", path);
+    return EX_IOERR;
+}
