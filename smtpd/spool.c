@@ -1,11 +1,18 @@
 /*
  * qmgr may be gone at any time, and mail is taken nevertheless: what it missed is told to the next
- * one, which asks for nothing before it has heard which segments are still in our hands
- * (`segment_held`), so a message without a socket to qmgr is dropped here and nothing is lost.
+ * one, which gives and releases nothing before it has heard which segments are still in our hands
+ * (`segment_held`). So a message without a socket to qmgr is dropped here, and nothing is lost.
+ *
+ * The list of those segments is kept here, from what passes by: given, durable so far, sealed.
+ * There are a handful, and one more for each large message under way.
  */
 #include "smtpd/spool.h"
 
+#include "util/base/arena.h"
+
 #include "util/base/log.h"
+
+enum { FIRST_ROOM = 8 };
 
 static void tell(struct worker *worker, const struct ipc_type *type, const void *message)
 {
@@ -19,22 +26,46 @@ static void on_want(void *arg, unsigned shared, unsigned private)
     tell(arg, &ipc_segment_want, &want);
 }
 
+/* ---- the segments in hand ---- */
+
+static void hold(struct worker *worker, uint64_t number)
+{
+    struct held_list *list = &worker->held;
+    if (list->count == list->room) {
+        list->room = list->room * 2 + FIRST_ROOM;
+        list->items = mem_resize(list->items, list->room, sizeof(*list->items));
+    }
+    list->items[list->count++] =
+        (struct segment_held){.number = number, .durable_end = SPOOL_BLOCK};
+}
+
+/* The place of a segment in the list; behind its end when it is not in hand. */
+static size_t place_of(const struct held_list *list, uint64_t number)
+{
+    size_t place = 0;
+    while (place < list->count && list->items[place].number != number)
+        place++;
+    return place;
+}
+
 static void on_durable(void *arg, uint64_t number, uint64_t end)
 {
+    struct worker *worker = arg;
     const struct segment_durable durable = {.number = number, .end = end};
-    tell(arg, &ipc_segment_durable, &durable);
+    size_t place = place_of(&worker->held, number);
+    if (place < worker->held.count)
+        worker->held.items[place].durable_end = end;
+    tell(worker, &ipc_segment_durable, &durable);
 }
 
 static void on_sealed(void *arg, uint64_t number, uint64_t end)
 {
+    struct worker *worker = arg;
     const struct segment_sealed sealed = {.number = number, .end = end};
-    tell(arg, &ipc_segment_sealed, &sealed);
-}
-
-static void on_held(void *arg, uint64_t number, uint64_t durable_end)
-{
-    const struct segment_held held = {.number = number, .durable_end = durable_end};
-    tell(arg, &ipc_segment_held, &held);
+    size_t place = place_of(&worker->held, number);
+    if (place < worker->held.count)
+        worker->held.items[place] = worker->held.items[--worker->held.count];
+    tell(worker, &ipc_segment_sealed, &sealed);
 }
 
 struct spool_writer_calls spool_calls(struct worker *worker)
@@ -42,6 +73,8 @@ struct spool_writer_calls spool_calls(struct worker *worker)
     return (struct spool_writer_calls){
         .want = on_want, .durable = on_durable, .sealed = on_sealed, .arg = worker};
 }
+
+/* ---- qmgr ---- */
 
 static void on_message(void *arg, struct channel *channel, const struct ipc_type *type,
                        const void *message, struct fd_list *fds)
@@ -58,6 +91,7 @@ static void on_message(void *arg, struct channel *channel, const struct ipc_type
         .kind = (enum spool_kind)give->kind,
         .size = give->size,
     };
+    hold(worker, grant.number);
     spool_writer_give(worker->writer, &grant);
 }
 
@@ -75,6 +109,8 @@ void spool_connect(struct worker *worker, int fd)
     const struct segment_held last = {.last = 1};
     channel_free(worker->qmgr);
     worker->qmgr = channel_new(worker->loop, fd, &calls);
-    spool_writer_report(worker->writer, on_held, worker);
+    for (size_t i = 0; i < worker->held.count; i++)
+        tell(worker, &ipc_segment_held, &worker->held.items[i]);
     tell(worker, &ipc_segment_held, &last);
+    spool_writer_repeat(worker->writer);
 }

@@ -67,6 +67,7 @@ void worker_close(struct worker *worker)
     spool_writer_free(worker->writer);
     channel_free(worker->qmgr);
     channel_free(worker->lookup);
+    mem_free(worker->held.items);
     mem_free(worker->input);
     arena_free(&worker->arena);
 }

@@ -18,6 +18,12 @@ enum { WORKER_INPUT = 65536 /* octets read at once */ };
 struct session;
 struct recipient;
 
+/* The segments in hand, as a new qmgr has to hear of them. */
+struct held_list {
+    struct segment_held *items;
+    size_t count, room;
+};
+
 struct worker {
     struct loop *loop;
     const struct conf *conf;
@@ -31,6 +37,7 @@ struct worker {
     struct span default_domain;                         /* of addresses without one */
 
     struct spool_writer *writer;
+    struct held_list held;
     struct channel *qmgr, *lookup; /* NULL: not there now */
     struct recipient *queries;     /* what lookup was asked, by number */
     uint32_t last_query;
