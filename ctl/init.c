@@ -231,7 +231,8 @@ static bool write_configuration(struct ctl *ctl, const struct plan *plan, const 
         "spool_directory = \"spool\"\n"
         "mail_root = \"mail\"\n"
         "table_directory = \"tables\"\n"
-        "run_directory = \"run\"\n\n"
+        "run_directory = \"run\"\n"
+        "separate_users = false # everything runs as the user who starts it\n\n"
         "listen \"mx\" { service = smtp address = \"127.0.0.1:%u\" }\n"
         "listen \"pop3\" { service = pop3 address = \"127.0.0.1:%u\" }\n",
         SPAN_ARG(plan->hostname), SPAN_ARG(plan->domain), (unsigned)plan->port_base + SMTP_OFFSET,

@@ -155,6 +155,11 @@ void conf_free(struct conf *conf)
 
 /* ---- asking ---- */
 
+bool conf_changes_users(const struct conf *conf)
+{
+    return conf->separate_users && geteuid() == 0;
+}
+
 bool conf_trusts(const struct conf *conf, const union net_address *client)
 {
     for (size_t i = 0; i < conf->trusted_networks.count; i++) {

@@ -94,6 +94,7 @@ struct conf {
     enum log_level log_level;
     struct span log_file;
     bool helo_argument_required;
+    bool separate_users;
     uint64_t segment_size;
     /* Absolute paths, NUL-terminated behind the span. */
     struct span spool_directory, mail_root, table_directory, run_directory;
@@ -119,6 +120,9 @@ void conf_print_all(const struct conf *conf, FILE *out);
 
 /* Prints the reference manual: each setting with type, default, range, unit and help. */
 void conf_print_reference(FILE *out);
+
+/* True when every process is to run as its own user: started by root, and separate_users holds. */
+bool conf_changes_users(const struct conf *conf);
 
 /* True when the address lies in one of the networks. */
 bool conf_trusts(const struct conf *conf, const union net_address *client);

@@ -55,7 +55,7 @@ const struct setting settings[] = {
     {TOP("helo_argument_required", helo_argument_required, SETTING_BOOL), .fallback = "true",
      .help = "Refuse a HELO or EHLO that names nobody."},
     {TOP("segment_size", segment_size, SETTING_SIZE), .fallback = "64M", .least = MIB,
-     .most = 1024ull * MIB, .help = "How large a segment of the spool grows."},
+     .most = 64 * MIB, .help = "How large a segment of the spool grows."},
     {TOP("spool_directory", spool_directory, SETTING_PATH), .fallback = "/var/spool/veredus",
      .help = "Where mail waits. Relative paths count from the directory of this file."},
     {TOP("mail_root", mail_root, SETTING_PATH), .fallback = "/var/mail/veredus",
@@ -64,6 +64,9 @@ const struct setting settings[] = {
      .help = "Where the tables users, aliases and passwords lie."},
     {TOP("run_directory", run_directory, SETTING_PATH), .fallback = "/run/veredus",
      .help = "The socket and the process number of the running master."},
+    {TOP("separate_users", separate_users, SETTING_BOOL), .fallback = "true",
+     .help = "Started by root: whether each kind of process runs as its own system user; if not, all "
+             "run as root without its capabilities."},
     {TOP("service_user", user_service, SETTING_TEXT), .fallback = "veredus",
      .help = "Started by root: the system user of smtpd, pop3d and lookup."},
     {TOP("queue_user", user_queue, SETTING_TEXT), .fallback = "veredus-q",

@@ -9,6 +9,8 @@
 #include "util/daemon/control.h"
 
 #include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -23,18 +25,26 @@ static void complain(void *arg, const char *message)
 
 /* ---- one function a message; descriptors left in `fds` are closed by packet_deliver ---- */
 
-/* A child never opens the configuration: it parses the same octets that master did. */
+/* A child never opens the configuration: it parses the same octets that master did. All children
+ * share one open file, so it is mapped: reading it would move the others' place in it. */
 static void take_config(struct control *control, const void *message, struct fd_list *fds)
 {
     const struct control_config *config = message;
     struct span name = arena_copy(&control->arena, config->name);
     int fd = fd_list_take(fds);
-    FILE *in = fdopen(fd, "r");
+    struct stat status = {0};
 
-    if (in == NULL || lseek(fd, 0, SEEK_SET) != 0)
+    if (fstat(fd, &status) != 0 || status.st_size <= 0)
+        fatal(EX_OSERR, "cannot read the configuration that master sent");
+    size_t size = (size_t)status.st_size;
+    char *text = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    FILE *in = text == MAP_FAILED ? NULL : fmemopen(text, size, "r");
+    if (in == NULL)
         fatal(EX_OSERR, "cannot read the configuration that master sent");
     control->daemon.conf = conf_parse(in, name.data, complain, NULL);
     (void)fclose(in);
+    (void)munmap(text, size);
+    (void)close(fd);
     if (control->daemon.conf == NULL)
         fatal(EX_CONFIG, "cannot use the configuration that master sent");
 }

@@ -131,7 +131,7 @@ static void confine(const struct daemon *daemon, const struct sandbox *sandbox)
     struct privileges privileges = {0};
     char empty[PATH_MAX];
 
-    if (geteuid() == 0) {
+    if (conf_changes_users(daemon->conf)) {
         struct span user = user_of(daemon->conf, role_info(sandbox->role)->user);
         if (!privileges_of(user.data, &privileges))
             fatal(EX_NOUSER, "there is no user \"%s\"", user.data);
@@ -139,7 +139,10 @@ static void confine(const struct daemon *daemon, const struct sandbox *sandbox)
     int length = snprintf(empty, sizeof(empty), "%s/empty", daemon->conf->run_directory.data);
     require(length > 0 && (size_t)length < sizeof(empty));
     sandbox_chroot(sandbox, empty);
-    privileges_drop(&privileges);
+    if (conf_changes_users(daemon->conf))
+        privileges_drop(&privileges);
+    else
+        privileges_keep_user();
     sandbox_enter(sandbox);
 }
 

@@ -16,7 +16,11 @@ struct privileges {
 bool privileges_of(const char *user, struct privileges *out) __attribute__((warn_unused_result));
 
 /* Gives up root for good: groups, gid, uid, all three of each, and proves that they can not be had
- * back. Without root: does nothing. Failure is fatal. Sets no_new_privs in both cases. */
+ * back. Without root only no_new_privs is set. Failure is fatal. */
 void privileges_drop(const struct privileges *to);
+
+/* Stays who it is, without anything that a plain user could not do: all capabilities are given up
+ * (what root has of them), no_new_privs is set. Failure is fatal. */
+void privileges_keep_user(void);
 
 #endif
