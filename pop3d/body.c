@@ -25,7 +25,7 @@ static bool write_capabilities(struct session *session, struct buf *out)
         buf_add(out, SPAN("USER\r\n"));
     buf_add(out, SPAN("UIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n"
                       "IMPLEMENTATION Veredus-" VEREDUS_VERSION "\r\n.\r\n"));
-    session->body.kind = BODY_NONE;
+    session->body = (struct body){0};
     return true;
 }
 
@@ -65,7 +65,7 @@ static bool write_listing(struct session *session, struct buf *out)
     if (body->next < maildrop->list.count)
         return true;
     buf_add(out, SPAN(".\r\n"));
-    body->kind = BODY_NONE;
+    *body = (struct body){0};
     return true;
 }
 
@@ -133,7 +133,7 @@ static bool write_message(struct session *session, struct buf *out)
     dot_encode_end(&body->encoder, out);
     if (body->kind == BODY_MESSAGE)
         fetch_forget(&session->fetch, body->next);
-    body->kind = BODY_NONE;
+    *body = (struct body){0};
     return true;
 }
 

@@ -32,7 +32,7 @@ struct body {
     struct body_top top;
 };
 
-/* Appends the next piece to the worker's output; at its end the kind is BODY_NONE. False: what the
+/* Appends the next piece to the worker's output; at its end the body is zeroed. False: what the
  * body comes from can not be read any more, the client must be cut off. */
 bool body_write(struct session *session) __attribute__((warn_unused_result));
 

@@ -123,6 +123,17 @@ static void test_last_is_the_highest_number_retrieved(void **state)
 
 /* ---- what is sent ---- */
 
+static void test_a_listing_is_whole_whatever_came_before(void **state)
+{
+    struct rig *rig = *state;
+    rig_log_in(rig);
+    (void)rig_talk(rig, "RETR 3\r\nTOP 2 0\r\nUIDL\r\nCAPA\r\n");
+    rig_expect(rig, "LIST\r\n", "+OK 3 messages (64 octets)\r\n1 20\r\n2 33\r\n3 11\r\n.\r\n");
+    (void)rig_talk(rig, "RETR 3\r\n");
+    rig_expect(rig, "UIDL\r\n",
+               "+OK unique-id listing follows\r\n1 uid-0\r\n2 uid-1\r\n3 uid-2\r\n.\r\n");
+}
+
 static void test_line_ends_and_dots_are_mended(void **state)
 {
     static const struct {
@@ -287,6 +298,7 @@ int main(void)
         RIGGED(test_a_missing_message_is_an_error_for_itself_alone),
         RIGGED(test_pipelined_retrievals_come_in_order),
         RIGGED(test_last_is_the_highest_number_retrieved),
+        RIGGED(test_a_listing_is_whole_whatever_came_before),
         RIGGED(test_line_ends_and_dots_are_mended),
         cmocka_unit_test(test_top_ends_where_it_should_in_every_split),
         RIGGED(test_top_counts_lines_of_the_text),
