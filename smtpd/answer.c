@@ -12,6 +12,7 @@
 
 enum { SUBJECT_MAX = 256 /* octets of a command that are logged */ };
 
+/* One line a refusal: who, what, and the very words the client got. */
 static void log_refusal(const struct session *session, struct span subject, struct reply reply)
 {
     log_event(LOG_INFO, "refused", LOG_SPAN("session", session_id(session)),
@@ -20,6 +21,7 @@ static void log_refusal(const struct session *session, struct span subject, stru
               LOG_STR("status", reply.enhanced), LOG_STR("reason", reply.text));
 }
 
+/* A reply that says it closes is the last one. */
 static void write_out(struct session *session, struct reply reply)
 {
     bool written = reply_write(&session->out, reply);
@@ -27,6 +29,7 @@ static void write_out(struct session *session, struct reply reply)
         session->end = SESSION_CLOSING;
 }
 
+/* Only what the client did wrong counts as its error: 4yz is our trouble (RFC 5321 §4.2.1). */
 void answer_write(struct session *session, struct span subject, struct reply reply)
 {
     if (session->end != SESSION_OPEN || (reply.code == 0 && !reply.close))
@@ -50,6 +53,7 @@ void answer_write(struct session *session, struct span subject, struct reply rep
     }
 }
 
+/* All replies of the commands that were read together leave together (RFC 2920 §3.2). */
 void answer_flush(struct session *session)
 {
     if (session->paused || session->end >= SESSION_LINGERING)

@@ -19,6 +19,8 @@
 
 enum { SIZE_FACTOR = 2 /* a refused message is read up to so many times the limit */ };
 
+/* ---- what a message holds ---- */
+
 static void give_back_buffer(struct session *session)
 {
     session->worker->buffered -= buf_len(&session->transaction->message);
@@ -78,6 +80,7 @@ static struct span on_trace(void *arg, uint64_t id)
     return buf_span(&transaction->trace);
 }
 
+/* The one line that every message costs. */
 static void log_accepted(const struct session *session, struct span id)
 {
     const struct transaction *transaction = session->transaction;
@@ -87,6 +90,7 @@ static void log_accepted(const struct session *session, struct span id)
               LOG_SPAN("client", session_client(session)), LOG_SPAN("helo", session->helo));
 }
 
+/* RFC 5321 §6.1: with this reply the message is ours to deliver or to report on. */
 static struct reply accepted(struct session *session, uint64_t id)
 {
     char text[SPOOL_ID_MAX];
@@ -99,6 +103,7 @@ static struct reply accepted(struct session *session, uint64_t id)
     return answer(250, "2.0.0", words.data);
 }
 
+/* A full disk is told apart from a broken one: senders treat both the same, operators do not. */
 static struct reply reply_of(enum spool_result result)
 {
     if (result == SPOOL_IO)
@@ -123,6 +128,7 @@ static void on_done(void *arg, enum spool_result result, uint64_t id)
     session_wake(session);
 }
 
+/* The recipients are final from here on; what lookup says later does not touch them. */
 static bool encode_envelope(struct session *session)
 {
     struct transaction *transaction = session->transaction;
@@ -138,6 +144,7 @@ static bool encode_envelope(struct session *session)
     return envelope_encode(&envelope, &transaction->envelope);
 }
 
+/* All that the writer needs is ready before the first octet, so that a message may be streamed. */
 struct reply data_begin(struct session *session)
 {
     struct transaction *transaction = session->transaction;
@@ -158,6 +165,7 @@ struct reply data_begin(struct session *session)
 
 /* ---- the octets ---- */
 
+/* It will be refused, whatever still comes of it. */
 static void decide(struct session *session, struct reply verdict)
 {
     session->transaction->verdict = verdict;
@@ -251,6 +259,7 @@ static bool must_stop(struct session *session)
     return true;
 }
 
+/* The buffer is made as large as the input at once: decoding only makes it shorter. */
 void data_input(struct session *session, struct span *input)
 {
     struct transaction *transaction = session->transaction;

@@ -19,6 +19,7 @@ static bool is_sibling(const struct worker *worker, const struct daemon_page *pa
     return page->role == ROLE_SMTPD && page->index != worker->index;
 }
 
+/* Our own column and those of the other workers. */
 static unsigned connections_of_network(const struct worker *worker, uint64_t network)
 {
     unsigned count = page_connections(worker->page, network);
@@ -53,6 +54,7 @@ void limits_leave(struct session *session)
     page_connections_add(session->worker->page, session->network, -1);
 }
 
+/* A client that guesses addresses is slowed down long before it is sent away. */
 struct reply limits_after_error(struct session *session)
 {
     const struct conf_limits *limits = &session->worker->conf->limits;
@@ -63,6 +65,7 @@ struct reply limits_after_error(struct session *session)
     return REPLY_PENDING;
 }
 
+/* Some junk is normal: probes, keep-alives, RSET between messages. */
 void limits_count_junk(struct session *session)
 {
     if (++session->junk > session->worker->conf->limits.junk_commands)
@@ -92,6 +95,7 @@ int64_t limits_wait_ms(const struct session *session, enum session_wait wait)
     return (int64_t)limits->idle * 1000;
 }
 
+/* Slow is judged only after the time that any command has: a short stall is nobody's fault. */
 bool limits_data_is_slow(const struct session *session)
 {
     const struct conf_limits *limits = &session->worker->conf->limits;
@@ -100,6 +104,7 @@ bool limits_data_is_slow(const struct session *session)
            session->transaction->size < (uint64_t)elapsed / 1000 * limits->minimum_data_rate;
 }
 
+/* Without a qmgr there is no pressure: the segments in hand are the limit then. */
 enum page_pressure limits_pressure(const struct worker *worker)
 {
     for (size_t i = 0; i < worker->page_count; i++)
@@ -108,6 +113,7 @@ enum page_pressure limits_pressure(const struct worker *worker)
     return PRESSURE_NONE;
 }
 
+/* Shares need not be even, only not absurd. */
 bool limits_above_share(const struct worker *worker)
 {
     uint64_t all = worker->session_count, workers = 1;

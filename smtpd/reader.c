@@ -41,6 +41,7 @@ static bool has_foreign_octet(struct span line)
     return span_find(line, '\0') < line.len || span_find(line, '\r') < line.len;
 }
 
+/* RCPTs wait for their answers; of the commands behind them, only more RCPTs are served. */
 static bool lookup_is_asked(const struct session *session)
 {
     return session->transaction != NULL && session->transaction->waiting != NULL;
@@ -62,6 +63,7 @@ static bool serve_line(struct session *session, struct span line)
     return true;
 }
 
+/* One command from the front of `*input`; false when it needs more input or has to wait. */
 static bool serve_command(struct session *session, struct span *input)
 {
     if (session->swallowed > 0)
@@ -87,6 +89,7 @@ static bool serve_command(struct session *session, struct span *input)
     return true;
 }
 
+/* The two modes of the dialogue: commands, and the octets of a message (RFC 5321 §2.3.9). */
 static void serve(struct session *session, struct span *input)
 {
     bool going_on = true;
@@ -96,6 +99,7 @@ static void serve(struct session *session, struct span *input)
         else
             going_on = serve_command(session, input);
     }
+    session->stalled = going_on && input->len > 0 && session->end == SESSION_OPEN;
 }
 
 void reader_resume(struct session *session)

@@ -40,6 +40,7 @@ static void append(struct arena *arena, struct envelope_recipient **list, size_t
     (*list)[(*count)++] = final;
 }
 
+/* One mailbox, one delivery, however often and under however many names it was given. */
 static bool is_taken(const struct transaction *transaction, const struct envelope_recipient *final)
 {
     for (size_t i = 0; i < transaction->final_count; i++)
@@ -69,6 +70,7 @@ static bool take_finals(struct session *session, const struct recipient *recipie
 
 /* ---- the replies, in order ---- */
 
+/* RCPT is the one command whose next state depends on an answer from elsewhere. */
 static void answer_one(struct session *session, struct recipient *recipient)
 {
     struct reply reply = recipient->reply;
@@ -97,6 +99,7 @@ static void settle(struct session *session)
     }
 }
 
+/* To the end of the list; nothing is asked yet. */
 static struct recipient *add(struct session *session, struct span given)
 {
     struct transaction *transaction = session->transaction;
@@ -128,6 +131,7 @@ static bool send_query(struct worker *worker, const struct recipient *recipient)
     return worker->lookup == NULL || channel_send(worker->lookup, &ipc_resolve, &question, NULL);
 }
 
+/* From here on an answer to this number is nobody's. */
 static void end_query(struct recipient *recipient, struct reply reply)
 {
     HASH_DELETE(hh, recipient->session->worker->queries, recipient);
@@ -135,6 +139,7 @@ static void end_query(struct recipient *recipient, struct reply reply)
     recipient->reply = reply;
 }
 
+/* Number 0 means that nothing was asked. */
 static void begin_query(struct worker *worker, struct recipient *recipient)
 {
     do {
@@ -201,6 +206,7 @@ static struct reply reply_of(uint8_t status)
     return no_lookup();
 }
 
+/* The spans of the answer end with its packet: they are copied. */
 static void add_final(struct recipient *recipient, const struct resolved *answer)
 {
     struct arena *arena = &recipient->session->transaction_arena;
@@ -214,6 +220,7 @@ static void add_final(struct recipient *recipient, const struct resolved *answer
     append(arena, &recipient->finals, &recipient->final_count, &recipient->final_room, final);
 }
 
+/* An answer of many parts is complete with the one that has no `more`. */
 void recipients_resolved(struct worker *worker, const struct resolved *answer)
 {
     struct recipient *recipient;
@@ -239,6 +246,7 @@ static void on_message(void *arg, struct channel *channel, const struct ipc_type
         recipients_resolved(arg, message);
 }
 
+/* What waits is kept for the next lookup process. */
 static void on_closed(void *arg, struct channel *channel)
 {
     struct worker *worker = arg;

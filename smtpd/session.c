@@ -21,12 +21,15 @@
 
 enum { OUTPUT_MOST = 16384 /* octets of replies, behind which no command is served */ };
 
+/* A client that sends faster than it listens would fill our memory with replies. */
 bool session_serves(const struct session *session)
 {
     return session->end == SESSION_OPEN && !session->paused && session->state != SESSION_COMMIT &&
            buf_len(&session->out) < OUTPUT_MOST;
 }
 
+/* Nothing is read while the client has replies to take or lookup has questions to answer: TCP tells
+ * the client to wait, and that costs us nothing. */
 static bool wants_input(const struct session *session)
 {
     if (session->end == SESSION_LINGERING)
@@ -71,6 +74,7 @@ void session_drop(struct session *session)
     session_wake(session);
 }
 
+/* Only from on_turn, when no callback of the session is on the stack. */
 static void session_free(struct session *session)
 {
     struct worker *worker = session->worker;
@@ -87,6 +91,7 @@ static void session_free(struct session *session)
 
 /* ---- what it waits for ---- */
 
+/* The first reason counts: a reply that can not be sent stops everything behind it. */
 static enum session_wait waits_for(const struct session *session)
 {
     if (session->end == SESSION_LINGERING)
@@ -118,6 +123,7 @@ static void arm_timer(struct session *session)
     session->progress = false;
 }
 
+/* See above: reading is asked for when it is wanted, and not called off when it is not. */
 static void watch_socket(struct session *session)
 {
     unsigned events = wants_input(session) ? IO_READ : session->io.wanted & IO_READ;
@@ -129,7 +135,7 @@ static void watch_socket(struct session *session)
 /* The last reply is out: the client is told so, and has a moment to read it. */
 static void end_output(struct session *session)
 {
-    if (session->quit) {
+    if (session->quit && !session->behind) {
         session_drop(session);
         return;
     }
@@ -146,12 +152,16 @@ static void settle(struct session *session)
         end_output(session);
     if (session->end == SESSION_GONE)
         return;
+    if (session->stalled && buf_len(&session->out) == 0 && session_serves(session))
+        session_wake(session);
     watch_socket(session);
     arm_timer(session);
 }
 
 /* ---- the five sides ---- */
 
+/* Goes on with what was kept. A worker that is to end waits for transactions, not for clients that
+ * might begin one (RFC 5321 §3.8). */
 static void advance(struct session *session)
 {
     bool idle = session->state <= SESSION_READY && buf_len(&session->in) == 0;
@@ -173,6 +183,7 @@ static void on_turn(void *arg)
     }
 }
 
+/* One recv(2) a turn, so that a client with a fast line leaves room for the others. */
 static void on_readable(struct session *session)
 {
     struct worker *worker = session->worker;
@@ -194,11 +205,8 @@ static void on_ready(void *arg, unsigned events)
     struct session *session = arg;
     if (events & IO_READ)
         on_readable(session);
-    if (session->end == SESSION_GONE)
-        return;
-    settle(session);
-    if (buf_len(&session->in) > 0 && session_serves(session))
-        session_wake(session);
+    if (session->end != SESSION_GONE)
+        settle(session);
 }
 
 /* RFC 5321 §3.8: a server that gives up waiting says 421. */
@@ -236,6 +244,7 @@ static bool talks_first(const struct session *session)
     return recv(session->io.fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
+/* Everything that is known without a word of the client. */
 static void identify(struct session *session, const union net_address *client)
 {
     struct worker *worker = session->worker;
@@ -245,6 +254,7 @@ static void identify(struct session *session, const union net_address *client)
     session->trusted = conf_trusts(worker->conf, client);
 }
 
+/* RFC 5321 §3.1: 220, or 421 and 554 from those who take no mail now. */
 struct session *session_new(struct worker *worker, int fd, const union net_address *client)
 {
     struct session *session = mem_new(sizeof(*session));

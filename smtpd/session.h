@@ -85,7 +85,8 @@ struct session {
     unsigned errors, errors_judged, junk;
     size_t swallowed; /* octets of a command that is too long */
     bool trusted, extended /* EHLO */, paused, progress, quit;
-    bool behind; /* there is input behind the command being served */
+    bool behind;  /* there is input behind the command being served */
+    bool stalled; /* input waits for replies to be sent first */
     char id[SPOOL_ID_MAX];
     char client[NET_TEXT_MAX];
 };

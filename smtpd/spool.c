@@ -14,6 +14,7 @@
 
 enum { FIRST_ROOM = 8 };
 
+/* What can not be sent is said again to the next qmgr. */
 static void tell(struct worker *worker, const struct ipc_type *type, const void *message)
 {
     if (worker->qmgr != NULL && !channel_send(worker->qmgr, type, message, NULL))
@@ -28,6 +29,7 @@ static void on_want(void *arg, unsigned shared, unsigned private)
 
 /* ---- the segments in hand ---- */
 
+/* SPOOL_BLOCK: nothing is in it yet. */
 static void hold(struct worker *worker, uint64_t number)
 {
     struct held_list *list = &worker->held;
@@ -76,6 +78,7 @@ struct spool_writer_calls spool_calls(struct worker *worker)
 
 /* ---- qmgr ---- */
 
+/* qmgr gives nothing else; an unknown message is a newer qmgr's, and no harm. */
 static void on_message(void *arg, struct channel *channel, const struct ipc_type *type,
                        const void *message, struct fd_list *fds)
 {

@@ -28,6 +28,7 @@ enum {
 
 /* ---- what sessions share ---- */
 
+/* What is the same for every client is written once. */
 static void write_texts(struct worker *worker)
 {
     const struct conf *conf = worker->conf;
@@ -72,6 +73,7 @@ void worker_close(struct worker *worker)
     arena_free(&worker->arena);
 }
 
+/* The last session is gone, so nothing is on its way to the disk either. */
 static void end_when_drained(struct worker *worker)
 {
     if (!worker->draining || worker->session_count > 0)
@@ -116,6 +118,7 @@ struct smtpd {
     struct listener listeners[DAEMON_LISTENERS];
 };
 
+/* Level-triggered, a listener that is left alone must not be watched. */
 static void rest(struct listener *listener, int64_t ms)
 {
     io_want(&listener->io, 0);
@@ -129,6 +132,7 @@ static void on_rested(void *arg)
         io_want(&listener->io, IO_READ);
 }
 
+/* Any other error of accept(2) is of that one connection: it is gone already. */
 static void on_connection(void *arg, unsigned events)
 {
     struct listener *listener = arg;
@@ -152,6 +156,7 @@ static void on_connection(void *arg, unsigned events)
 
 /* ---- the daemon ---- */
 
+/* Before the sandbox, because the spool writer makes its thread and its eventfd. */
 static void prepare(struct daemon *daemon, struct sandbox *sandbox)
 {
     (void)sandbox; /* no path: smtpd opens nothing */
@@ -203,6 +208,7 @@ static void on_deadline(void *arg)
         session_drop(session);
 }
 
+/* Another generation may serve the listeners now. */
 static void drain(struct daemon *daemon)
 {
     struct smtpd *smtpd = daemon->state;

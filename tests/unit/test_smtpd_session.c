@@ -136,6 +136,37 @@ static void pipelined_commands_are_answered_in_order(void **state)
             "Ok\r\n" RIG_DATA_OK);
 }
 
+static void flood_of_commands_is_answered_to_the_last(void **state)
+{
+    enum { COMMANDS = 8000 };
+    struct rig *rig = rig_of(state);
+    rig->conf->limits.junk_commands = COMMANDS + 1;
+    rig_reach(rig, SESSION_READY);
+    for (int i = 0; i < COMMANDS; i++) {
+        rig_write(rig, SPAN("NOOP\r\n"));
+        if (i % 100 == 0)
+            (void)rig_listen(rig);
+    }
+    for (int i = 0; i < COMMANDS; i++)
+        assert_int_equal(rig_hear_code(rig), 250);
+    rig_expect_silence(rig);
+}
+
+/* All of them in one read, with more replies than are held at once. */
+static void large_group_of_commands_does_not_stall(void **state)
+{
+    enum { COMMANDS = 5000, LINE = 6 };
+    static char group[COMMANDS * LINE];
+    struct rig *rig = rig_of(state);
+    rig->conf->limits.junk_commands = COMMANDS + 1;
+    rig_reach(rig, SESSION_READY);
+    for (size_t i = 0; i < COMMANDS; i++)
+        memcpy(group + i * LINE, "NOOP\r\n", LINE);
+    assert_int_equal(send(rig->client, group, sizeof(group), MSG_NOSIGNAL), sizeof(group));
+    for (int i = 0; i < COMMANDS; i++)
+        assert_int_equal(rig_hear_code(rig), 250);
+}
+
 static void command_may_come_octet_by_octet(void **state)
 {
     struct rig *rig = rig_of(state);
@@ -353,6 +384,8 @@ int main(void)
         RIG_TEST(connections_of_other_workers_count),
         RIG_TEST(worker_has_a_limit_of_connections),
         RIG_TEST(pipelined_commands_are_answered_in_order),
+        RIG_TEST(flood_of_commands_is_answered_to_the_last),
+        RIG_TEST(large_group_of_commands_does_not_stall),
         RIG_TEST(command_may_come_octet_by_octet),
         RIG_TEST(control_octets_are_refused),
         RIG_TEST(long_command_is_swallowed),

@@ -1,0 +1,100 @@
+/*
+ * The limits that are read from other processes' pages, and the times a client has.
+ */
+#include "smtpd_rig.h"
+
+#include "smtpd/limits.h"
+
+static void share_is_even_with_some_slack(void **state)
+{
+    static const struct {
+        size_t ours;
+        uint64_t others[2];
+        bool above;
+    } rows[] = {
+        {0, {0, 0}, false},      {10, {0, 0}, false},       {24, {0, 0}, false},
+        {25, {0, 0}, true},      {100, {100, 100}, false},  {116, {100, 100}, false},
+        {130, {100, 100}, true}, {10, {1000, 1000}, false},
+    };
+    struct rig *rig = rig_of(state);
+    struct page *siblings[] = {rig_page(), rig_page()};
+    const struct daemon_page pages[] = {
+        {ROLE_SMTPD, 1, siblings[0]}, {ROLE_SMTPD, 2, siblings[1]}, {ROLE_QMGR, 0, rig->qmgr_page}};
+    struct worker worker = {.page = rig->page, .pages = pages, .page_count = COUNT(pages)};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        for (size_t k = 0; k < COUNT(siblings); k++)
+            page_set(siblings[k], PAGE_SESSIONS, rows[i].others[k]);
+        worker.session_count = rows[i].ours;
+        assert_int_equal(limits_above_share(&worker), rows[i].above);
+    }
+    page_unmap(siblings[0]);
+    page_unmap(siblings[1]);
+}
+
+static void lone_worker_is_never_above_its_share(void **state)
+{
+    struct rig *rig = rig_of(state);
+    rig->worker.session_count = 5000;
+    assert_false(limits_above_share(&rig->worker));
+    rig->worker.session_count = 0;
+}
+
+static void pressure_comes_from_qmgr(void **state)
+{
+    struct rig *rig = rig_of(state);
+    static const enum page_pressure levels[] = {PRESSURE_SLOW, PRESSURE_FULL, PRESSURE_NONE};
+    for (size_t i = 0; i < COUNT(levels); i++) {
+        page_set(rig->qmgr_page, PAGE_PRESSURE, levels[i]);
+        assert_int_equal(limits_pressure(&rig->worker), levels[i]);
+    }
+    rig->worker.page_count = 0;
+    assert_int_equal(limits_pressure(&rig->worker), PRESSURE_NONE);
+}
+
+static void waits_follow_the_settings(void **state)
+{
+    struct rig *rig = rig_of(state);
+    rig->conf->limits.idle = 7;
+    rig->conf->limits.command_deadline = 11;
+    static const struct {
+        enum session_wait wait;
+        int64_t ms;
+    } rows[] = {
+        {WAIT_COMMAND, 7000}, {WAIT_LINE, 11000}, {WAIT_DATA, 7000},   {WAIT_OUTPUT, 7000},
+        {WAIT_LOOKUP, 30000}, {WAIT_PAUSE, 1000}, {WAIT_LINGER, 2000},
+    };
+    rig_reach(rig, SESSION_READY);
+    for (size_t i = 0; i < COUNT(rows); i++)
+        assert_int_equal(limits_wait_ms(rig->session, rows[i].wait), rows[i].ms);
+}
+
+static void data_rate_is_judged_after_the_deadline(void **state)
+{
+    static const struct {
+        int64_t elapsed_s;
+        uint64_t size;
+        bool slow;
+    } rows[] = {
+        {0, 0, false},        {299, 0, false},       {301, 150000, true},
+        {301, 151000, false}, {3600, 1799999, true}, {3600, 1800500, false},
+    };
+    struct rig *rig = rig_of(state);
+    rig_reach(rig, SESSION_DATA);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        rig->session->transaction->started = loop_now(rig->loop) - rows[i].elapsed_s * 1000;
+        rig->session->transaction->size = rows[i].size;
+        assert_int_equal(limits_data_is_slow(rig->session), rows[i].slow);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RIG_TEST(share_is_even_with_some_slack),
+        RIG_TEST(lone_worker_is_never_above_its_share),
+        RIG_TEST(pressure_comes_from_qmgr),
+        RIG_TEST(waits_follow_the_settings),
+        RIG_TEST(data_rate_is_judged_after_the_deadline),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
