@@ -1,0 +1,219 @@
+/*
+ * Why the index is found among the living and not counted up: it names a slot of shared pages, and
+ * their number is bounded. While a generation drains, the next one's workers take other indexes;
+ * the ones they leave are free again.
+ */
+#include "master/child.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "master/introduce.h"
+#include "master/master.h"
+#include "master/spawn.h"
+#include "util/base/clock.h"
+
+enum { CONTROL_BUFFER = 1 << 18 };
+
+bool child_is_front(const struct child *child)
+{
+    return child->role == ROLE_SMTPD || child->role == ROLE_POP3D;
+}
+
+const char *child_state_name(enum child_state state)
+{
+    static const char *const names[] = {
+        [CHILD_STARTING] = "starting", [CHILD_READY] = "ready", [CHILD_DRAINING] = "draining"};
+    return names[state];
+}
+
+/* ---- its socket ---- */
+
+void child_kill(struct child *child)
+{
+    (void)kill(child->pid, SIGKILL);
+}
+
+static void on_message(void *arg, struct channel *channel, const struct ipc_type *type,
+                       const void *message, struct fd_list *fds)
+{
+    struct child *child = arg;
+    (void)channel, (void)message, (void)fds;
+
+    if (type != &ipc_control_ready || child->state != CHILD_STARTING) {
+        log_event(LOG_WARN, "child-unexpected", LOG_INT("pid", child->pid),
+                  LOG_STR("message", type->name));
+        return;
+    }
+    child->state = CHILD_READY;
+    timer_cancel(&child->deadline);
+    place_child_ready(child);
+}
+
+/* It is about to die, or it is broken: without its socket it can not be told anything any more. */
+static void on_closed(void *arg, struct channel *channel)
+{
+    struct child *child = arg;
+
+    child->channel = NULL;
+    channel_free(channel);
+    if (child->state != CHILD_DRAINING)
+        child_kill(child);
+}
+
+static void on_deadline(void *arg)
+{
+    struct child *child = arg;
+
+    log_event(LOG_ERROR, "child-late", LOG_STR("role", role_info(child->role)->name),
+              LOG_INT("pid", child->pid), LOG_STR("state", child_state_name(child->state)));
+    child_kill(child);
+}
+
+/* ---- birth ---- */
+
+static bool index_is_free(const struct master *master, enum role role, unsigned index)
+{
+    const struct child *child;
+
+    TAILQ_FOREACH (child, &master->children, entry)
+        if (child->role == role && child->index == index)
+            return false;
+    return true;
+}
+
+static bool free_index(const struct master *master, enum role role, unsigned *index)
+{
+    for (*index = 0; *index < PAGE_INDEXES; (*index)++)
+        if (index_is_free(master, role, *index))
+            return true;
+    errno = EAGAIN;
+    return false;
+}
+
+/* The process and the near end of its socket; -1 with errno. */
+static pid_t launch(const struct master *master, enum role role, int *control)
+{
+    int pair[2];
+
+    if (!seqpacket_pair(pair, CONTROL_BUFFER))
+        return -1;
+    pid_t pid = spawn_process(&(struct spawn){.directory = master->programs,
+                                              .program = role_info(role)->program,
+                                              .role = role_info(role)->name,
+                                              .control = pair[1],
+                                              .null = master->null});
+    int problem = errno;
+    (void)close(pair[1]);
+    if (pid < 0)
+        (void)close(pair[0]);
+    errno = problem;
+    *control = pair[0];
+    return pid;
+}
+
+static struct child *enlist(struct master *master, enum role role, unsigned index, pid_t pid,
+                            int control)
+{
+    struct child *child = mem_new(sizeof(*child));
+    const struct channel_calls calls = {.message = on_message, .closed = on_closed, .arg = child};
+
+    child->master = master;
+    child->role = role;
+    child->index = index;
+    child->generation = master->generation;
+    child->pid = pid;
+    child->born_ms = clock_ms();
+    child->channel = channel_new(master->loop, control, &calls);
+    timer_init(&child->deadline, master->loop, on_deadline, child);
+    timer_set(&child->deadline, CHILD_READY_MS);
+    TAILQ_INSERT_TAIL(&master->children, child, entry);
+    return child;
+}
+
+struct child *child_start(struct master *master, enum role role, struct place *place)
+{
+    unsigned index;
+    int control = -1;
+    pid_t pid = free_index(master, role, &index) ? launch(master, role, &control) : -1;
+
+    if (pid < 0) {
+        log_event(LOG_ERROR, "child-not-started", LOG_STR("role", role_info(role)->name),
+                  LOG_ERRNO(errno));
+        return NULL;
+    }
+    struct child *child = enlist(master, role, index, pid, control);
+    child->place = place;
+    if (introduce_child(child)) {
+        introduce_to_siblings(child);
+    } else {
+        log_event(LOG_ERROR, "child-not-introduced", LOG_STR("role", role_info(role)->name),
+                  LOG_INT("pid", pid));
+        child_kill(child);
+    }
+    return child;
+}
+
+/* ---- death ---- */
+
+void child_drain(struct child *child, int64_t ms)
+{
+    if (child->state == CHILD_DRAINING)
+        return;
+    child->state = CHILD_DRAINING;
+    timer_set(&child->deadline, ms);
+    if (child->channel == NULL ||
+        !channel_send(child->channel, &ipc_control_drain, &(struct control_drain){0}, NULL))
+        (void)kill(child->pid, SIGTERM);
+}
+
+static void log_death(const struct child *child, int status)
+{
+    bool killed = WIFSIGNALED(status);
+    bool expected = child->state == CHILD_DRAINING && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    int number = killed ? WTERMSIG(status) : WEXITSTATUS(status);
+
+    log_event(expected ? LOG_INFO : LOG_ERROR, expected ? "child-done" : "child-died",
+              LOG_STR("role", role_info(child->role)->name), LOG_UINT("index", child->index),
+              LOG_INT("child", child->pid), LOG_INT(killed ? "signal" : "exit", number));
+}
+
+static void bury(struct child *child, int status)
+{
+    struct master *master = child->master;
+    const struct page_slot *slot = pages_made(&master->pages, child->role, child->index);
+
+    log_death(child, status);
+    if (slot != NULL)
+        page_owner_died(slot->page);
+    timer_cancel(&child->deadline);
+    channel_free(child->channel);
+    TAILQ_REMOVE(&master->children, child, entry);
+    place_child_died(child);
+    mem_free(child);
+    master_child_gone(master);
+}
+
+static struct child *find(const struct master *master, pid_t pid)
+{
+    struct child *child;
+
+    TAILQ_FOREACH (child, &master->children, entry)
+        if (child->pid == pid)
+            return child;
+    return NULL;
+}
+
+void child_reap_all(struct master *master)
+{
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        struct child *child = find(master, pid);
+        if (child != NULL)
+            bury(child, status);
+    }
+}

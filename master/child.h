@@ -1,0 +1,57 @@
+/*
+ * child - one living process: started, introduced, drained, reaped.
+ *
+ * A child is in the list from its fork until it was reaped. Its index is unique among the living of
+ * its role and names its page.
+ */
+#ifndef VEREDUS_MASTER_CHILD_H
+#define VEREDUS_MASTER_CHILD_H
+
+#include <bsd/sys/queue.h>
+#include <sys/types.h>
+
+#include "util/ipc/channel.h"
+#include "util/sys/role.h"
+
+struct master;
+struct place;
+
+enum child_state { CHILD_STARTING, CHILD_READY, CHILD_DRAINING };
+
+struct child {
+    TAILQ_ENTRY(child) entry;
+    struct master *master;
+    struct place *place; /* that it fills, or filled */
+    enum role role;
+    unsigned index;
+    uint32_t generation;
+    pid_t pid;
+    enum child_state state;
+    int64_t born_ms;
+    struct channel *channel; /* NULL: it hung up, or was hung up on */
+    struct timer deadline;   /* to get ready, later to get drained; then it is killed */
+};
+
+TAILQ_HEAD(child_list, child);
+
+enum { CHILD_READY_MS = 30000 };
+
+/* Starts a process and sends it all that it needs. NULL after an event in the log. */
+struct child *child_start(struct master *master, enum role role, struct place *place)
+    __attribute__((warn_unused_result));
+
+/* Tells it to take nothing new and end; after `ms` it is killed. */
+void child_drain(struct child *child, int64_t ms);
+
+void child_kill(struct child *child);
+
+/* Collects the dead. Each one's place hears of it. */
+void child_reap_all(struct master *master);
+
+/* True when it serves the network: drained first, and alive while it has sessions. */
+bool child_is_front(const struct child *child);
+
+/* "starting", "ready" or "draining". */
+const char *child_state_name(enum child_state state);
+
+#endif

@@ -1,0 +1,86 @@
+/*
+ * Why every role's share is decided here, in one place, from the role alone: what a process was
+ * never handed it can not lose to an attacker, and whoever wants to know what that is reads this
+ * file.
+ */
+#include "master/introduce.h"
+
+#include "master/links.h"
+#include "master/master.h"
+
+static bool send_page(struct child *child, enum role role, unsigned index, bool own)
+{
+    const struct page_slot *slot = pages_slot(&child->master->pages, role, index);
+    const struct control_page page = {
+        .role = (uint8_t)role, .index = (uint16_t)index, .own = own ? 1 : 0};
+
+    return slot != NULL && channel_send(child->channel, &ipc_control_page, &page,
+                                        own ? &slot->writable : &slot->readonly);
+}
+
+/* A worker adds up the connections of all its siblings, of those that drain, too. */
+static bool send_siblings(struct child *child)
+{
+    for (unsigned index = 0; index < PAGE_INDEXES; index++)
+        if (index != child->index && pages_made(&child->master->pages, child->role, index) &&
+            !send_page(child, child->role, index, false))
+            return false;
+    return true;
+}
+
+/* smtpd also reads the pressure off the page of qmgr, of which there is one at a time. */
+static bool send_pages(struct child *child)
+{
+    if (!send_page(child, child->role, child->index, true))
+        return false;
+    if (child_is_front(child) && !send_siblings(child))
+        return false;
+    return child->role != ROLE_SMTPD || send_page(child, ROLE_QMGR, 0, false);
+}
+
+static bool send_key(struct child *child)
+{
+    const struct control_key key = {.key = span_of(child->master->key, MASTER_KEY)};
+
+    if (child->role != ROLE_AUTH && child->role != ROLE_MAILBOX)
+        return true;
+    return channel_send(child->channel, &ipc_control_key, &key, NULL);
+}
+
+static bool send_listeners(struct child *child)
+{
+    const struct listeners *listeners = &child->master->listeners;
+    enum conf_service service = child->role == ROLE_SMTPD ? SERVICE_SMTP : SERVICE_POP3;
+
+    for (size_t i = 0; child_is_front(child) && i < listeners->count; i++) {
+        const struct listener *listener = &listeners->items[i];
+        const struct control_listener message = {.service = (uint8_t)listener->service,
+                                                 .name = span_cstr(listener->name)};
+        if (listener->service == service &&
+            !channel_send(child->channel, &ipc_control_listener, &message, &listener->fd))
+            return false;
+    }
+    return true;
+}
+
+bool introduce_child(struct child *child)
+{
+    const struct configuration *configuration = &child->master->configuration;
+    const struct control_config config = {.name = span_cstr(child->master->file)};
+    const struct control_start start = {.index = (uint16_t)child->index,
+                                        .generation = child->generation};
+
+    return channel_send(child->channel, &ipc_control_config, &config, &configuration->text) &&
+           send_pages(child) && send_key(child) && send_listeners(child) && links_connect(child) &&
+           channel_send(child->channel, &ipc_control_start, &start, NULL);
+}
+
+void introduce_to_siblings(struct child *child)
+{
+    struct child *other;
+
+    TAILQ_FOREACH (other, &child->master->children, entry)
+        if (other != child && other->role == child->role && child_is_front(other) &&
+            other->channel != NULL && !send_page(other, child->role, child->index, false))
+            log_event(LOG_WARN, "page-not-sent", LOG_INT("pid", other->pid));
+}

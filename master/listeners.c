@@ -1,0 +1,101 @@
+/*
+ * Why all or nothing: a reload that binds half of its addresses would leave a server that matches
+ * neither the old configuration nor the new one. The new set is made beside the old, and only when
+ * it is complete does it take the old one's place.
+ */
+#include "master/listeners.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static bool same_address(const union net_address *a, const union net_address *b)
+{
+    char text_a[NET_TEXT_MAX], text_b[NET_TEXT_MAX];
+    return a->any.sa_family == b->any.sa_family && net_port(a) == net_port(b) &&
+           span_equal(net_text(a, text_a), net_text(b, text_b));
+}
+
+static const struct listener *find(const struct listeners *listeners,
+                                   const union net_address *address)
+{
+    for (size_t i = 0; i < listeners->count; i++)
+        if (same_address(&listeners->items[i].address, address))
+            return &listeners->items[i];
+    return NULL;
+}
+
+/* Closes those of `listeners` that are not in `kept`. */
+static void close_others(const struct listeners *listeners, const struct listeners *kept)
+{
+    for (size_t i = 0; i < listeners->count; i++)
+        if (find(kept, &listeners->items[i].address) == NULL)
+            (void)close(listeners->items[i].fd);
+}
+
+static bool add(struct listeners *next, const struct listeners *old, const struct conf_listen *want)
+{
+    struct listener *listener = &next->items[next->count];
+    const struct listener *known = find(old, &want->address);
+
+    errno = ENOSPC;
+    if (next->count == DAEMON_LISTENERS)
+        return false;
+    errno = EADDRINUSE;
+    if (find(next, &want->address) != NULL)
+        return false;
+    errno = ENAMETOOLONG;
+    if (!span_to_cstr(want->name, listener->name, sizeof(listener->name)))
+        return false;
+    listener->service = want->service;
+    listener->address = want->address;
+    listener->fd = known != NULL ? known->fd : net_listen(&want->address, LISTENER_BACKLOG);
+    if (listener->fd < 0)
+        return false;
+    next->count++;
+    return true;
+}
+
+static void complain_about(const struct conf_listen *listen, int error, conf_complain *complain,
+                           void *arg)
+{
+    char sentence[512], text[NET_TEXT_MAX];
+    (void)snprintf(sentence, sizeof(sentence),
+                   "listen \"%.*s\" (line %u): %.*s port %u can not be bound: %s",
+                   SPAN_ARG(span_first(listen->name, 100)), listen->line,
+                   SPAN_ARG(net_text(&listen->address, text)), net_port(&listen->address),
+                   log_errno_text(error));
+    complain(arg, sentence);
+}
+
+bool listeners_update(struct listeners *listeners, const struct conf_listens *wanted,
+                      conf_complain *complain, void *arg)
+{
+    struct listeners next = {0};
+
+    for (size_t i = 0; i < wanted->count; i++) {
+        if (add(&next, listeners, &wanted->items[i]))
+            continue;
+        complain_about(&wanted->items[i], errno, complain, arg);
+        close_others(&next, listeners);
+        return false;
+    }
+    close_others(listeners, &next);
+    *listeners = next;
+    return true;
+}
+
+bool listeners_serve(const struct listeners *listeners, enum conf_service service)
+{
+    for (size_t i = 0; i < listeners->count; i++)
+        if (listeners->items[i].service == service)
+            return true;
+    return false;
+}
+
+void listeners_close(struct listeners *listeners)
+{
+    const struct listeners none = {0};
+    close_others(listeners, &none);
+    listeners->count = 0;
+}

@@ -1,0 +1,37 @@
+/*
+ * listeners - the listening sockets: bound by master, shared by all workers, kept over reloads.
+ *
+ * A socket stays open as long as the configuration names its address, so no connection is refused
+ * while one generation follows another.
+ */
+#ifndef VEREDUS_MASTER_LISTENERS_H
+#define VEREDUS_MASTER_LISTENERS_H
+
+#include "util/conf/conf.h"
+#include "util/daemon/daemon.h"
+
+enum { LISTENER_NAME = 256, LISTENER_BACKLOG = 1024 };
+
+struct listener {
+    char name[LISTENER_NAME];
+    enum conf_service service;
+    union net_address address; /* as configured */
+    int fd;
+};
+
+struct listeners {
+    struct listener items[DAEMON_LISTENERS];
+    size_t count;
+};
+
+/* Binds what `wanted` has more, closes what it has no longer. False after a complaint: everything
+ * is as it was. */
+bool listeners_update(struct listeners *listeners, const struct conf_listens *wanted,
+                      conf_complain *complain, void *arg) __attribute__((warn_unused_result));
+
+/* True when there is one of this service. */
+bool listeners_serve(const struct listeners *listeners, enum conf_service service);
+
+void listeners_close(struct listeners *listeners);
+
+#endif

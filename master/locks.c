@@ -1,0 +1,100 @@
+/*
+ * Why two locks: two configurations may share a spool by mistake and not the run directory, or the
+ * other way round, and either would be two masters' children over one set of files.
+ *
+ * The spool belongs to qmgr's user. Root opens its lock there without following a link, makes sure
+ * that it is a plain file with one name, and writes nothing into it.
+ */
+#include "master/locks.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "master/directories.h"
+
+static const char pid_name[] = "master.pid";
+
+static void close_if_open(int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+    *fd = -1;
+}
+
+/* Opens and locks; -1 with errno (EWOULDBLOCK: another holds it). */
+static int take(int directory, const char *name)
+{
+    struct stat status;
+    int fd = openat(directory, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
+
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_nlink != 1)
+        errno = EINVAL;
+    else if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    int problem = errno;
+    (void)close(fd);
+    errno = problem;
+    return -1;
+}
+
+static int take_in(int directory, const char *name, struct span where, conf_complain *complain,
+                   void *arg)
+{
+    char sentence[PATH_MAX + 256];
+    int fd = directory < 0 ? -1 : take(directory, name);
+
+    if (fd >= 0)
+        return fd;
+    if (errno == EWOULDBLOCK)
+        (void)snprintf(sentence, sizeof(sentence),
+                       "%.*s: another master runs here; stop it first (veredus stop)",
+                       SPAN_ARG(where));
+    else
+        (void)snprintf(sentence, sizeof(sentence), "%.*s/%s: can not be locked: %s",
+                       SPAN_ARG(where), name, log_errno_text(errno));
+    complain(arg, sentence);
+    return -1;
+}
+
+static bool write_pid(int fd)
+{
+    char text[24];
+    int length = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+    return ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)length, 0) == length;
+}
+
+bool locks_take(struct locks *locks, const struct conf *conf, conf_complain *complain, void *arg)
+{
+    int spool = directory_open(conf->spool_directory.data);
+
+    *locks = (struct locks){.pid_file = -1, .spool = -1};
+    locks->run_directory = directory_open(conf->run_directory.data);
+    locks->pid_file = take_in(locks->run_directory, pid_name, conf->run_directory, complain, arg);
+    if (locks->pid_file >= 0)
+        locks->spool = take_in(spool, "master.lock", conf->spool_directory, complain, arg);
+    close_if_open(&spool);
+    if (locks->spool >= 0 && !write_pid(locks->pid_file)) {
+        complain(arg, "the pid file can not be written; is the disk full?");
+        close_if_open(&locks->spool);
+    }
+    if (locks->spool >= 0)
+        return true;
+    close_if_open(&locks->pid_file);
+    close_if_open(&locks->run_directory);
+    return false;
+}
+
+void locks_release(struct locks *locks)
+{
+    (void)unlinkat(locks->run_directory, pid_name, 0);
+    close_if_open(&locks->pid_file);
+    close_if_open(&locks->spool);
+    close_if_open(&locks->run_directory);
+}

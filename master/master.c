@@ -1,0 +1,200 @@
+/*
+ * Why nothing is forked before everything is bound, locked and made: whatever is wrong with the
+ * machine is said once, by one process, on standard error, and not by ten children in turn.
+ */
+#include "master/master.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "master/directories.h"
+#include "master/reload.h"
+#include "util/base/clock.h"
+#include "util/base/panic.h"
+#include "util/base/random.h"
+
+enum { STOP_MS = 30000, DESCRIPTORS = 65536 };
+
+/* ---- the end ---- */
+
+static void drain_some(struct master *master, bool rest_too)
+{
+    struct child *child;
+
+    TAILQ_FOREACH (child, &master->children, entry)
+        if (rest_too || child_is_front(child))
+            child_drain(child, STOP_MS);
+}
+
+static bool front_lives(const struct master *master)
+{
+    const struct child *child;
+
+    TAILQ_FOREACH (child, &master->children, entry)
+        if (child_is_front(child))
+            return true;
+    return false;
+}
+
+static void on_stop_deadline(void *arg)
+{
+    struct master *master = arg;
+    struct child *child;
+
+    TAILQ_FOREACH (child, &master->children, entry)
+        child_kill(child);
+}
+
+void master_child_gone(struct master *master)
+{
+    if (!master->stopping)
+        return;
+    if (TAILQ_EMPTY(&master->children)) {
+        loop_stop(master->loop);
+    } else if (!master->rest_told && !front_lives(master)) {
+        master->rest_told = true;
+        drain_some(master, true);
+    }
+}
+
+void master_stop(struct master *master)
+{
+    if (master->stopping)
+        return;
+    log_event(LOG_INFO, "stopping", LOG_UINT("generation", master->generation));
+    master->stopping = true;
+    places_abandon(master);
+    timer_set(&master->stop_deadline, STOP_MS);
+    drain_some(master, false);
+    master_child_gone(master);
+}
+
+/* ---- signals ---- */
+
+/* A log that was renamed is let go by the children only when they end: a new generation takes it.
+ */
+static void on_signal(int signal, void *arg)
+{
+    struct master *master = arg;
+
+    if (signal == SIGCHLD)
+        child_reap_all(master);
+    else if (signal == SIGTERM || signal == SIGINT)
+        master_stop(master);
+    else if (!reload(master, NULL))
+        log_event(LOG_WARN, "configuration-kept", LOG_STR("file", master->file));
+}
+
+static void watch_signals(struct master *master)
+{
+    static const int watched[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]); i++)
+        loop_on_signal(master->loop, &master->signals[i], watched[i], on_signal, master);
+    (void)sigaction(SIGPIPE, &ignore, NULL);
+}
+
+/* ---- the start ---- */
+
+void master_announce(struct master *master)
+{
+    log_event(LOG_INFO, "ready", LOG_UINT("generation", master->generation));
+    if (master->announced)
+        return;
+    master->announced = true;
+    (void)puts("ready");
+    (void)fflush(stdout);
+}
+
+/* Ten thousand sessions need as many descriptors; the children inherit the limit. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* Opens /dev/null, and lets it stand for every standard descriptor that is missing. */
+static int open_null(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+        fatal(EX_OSERR, "cannot open /dev/null: %s", log_errno_text(errno));
+    return fd;
+}
+
+/* Everything that may be refused. The exit code, EX_OK to go on. */
+static int acquire(struct master *master)
+{
+    if (!configuration_load(&master->configuration, master->file, complaint_note, NULL))
+        return EX_CONFIG;
+    const struct conf *conf = master->configuration.conf;
+    if (!journal_open(&master->journal, conf, complaint_note, NULL))
+        return EX_CANTCREAT;
+    if (!directories_make(conf, complaint_note, NULL))
+        return EX_CANTCREAT;
+    if (!locks_take(&master->locks, conf, complaint_note, NULL))
+        return EX_UNAVAILABLE;
+    if (listeners_update(&master->listeners, &conf->listens, complaint_note, NULL) &&
+        operators_open(master))
+        return EX_OK;
+    log_event(LOG_ERROR, "not-started", LOG_STR("reason", "a socket can not be bound"));
+    listeners_close(&master->listeners);
+    locks_release(&master->locks);
+    return EX_UNAVAILABLE;
+}
+
+static void serve(struct master *master)
+{
+    log_event(LOG_INFO, "starting", LOG_STR("version", VEREDUS_VERSION),
+              LOG_STR("file", master->file));
+    random_fill(master->key, sizeof(master->key));
+    timer_init(&master->stop_deadline, master->loop, on_stop_deadline, master);
+    places_init(master);
+    watch_signals(master);
+    places_fill(master);
+    loop_run(master->loop);
+    timer_cancel(&master->stop_deadline);
+    log_event(LOG_INFO, "stopped", LOG_UINT("generation", master->generation));
+    operators_close(master);
+    listeners_close(&master->listeners);
+    locks_release(&master->locks);
+}
+
+int master_run(const char *file, const char *programs)
+{
+    struct master *master = mem_new(sizeof(*master));
+
+    master->file = file;
+    master->programs = programs;
+    master->generation = 1;
+    master->started_ms = clock_ms();
+    master->null = open_null();
+    TAILQ_INIT(&master->children);
+    log_setup("master", LOG_LOGFMT, LOG_INFO);
+    journal_init(&master->journal);
+    raise_descriptor_limit();
+    master->loop = loop_new();
+
+    int code = acquire(master);
+    if (code == EX_OK)
+        serve(master);
+    configuration_free(&master->configuration);
+    pages_free(&master->pages);
+    loop_free(master->loop);
+    mem_free(master);
+    return code;
+}

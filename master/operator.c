@@ -1,0 +1,161 @@
+/*
+ * Why the socket is reached through /proc/self/fd: the name of a UNIX socket holds 107 octets, and
+ * a run directory may be deeper than that.
+ */
+#include "master/operator.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "master/master.h"
+#include "master/reload.h"
+#include "master/status.h"
+
+enum { ANSWER_PART = 2048, BACKLOG = 16 };
+
+static const char socket_name[] = "master.sock";
+
+/* ---- answers ---- */
+
+/* The next part of an answer: whole lines if they fit. */
+static struct span next_part(struct span text)
+{
+    struct span part = span_first(text, ANSWER_PART);
+    size_t end = span_find_last(part, '\n');
+    return part.len < text.len && end < part.len ? span_first(part, end + 1) : part;
+}
+
+static void answer(struct channel *channel, bool ok, struct span text)
+{
+    bool more = true;
+
+    while (more) {
+        struct span part = next_part(text);
+        text = span_skip(text, part.len);
+        more = text.len > 0;
+        const struct operator_answer message = {.ok = ok, .more = more, .text = part};
+        more = channel_send(channel, &ipc_operator_answer, &message, NULL) && more;
+    }
+}
+
+static void serve(struct master *master, struct channel *channel, uint8_t what)
+{
+    struct buf text = {0};
+    bool good;
+
+    switch ((enum operator_request)what) {
+    case OPERATOR_STATUS:
+        status_write(master, &text);
+        answer(channel, true, buf_span(&text));
+        break;
+    case OPERATOR_RELOAD:
+        good = reload(master, &text);
+        answer(channel, good, buf_span(&text));
+        break;
+    case OPERATOR_STOP:
+        answer(channel, true, SPAN("stopping\n"));
+        channel_flush(channel);
+        master_stop(master);
+        break;
+    }
+    buf_free(&text);
+}
+
+/* ---- connections ---- */
+
+static void hang_up(struct operators *operators, struct channel *channel)
+{
+    for (size_t i = 0; i < operators->count; i++) {
+        if (operators->connections[i] != channel)
+            continue;
+        operators->count--;
+        memmove(&operators->connections[i], &operators->connections[i + 1],
+                (operators->count - i) * sizeof(struct channel *));
+        channel_free(channel);
+        return;
+    }
+}
+
+static void on_message(void *arg, struct channel *channel, const struct ipc_type *type,
+                       const void *message, struct fd_list *fds)
+{
+    struct master *master = arg;
+    const struct operator_ask *ask = message;
+    (void)fds;
+
+    if (type == &ipc_operator_ask)
+        serve(master, channel, ask->what);
+    else
+        hang_up(&master->operators, channel);
+}
+
+static void on_closed(void *arg, struct channel *channel)
+{
+    struct master *master = arg;
+    hang_up(&master->operators, channel);
+}
+
+static void on_connection(void *arg, unsigned events)
+{
+    struct master *master = arg;
+    struct operators *operators = &master->operators;
+    const struct channel_calls calls = {.message = on_message, .closed = on_closed, .arg = master};
+    int fd = accept4(operators->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    (void)events;
+
+    if (fd < 0)
+        return;
+    if (operators->count == OPERATOR_CONNECTIONS)
+        hang_up(operators, operators->connections[0]);
+    operators->connections[operators->count++] = channel_new(master->loop, fd, &calls);
+}
+
+/* ---- the socket ---- */
+
+static bool bind_and_listen(int fd, int directory)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    mode_t before = umask(S_IXUSR | S_IRWXG | S_IRWXO);
+
+    (void)unlinkat(directory, socket_name, 0);
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", directory,
+                   socket_name);
+    bool bound = bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
+    int problem = errno;
+    (void)umask(before);
+    errno = problem;
+    return bound && listen(fd, BACKLOG) == 0;
+}
+
+bool operators_open(struct master *master)
+{
+    struct operators *operators = &master->operators;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0 || !bind_and_listen(fd, master->locks.run_directory)) {
+        int problem = errno;
+        if (fd >= 0)
+            (void)close(fd);
+        errno = problem;
+        return false;
+    }
+    operators->fd = fd;
+    io_init(&operators->io, master->loop, fd, on_connection, master);
+    io_want(&operators->io, IO_READ);
+    return true;
+}
+
+void operators_close(struct master *master)
+{
+    struct operators *operators = &master->operators;
+
+    while (operators->count > 0)
+        hang_up(operators, operators->connections[0]);
+    io_stop(&operators->io);
+    (void)close(operators->fd);
+    (void)unlinkat(master->locks.run_directory, socket_name, 0);
+}

@@ -1,0 +1,52 @@
+/*
+ * place - the processes that there should be: each place is filled by one child at a time.
+ *
+ * A place whose child died is filled again, at once for the first time, then with backoff. A new
+ * generation takes over place by place: the old children go on serving until every new one is
+ * ready, then they drain. qmgr alone is different: it holds the spool's lock, so the old one has to
+ * be gone before the new one starts.
+ */
+#ifndef VEREDUS_MASTER_PLACE_H
+#define VEREDUS_MASTER_PLACE_H
+
+#include "master/child.h"
+
+enum { PLACE_WORKERS = 64 /* of one role, most */ };
+
+enum {
+    PLACE_BACKOFF_FIRST_MS = 100,
+    PLACE_BACKOFF_MOST_MS = 30000,
+    PLACE_STEADY_MS = 60000 /* a child that lived so long resets the backoff */
+};
+
+struct place {
+    struct master *master;
+    enum role role;
+    struct child *child; /* the newest; NULL: none at the moment */
+    struct timer refill;
+    int64_t backoff_ms;
+    unsigned restarts;
+    bool wanted;
+};
+
+struct places {
+    struct place of[ROLE_COUNT][PLACE_WORKERS];
+};
+
+void places_init(struct master *master);
+
+/* Starts a child of the present generation in every place that the configuration wants. */
+void places_fill(struct master *master);
+
+/* No place is filled again: master stops. */
+void places_abandon(struct master *master);
+
+/* True when every wanted place has a child that serves; with `qmgr_too` false, an old or missing
+ * qmgr counts as fine. */
+bool places_are_ready(const struct master *master, bool qmgr_too);
+
+/* What child.c reports. */
+void place_child_ready(struct child *child);
+void place_child_died(struct child *child);
+
+#endif

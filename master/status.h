@@ -1,0 +1,15 @@
+/*
+ * status - what `veredus status` shows: uptime, generation, children, counters.
+ */
+#ifndef VEREDUS_MASTER_STATUS_H
+#define VEREDUS_MASTER_STATUS_H
+
+#include "util/base/buf.h"
+
+struct master;
+
+/* Adds lines "uptime SECONDS", "generation N", one "child ROLE INDEX PID STATE RESTARTS" a process,
+ * and one "NAME VALUE" a counter, summed over all pages. */
+void status_write(const struct master *master, struct buf *out);
+
+#endif
