@@ -49,12 +49,23 @@ static void take_config(struct control *control, const void *message, struct fd_
         fatal(EX_CONFIG, "cannot use the configuration that master sent");
 }
 
+static bool page_is_known(const struct daemon *daemon, enum role role, unsigned index)
+{
+    for (size_t i = 0; i < daemon->page_count; i++)
+        if (daemon->pages[i].role == role && daemon->pages[i].index == index)
+            return true;
+    return false;
+}
+
+/* A neighbour that was started anew has its old page: it is announced again and known already. */
 static void take_page(struct control *control, const void *message, struct fd_list *fds)
 {
     const struct control_page *came = message;
     struct daemon *daemon = &control->daemon;
     bool own = came->own != 0;
 
+    if (!own && page_is_known(daemon, came->role, came->index))
+        return;
     require(own || daemon->page_count < DAEMON_PAGES);
     int fd = fd_list_take(fds);
     struct page *page = page_map(fd, own);
