@@ -2,6 +2,7 @@
  * What the operator wants of a running server. Stopping waits for the end of the process itself,
  * not for a promise: whoever starts the next one must find ports and spool free.
  */
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -14,9 +15,13 @@
 
 enum { STOP_MS = 120000 };
 
-static int say_not_running(struct ctl *ctl)
+/* errno is socket_connect's. */
+static int say_unreachable(struct ctl *ctl)
 {
-    ctl_say(ctl, "the server of %s is not running; `veredus start` starts it", ctl->file);
+    if (errno == EACCES || errno == EPERM)
+        ctl_say(ctl, "this user may not speak to the server of %s", ctl->file);
+    else
+        ctl_say(ctl, "the server of %s is not running; `veredus start` starts it", ctl->file);
     return EX_UNAVAILABLE;
 }
 
@@ -24,7 +29,7 @@ static int ask(struct ctl *ctl, enum operator_request request)
 {
     int fd = socket_connect(ctl->conf);
     if (fd < 0)
-        return say_not_running(ctl);
+        return say_unreachable(ctl);
     enum socket_result result = socket_ask(ctl, fd, request);
     close(fd);
     if (result == SOCKET_LOST)
@@ -65,7 +70,7 @@ int verb_stop(struct ctl *ctl)
     int fd = socket_connect(ctl->conf);
     int master = fd >= 0 ? socket_master(fd) : socket_master_by_number(ctl);
     if (master < 0)
-        code = say_not_running(ctl);
+        code = say_unreachable(ctl);
     else if (request_stop(ctl, fd, master))
         code = wait_for_end(ctl, master);
     else

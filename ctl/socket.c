@@ -41,10 +41,13 @@ int socket_connect(const struct conf *conf)
 
 static void print_answer(struct ctl *ctl, const struct operator_answer *answer)
 {
-    if (answer->ok)
-        fwrite(answer->text.data, 1, answer->text.len, ctl->streams.out);
-    else
-        ctl_say(ctl, "%.*s", SPAN_ARG(span_trim(answer->text)));
+    struct span line, rest = answer->text;
+    if (answer->ok) {
+        fwrite(rest.data, 1, rest.len, ctl->streams.out);
+        return;
+    }
+    while (span_next(&rest, '\n', &line))
+        ctl_say(ctl, "%.*s", SPAN_ARG(line));
 }
 
 /* Prints the answers in one packet; false when it holds anything else. *last is the last one. */

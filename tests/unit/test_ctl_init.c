@@ -1,0 +1,175 @@
+/* init: an instance is whole, or there is none; what exists is never overwritten. */
+#include "tests/unit/ctl_rig.h"
+
+#include <crypt.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+static unsigned mode_of(struct ctl_rig *rig, const char *name)
+{
+    struct stat st;
+    if (stat(rig_path(rig, name), &st) != 0)
+        fail_msg("%s is missing", name);
+    return st.st_mode & 07777;
+}
+
+static void an_instance_has_everything_with_narrow_modes(void **state)
+{
+    static const struct {
+        const char *name;
+        unsigned mode;
+    } rows[] = {
+        {".", 0700},
+        {"spool", 0700},
+        {"run", 0700},
+        {"tables", 0700},
+        {"mail/example.test/alice/tmp", 0700},
+        {"mail/example.test/alice/new", 0700},
+        {"mail/example.test/alice/cur", 0700},
+        {"tables/users", 0644},
+        {"tables/users.db", 0644},
+        {"tables/aliases", 0644},
+        {"tables/aliases.db", 0644},
+        {"tables/passwords", 0600},
+        {"tables/passwords.db", 0600},
+        {"veredus.conf", 0644},
+    };
+    struct ctl_rig *rig = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_int_equal(mode_of(rig, rows[i].name), rows[i].mode);
+    assert_int_equal(RIG_DO(rig, NULL, "check"), EX_OK);
+}
+
+static void the_configuration_listens_at_the_offsets_of_the_port_base(void **state)
+{
+    struct ctl_rig *rig = *state;
+    assert_int_equal(RIG_CALL(rig, NULL, "init", rig->instance, "--hostname", "mx.example.test",
+                              "--domain", "example.test", "--port-base", "3000"),
+                     EX_OK);
+    struct conf *conf = conf_load(rig->file, NULL, NULL);
+    assert_non_null(conf);
+    assert_int_equal(conf->listens.count, 2);
+    assert_int_equal(conf->listens.items[0].service, SERVICE_SMTP);
+    assert_int_equal(net_port(&conf->listens.items[0].address), 3025);
+    assert_int_equal(conf->listens.items[1].service, SERVICE_POP3);
+    assert_int_equal(net_port(&conf->listens.items[1].address), 3110);
+    assert_string_equal(conf->spool_directory.data, rig_path(rig, "spool"));
+    assert_string_equal(conf->run_directory.data, rig_path(rig, "run"));
+    conf_free(conf);
+}
+
+static void users_aliases_and_passwords_are_entered(void **state)
+{
+    struct ctl_rig *rig = *state;
+    assert_holds(rig_text(rig, "tables/users"), "\nalice@example.test\n");
+    assert_holds(rig_text(rig, "tables/aliases"), "\npostmaster alice@example.test\n");
+    const char *entry = strstr(rig_text(rig, "tables/passwords"), "\nalice@example.test $y$");
+    assert_non_null(entry);
+    char stored[256];
+    assert_int_equal(sscanf(entry, " alice@example.test %255s", stored), 1);
+    assert_string_equal(crypt("secret", stored), stored);
+    assert_string_not_equal(crypt("Secret", stored), stored);
+}
+
+static void without_a_user_there_is_no_postmaster(void **state)
+{
+    struct ctl_rig *rig = *state;
+    assert_int_equal(
+        RIG_CALL(rig, NULL, "init", rig->instance, "--hostname", "h.test", "--domain", "d.test"),
+        EX_OK);
+    assert_lacks(rig_text(rig, "tables/aliases"), "postmaster");
+    assert_int_equal(RIG_DO(rig, NULL, "check"), EX_OK);
+}
+
+static void passwords_that_are_not_given_are_read_line_by_line(void **state)
+{
+    struct ctl_rig *rig = *state;
+    assert_int_equal(RIG_CALL(rig, "one\r\ntwo\n", "init", rig->instance, "--hostname", "h.test",
+                              "--domain", "D.test", "--user", "Ann@d.test", "--user", "bob@d.test"),
+                     EX_OK);
+    char stored[256];
+    const char *entry = strstr(rig_text(rig, "tables/passwords"), "\nann@d.test ");
+    assert_non_null(entry);
+    assert_int_equal(sscanf(entry, " ann@d.test %255s", stored), 1);
+    assert_string_equal(crypt("one", stored), stored);
+    assert_int_equal(access(rig_path(rig, "mail/d.test/ann/new"), F_OK), 0);
+}
+
+static void an_existing_instance_is_refused_and_kept(void **state)
+{
+    struct ctl_rig *rig = *state;
+    assert_int_equal(RIG_CALL(rig, NULL, "init", rig->instance, "--hostname", "other.test",
+                              "--domain", "other.test"),
+                     EX_CANTCREAT);
+    assert_holds(rig->err, "exists");
+    assert_lacks(rig_text(rig, "veredus.conf"), "other.test");
+}
+
+static void an_interrupted_init_can_be_repeated_and_loses_nothing(void **state)
+{
+    struct ctl_rig *rig = *state;
+    assert_int_equal(unlink(rig->file), 0);
+    rig_write(rig, "tables/aliases", "sales alice\npostmaster root\n");
+    assert_int_equal(RIG_CALL(rig, NULL, "init", rig->instance, "--hostname", "mx.example.test",
+                              "--domain", "example.test", "--user", "bob@example.test:word"),
+                     EX_OK);
+    assert_string_equal(rig_text(rig, "tables/aliases"), "sales alice\npostmaster root\n");
+    assert_holds(rig_text(rig, "tables/users"), "\nalice@example.test\nbob@example.test\n");
+}
+
+static void a_user_that_can_not_be_one_leaves_no_instance(void **state)
+{
+    static const struct {
+        const char *word, *hint;
+    } rows[] = {
+        {"alice:secret", "no address"},
+        {"alice@other.test:secret", "not in the domain"},
+        {"alice@d.test:", "empty"},
+        {"alice@d.test", "empty"},
+        {"a/b@d.test:secret", "can not be a user"},
+        {"#a@d.test:secret", "can not be a user"},
+        {"\"a b\"@d.test:secret", "can not be a user"},
+        {"\"..\"@d.test:secret", "can not be a user"},
+        {"a@[127.0.0.1]:secret", "no address"},
+    };
+    struct ctl_rig *rig = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_int_equal(RIG_CALL(rig, NULL, "init", rig->instance, "--hostname", "h.test",
+                                  "--domain", "d.test", "--user", rows[i].word),
+                         EX_DATAERR);
+        assert_holds(rig->err, rows[i].hint);
+        assert_int_not_equal(access(rig->instance, F_OK), 0);
+    }
+}
+
+static void a_directory_that_can_not_be_made_is_reported(void **state)
+{
+    struct ctl_rig *rig = *state;
+    char path[2 * RIG_PATH];
+    snprintf(path, sizeof path, "%s/missing/instance", rig->directory);
+    assert_int_equal(
+        RIG_CALL(rig, NULL, "init", path, "--hostname", "h.test", "--domain", "d.test"),
+        EX_CANTCREAT);
+    assert_holds(rig->err, "can not be made");
+}
+
+int main(void)
+{
+#define EMPTY(test) cmocka_unit_test_setup_teardown(test, rig_setup, rig_teardown)
+#define WITH_INSTANCE(test)                                                                        \
+    cmocka_unit_test_setup_teardown(test, rig_setup_with_instance, rig_teardown)
+    static const struct CMUnitTest tests[] = {
+        WITH_INSTANCE(an_instance_has_everything_with_narrow_modes),
+        EMPTY(the_configuration_listens_at_the_offsets_of_the_port_base),
+        WITH_INSTANCE(users_aliases_and_passwords_are_entered),
+        EMPTY(without_a_user_there_is_no_postmaster),
+        EMPTY(passwords_that_are_not_given_are_read_line_by_line),
+        WITH_INSTANCE(an_existing_instance_is_refused_and_kept),
+        WITH_INSTANCE(an_interrupted_init_can_be_repeated_and_loses_nothing),
+        EMPTY(a_user_that_can_not_be_one_leaves_no_instance),
+        EMPTY(a_directory_that_can_not_be_made_is_reported),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,194 @@
+/* user and table: the two tables change together, texts keep their comments, modes stay narrow. */
+#include "tests/unit/ctl_rig.h"
+
+#include <crypt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+static void assert_password(struct ctl_rig *rig, const char *user, const char *password)
+{
+    assert_int_equal(RIG_DO(rig, NULL, "table", "get", "passwords", user), EX_OK);
+    rig->out[strcspn(rig->out, "\n")] = '\0';
+    assert_memory_equal(rig->out, "$y$", 3);
+    assert_string_equal(crypt(password, rig->out), rig->out);
+}
+
+static void an_added_user_is_in_both_compiled_tables(void **state)
+{
+    struct ctl_rig *rig = *state;
+    assert_int_equal(RIG_DO(rig, "word\n", "user", "add", "Bob@Example.test"), EX_OK);
+    assert_int_equal(RIG_DO(rig, NULL, "table", "get", "users", "bob@example.test"), EX_OK);
+    assert_string_equal(rig->out, "\n");
+    assert_password(rig, "bob@example.test", "word");
+    assert_password(rig, "alice@example.test", "secret");
+    assert_int_equal(RIG_DO(rig, NULL, "user", "list"), EX_OK);
+    assert_string_equal(rig->out, "alice@example.test\nbob@example.test\n");
+}
+
+static void the_last_line_needs_no_end(void **state)
+{
+    struct ctl_rig *rig = *state;
+    assert_int_equal(RIG_DO(rig, "no line feed", "user", "add", "bob@example.test"), EX_OK);
+    assert_password(rig, "bob@example.test", "no line feed");
+}
+
+static void what_can_not_be_added_changes_nothing(void **state)
+{
+    static const struct {
+        const char *address, *input, *hint;
+    } rows[] = {
+        {"alice@example.test", "word\n", "exists already"},
+        {"ALICE@example.test", "word\n", "exists already"},
+        {"bob@other.test", "word\n", "not in `domains`"},
+        {"bob", "word\n", "no address"},
+        {"bo/b@example.test", "word\n", "can not be a user"},
+        {"bob@example.test", "", "empty"},
+        {"bob@example.test", "\n", "empty"},
+        {"bob@example.test", "\r\n", "empty"},
+        {"bob@example.test", "a\tb\n", "control characters"},
+    };
+    struct ctl_rig *rig = *state;
+    char before[RIG_TEXT];
+    strcpy(before, rig_text(rig, "tables/passwords"));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_int_equal(RIG_DO(rig, rows[i].input, "user", "add", rows[i].address), EX_DATAERR);
+        assert_holds(rig->err, rows[i].hint);
+        assert_string_equal(rig_text(rig, "tables/passwords"), before);
+    }
+}
+
+static void a_password_is_never_cut(void **state)
+{
+    struct ctl_rig *rig = *state;
+    char longest[256 + 2];
+    memset(longest, 'p', 256);
+    strcpy(longest + 256, "\n");
+    assert_int_equal(RIG_DO(rig, longest, "user", "passwd", "alice@example.test"), EX_DATAERR);
+    assert_holds(rig->err, "longer than 255");
+    strcpy(longest + 255, "\n");
+    assert_int_equal(RIG_DO(rig, longest, "user", "passwd", "alice@example.test"), EX_OK);
+    longest[255] = '\0';
+    assert_password(rig, "alice@example.test", longest);
+}
+
+static void passwd_changes_the_password_of_who_exists(void **state)
+{
+    struct ctl_rig *rig = *state;
+    assert_int_equal(RIG_DO(rig, "new\n", "user", "passwd", "alice@example.test"), EX_OK);
+    assert_password(rig, "alice@example.test", "new");
+    assert_int_equal(RIG_DO(rig, "new\n", "user", "passwd", "bob@example.test"), EX_DATAERR);
+    assert_holds(rig->err, "no user bob@example.test");
+}
+
+static void delete_keeps_the_mailbox_and_says_so(void **state)
+{
+    struct ctl_rig *rig = *state;
+    assert_int_equal(RIG_DO(rig, NULL, "user", "delete", "alice@example.test"), EX_OK);
+    assert_holds(rig->out, "the mailbox was kept");
+    assert_int_equal(access(rig_path(rig, "mail/example.test/alice/new"), F_OK), 0);
+    assert_int_equal(RIG_DO(rig, NULL, "table", "get", "users", "alice@example.test"),
+                     EXIT_FAILURE);
+    assert_int_equal(RIG_DO(rig, NULL, "table", "get", "passwords", "alice@example.test"),
+                     EXIT_FAILURE);
+    assert_int_equal(RIG_DO(rig, NULL, "user", "delete", "alice@example.test"), EX_DATAERR);
+}
+
+static void comments_and_other_lines_stay(void **state)
+{
+    struct ctl_rig *rig = *state;
+    rig_write(rig, "tables/users",
+              "# staff\nalice@example.test\n\n# machines\nbackup@example.test\n");
+    assert_int_equal(RIG_DO(rig, "word\n", "user", "add", "bob@example.test"), EX_OK);
+    assert_int_equal(RIG_DO(rig, NULL, "user", "delete", "alice@example.test"), EX_OK);
+    assert_string_equal(rig_text(rig, "tables/users"),
+                        "# staff\n\n# machines\nbackup@example.test\nbob@example.test\n");
+}
+
+static void passwords_stay_readable_by_their_owner_alone(void **state)
+{
+    static const char *const names[] = {"tables/passwords", "tables/passwords.db"};
+    struct ctl_rig *rig = *state;
+    struct stat st;
+    assert_int_equal(chmod(rig_path(rig, names[0]), 0644), 0);
+    assert_int_equal(RIG_DO(rig, "word\n", "user", "add", "bob@example.test"), EX_OK);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(stat(rig_path(rig, names[i]), &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+    }
+    assert_int_not_equal(access(rig_path(rig, "tables/passwords.new"), F_OK), 0);
+}
+
+static void a_text_that_can_not_be_read_is_an_error(void **state)
+{
+    struct ctl_rig *rig = *state;
+    assert_int_equal(unlink(rig_path(rig, "tables/users")), 0);
+    assert_int_equal(RIG_DO(rig, "word\n", "user", "add", "bob@example.test"), EX_IOERR);
+    assert_holds(rig->err, "tables/users can not be read");
+    assert_int_equal(RIG_DO(rig, NULL, "user", "list"), EX_IOERR);
+}
+
+static void table_build_compiles_what_is_named_or_all(void **state)
+{
+    struct ctl_rig *rig = *state;
+    rig_write(rig, "tables/aliases", "sales alice\n");
+    rig_write(rig, "tables/users", "carol@example.test box/carol\n");
+    assert_int_equal(RIG_DO(rig, NULL, "table", "build", "aliases"), EX_OK);
+    assert_int_equal(RIG_DO(rig, NULL, "table", "get", "aliases", "sales"), EX_OK);
+    assert_string_equal(rig->out, "alice\n");
+    assert_int_equal(RIG_DO(rig, NULL, "table", "get", "users", "carol@example.test"),
+                     EXIT_FAILURE);
+    assert_int_equal(RIG_DO(rig, NULL, "table", "build"), EX_OK);
+    assert_int_equal(RIG_DO(rig, NULL, "table", "get", "users", "carol@example.test"), EX_OK);
+    assert_string_equal(rig->out, "box/carol\n");
+}
+
+static void table_build_names_the_bad_line_and_keeps_the_old(void **state)
+{
+    struct ctl_rig *rig = *state;
+    rig_write(rig, "tables/aliases", "sales alice\nsales bob\n");
+    assert_int_equal(RIG_DO(rig, NULL, "table", "build"), EX_DATAERR);
+    assert_holds(rig->err, "tables/aliases:2:");
+    assert_int_equal(RIG_DO(rig, NULL, "table", "get", "aliases", "postmaster"), EX_OK);
+    assert_string_equal(rig->out, "alice@example.test\n");
+}
+
+static void a_table_that_does_not_exist_is_bad_usage(void **state)
+{
+    struct ctl_rig *rig = *state;
+    assert_int_equal(RIG_DO(rig, NULL, "table", "build", "users", "frob"), EX_USAGE);
+    assert_holds(rig->err, "no table \"frob\"");
+    assert_int_equal(RIG_DO(rig, NULL, "table", "get", "frob", "key"), EX_USAGE);
+}
+
+static void a_table_that_is_not_compiled_is_no_empty_one(void **state)
+{
+    struct ctl_rig *rig = *state;
+    assert_int_equal(unlink(rig_path(rig, "tables/users.db")), 0);
+    assert_int_equal(RIG_DO(rig, NULL, "table", "get", "users", "alice@example.test"), EX_IOERR);
+    assert_holds(rig->err, "can not be read");
+}
+
+int main(void)
+{
+#define WITH_INSTANCE(test)                                                                        \
+    cmocka_unit_test_setup_teardown(test, rig_setup_with_instance, rig_teardown)
+    static const struct CMUnitTest tests[] = {
+        WITH_INSTANCE(an_added_user_is_in_both_compiled_tables),
+        WITH_INSTANCE(the_last_line_needs_no_end),
+        WITH_INSTANCE(what_can_not_be_added_changes_nothing),
+        WITH_INSTANCE(a_password_is_never_cut),
+        WITH_INSTANCE(passwd_changes_the_password_of_who_exists),
+        WITH_INSTANCE(delete_keeps_the_mailbox_and_says_so),
+        WITH_INSTANCE(comments_and_other_lines_stay),
+        WITH_INSTANCE(passwords_stay_readable_by_their_owner_alone),
+        WITH_INSTANCE(a_text_that_can_not_be_read_is_an_error),
+        WITH_INSTANCE(table_build_compiles_what_is_named_or_all),
+        WITH_INSTANCE(table_build_names_the_bad_line_and_keeps_the_old),
+        WITH_INSTANCE(a_table_that_does_not_exist_is_bad_usage),
+        WITH_INSTANCE(a_table_that_is_not_compiled_is_no_empty_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
