@@ -8,8 +8,8 @@
 
 #include "smtpd/session.h"
 
-/* No reply at all: the connection is dropped. */
-#define ANSWER_DROP ((struct reply){.close = true})
+/* No reply at all: the connection is dropped; the text is for the log. */
+#define ANSWER_DROP ((struct reply){.close = true, .text = "Not SMTP"})
 
 static inline struct reply answer(uint16_t code, const char *enhanced, const char *text)
 {
