@@ -20,18 +20,18 @@ struct dot_decoder {
 enum dot_result { DOT_MORE, DOT_END, DOT_BARE };
 
 /*
- * Decodes `input`: appends the message's octets (with CR LF, without stuffed dots, without the final
- * dot line) to `out` in long runs. *used: the octets consumed; on DOT_END those up to the final LF.
- * DOT_BARE: a bare CR or LF at input[*used], or there is no LF where the CR before wants one. `out`
- * must have no limit.
+ * Decodes `input`: appends the message's octets (with CR LF, without stuffed dots, without the
+ * final dot line) to `out` in long runs. *used: the octets consumed; on DOT_END those up to the
+ * final LF. DOT_BARE: a bare CR or LF at input[*used], or there is no LF where the CR before wants
+ * one. `out` must have no limit.
  */
 enum dot_result dot_decode(struct dot_decoder *decoder, struct span input, struct buf *out,
                            size_t *used) __attribute__((warn_unused_result));
 
 /*
  * The other way, for POP3 and SMTP clients (RFC 1939 §3, RFC 5321 §4.5.2): appends `input` to `out`
- * with LF and CR LF both written as CR LF and leading dots doubled, over any split. Zero-initialised
- * is the start.
+ * with LF and CR LF both written as CR LF and leading dots doubled, over any split.
+ * Zero-initialised is the start.
  */
 struct dot_encoder {
     bool in_line; /* not at the start of a line */

@@ -14,8 +14,8 @@ struct header_field {
 };
 
 /*
- * Cuts the next field off `*rest` (lines end in CR LF or LF). False at the end of the block: an empty
- * line, the end of the octets, or a line that is no field.
+ * Cuts the next field off `*rest` (lines end in CR LF or LF). False at the end of the block: an
+ * empty line, the end of the octets, or a line that is no field.
  */
 bool header_next(struct span *rest, struct header_field *field);
 
@@ -23,8 +23,8 @@ bool header_next(struct span *rest, struct header_field *field);
 size_t header_end(struct span message);
 
 struct header_facts {
-    size_t received;   /* Received fields: hops (RFC 5321 §6.3) */
-    size_t size;       /* octets of the header block */
+    size_t received; /* Received fields: hops (RFC 5321 §6.3) */
+    size_t size;     /* octets of the header block */
 };
 
 /* Counts over the header block of `message`, of which at most `most` octets are looked at. */

@@ -10,9 +10,9 @@
 #include "util/mail/address.h"
 
 enum route_class {
-    ROUTE_LOCAL,  /* the domain is one of `domains`, or this host: mailboxes and aliases */
-    ROUTE_RELAY,  /* one of `relay_domains`: anybody may send to it */
-    ROUTE_REMOTE  /* the rest: only trusted clients may */
+    ROUTE_LOCAL, /* the domain is one of `domains`, or this host: mailboxes and aliases */
+    ROUTE_RELAY, /* one of `relay_domains`: anybody may send to it */
+    ROUTE_REMOTE /* the rest: only trusted clients may */
 };
 
 struct route {
