@@ -1,0 +1,225 @@
+/*
+ * How a whole master starts, hands out, replaces the dead, and ends.
+ */
+#include "tests/unit/master_rig.h"
+
+#include "util/base/clock.h"
+
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* ---- start and stop ---- */
+
+static void says_ready_when_every_child_serves(void **state)
+{
+    struct rig *rig = *state;
+    rig_start(rig);
+    struct span text = rig_status(rig);
+    assert_int_equal(rig_count_of(text, " ready 0\n"), 1 + 1 + 1 + 1 + 2 + 2 + 2);
+    assert_int_equal(rig_value(text, "generation"), 1);
+    assert_true(rig_value(text, "uptime") >= 0);
+    assert_true(rig_pid_of(text, "smtpd 1") > 0 && rig_pid_of(text, "mailbox 1") > 0);
+    assert_true(rig_can_connect(rig->smtp) && rig_can_connect(rig->pop3));
+}
+
+static void sigterm_ends_everything_and_leaves_nothing_behind(void **state)
+{
+    struct rig *rig = *state;
+    rig_start(rig);
+    long child = rig_pid_of(rig_status(rig), "qmgr 0");
+    assert_int_equal(kill(rig->master, SIGTERM), 0);
+    assert_int_equal(rig_end_of_master(rig), EX_OK);
+    assert_int_equal(kill((pid_t)child, 0), -1);
+    assert_int_equal(access(rig_beneath(rig, "run/master.sock"), F_OK), -1);
+    assert_int_equal(access(rig_beneath(rig, "run/master.pid"), F_OK), -1);
+    assert_false(rig_can_connect(rig->smtp));
+}
+
+static void the_operator_can_stop_it(void **state)
+{
+    struct rig *rig = *state;
+    bool ok = false;
+    rig_start(rig);
+    assert_true(rig_contains(rig_ask(rig, OPERATOR_STOP, &ok), "stopping"));
+    assert_true(ok);
+    assert_int_equal(rig_end_of_master(rig), EX_OK);
+}
+
+static void starts_again_after_it_was_killed(void **state)
+{
+    struct rig *rig = *state;
+    rig_start(rig);
+    assert_int_equal(kill(rig->master, SIGKILL), 0);
+    assert_int_equal(rig_end_of_master(rig), 128 + SIGKILL);
+    (void)close(rig->output);
+    /* The listening sockets are free as soon as the children have noticed. */
+    int64_t deadline = clock_ms() + DEADLINE_MS;
+    while (rig_can_connect(rig->smtp) && clock_ms() < deadline)
+        (void)poll(NULL, 0, STEP_MS);
+    rig_start(rig);
+    assert_int_equal(rig_count_of(rig_status(rig), " ready 0\n"), 10);
+}
+
+static void a_second_master_is_refused(void **state)
+{
+    struct rig *rig = *state;
+    int output;
+    rig_start(rig);
+    assert_int_equal(rig_exit_code(rig_launch(rig, &output)), EX_UNAVAILABLE);
+    (void)close(output);
+    assert_true(rig_pid_of(rig_status(rig), "qmgr 0") > 0);
+}
+
+static void a_bad_configuration_ends_it_at_once(void **state)
+{
+    struct rig *rig = *state;
+    rig_configure(rig, "no_such_setting = 1\n");
+    rig->master = rig_launch(rig, &rig->output);
+    assert_int_equal(rig_end_of_master(rig), EX_CONFIG);
+}
+
+static void an_address_in_use_ends_it_at_once(void **state)
+{
+    struct rig *rig = *state;
+    union net_address address;
+    rig_loopback(rig->smtp, &address);
+    int fd = net_listen(&address, 1);
+    assert_true(fd >= 0);
+    rig->master = rig_launch(rig, &rig->output);
+    assert_int_equal(rig_end_of_master(rig), EX_UNAVAILABLE);
+    (void)close(fd);
+}
+
+/* ---- what children are given ---- */
+
+static bool all_peers_came(struct span text, long expected)
+{
+    return rig_value(text, "connections") == expected;
+}
+
+static void every_pair_of_peers_is_linked_once(void **state)
+{
+    struct rig *rig = *state;
+    rig_start(rig);
+    /* smtpd-qmgr 2, smtpd-lookup 2, qmgr-lookup 1, qmgr-deliver 1, mailbox-lookup 2, auth-pop3d 2,
+     * mailbox-pop3d 4; each has two ends. */
+    struct span text = rig_wait_for_status(rig, all_peers_came, 28);
+    assert_int_equal(rig_value(text, "connections"), 28);
+}
+
+static void listeners_go_to_their_service_and_the_key_to_its_keepers(void **state)
+{
+    struct rig *rig = *state;
+    rig_start(rig);
+    struct span text = rig_status(rig);
+    assert_int_equal(rig_value(text, "refused"), 4); /* one listener for each of four workers */
+    assert_int_equal(rig_value(text, "logins"), 3);  /* auth and two mailbox */
+}
+
+static void a_service_without_listener_has_no_workers(void **state)
+{
+    struct rig *rig = *state;
+    rig_write_file(
+        rig->file,
+        arena_printf(&rig->arena,
+                     "hostname = \"mx.example.test\"\ndomains = {\"example.test\"}\n"
+                     "workers = 1\nspool_directory = \"spool\"\nmail_root = \"mail\"\n"
+                     "run_directory = \"run\"\n"
+                     "listen \"mx\" {\n service = smtp\n address = \"127.0.0.1:%u\"\n}\n",
+                     rig->smtp)
+            .data);
+    rig_start(rig);
+    assert_int_equal(rig_count_of(rig_status(rig), "child pop3d"), 0);
+    assert_int_equal(rig_count_of(rig_status(rig), "child smtpd"), 1);
+}
+
+/* ---- deaths ---- */
+
+static bool smtpd_is_new(struct span text, long old)
+{
+    long pid = rig_pid_of(text, "smtpd 0");
+    return pid > 0 && pid != old && rig_contains(text, " ready 1\n");
+}
+
+static void a_child_that_was_killed_is_started_anew(void **state)
+{
+    struct rig *rig = *state;
+    rig_start(rig);
+    struct span before = rig_status(rig);
+    long old = rig_pid_of(before, "smtpd 0");
+    assert_int_equal(kill((pid_t)old, SIGKILL), 0);
+    struct span after = rig_wait_for_status(rig, smtpd_is_new, old);
+    assert_int_equal(rig_pid_of(after, "qmgr 0"), rig_pid_of(before, "qmgr 0"));
+    assert_int_equal(rig_pid_of(after, "smtpd 1"), rig_pid_of(before, "smtpd 1"));
+    /* The new one was linked with qmgr and lookup: four ends more. */
+    (void)rig_wait_for_status(rig, all_peers_came, 32);
+}
+
+static bool qmgr_is_new(struct span text, long old)
+{
+    long pid = rig_pid_of(text, "qmgr 0");
+    return pid > 0 && pid != old && rig_contains(text, " ready 1\n");
+}
+
+static void a_new_qmgr_is_linked_with_all_who_live(void **state)
+{
+    struct rig *rig = *state;
+    rig_start(rig);
+    (void)rig_wait_for_status(rig, all_peers_came, 28);
+    long old = rig_pid_of(rig_status(rig), "qmgr 0");
+    assert_int_equal(kill((pid_t)old, SIGKILL), 0);
+    (void)rig_wait_for_status(rig, qmgr_is_new, old);
+    (void)rig_wait_for_status(rig, all_peers_came, 28 + 8);
+}
+
+static void a_child_that_fails_at_start_is_tried_with_backoff(void **state)
+{
+    struct rig *rig = *state;
+    char line[8];
+    rig_write_file(rig_beneath(rig, "crash-lookup"), "");
+    rig->master = rig_launch(rig, &rig->output);
+    struct pollfd watched = {.fd = rig->output, .events = POLLIN};
+    assert_int_equal(poll(&watched, 1, 1500), 0);
+    assert_int_equal(unlink(rig_beneath(rig, "crash-lookup")), 0);
+    assert_int_equal(poll(&watched, 1, DEADLINE_MS), 1);
+    assert_true(read(rig->output, line, sizeof(line)) > 0);
+    /* 100, 200, 400, 800 ms, 1.6 s: no storm. */
+    const char *child = strstr(rig_status(rig).data, "child lookup 0 ");
+    const char *ready = child == NULL ? NULL : strstr(child, " ready ");
+    assert_non_null(ready);
+    long restarts = strtol(ready + 7, NULL, 10);
+    assert_in_range(restarts, 1, 6);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strncmp(argv[0], "veredus-", 8) == 0)
+        return rig_run_as_child(argv[1]);
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(says_ready_when_every_child_serves),
+        TEST(sigterm_ends_everything_and_leaves_nothing_behind),
+        TEST(the_operator_can_stop_it),
+        TEST(starts_again_after_it_was_killed),
+        TEST(a_second_master_is_refused),
+        TEST(a_bad_configuration_ends_it_at_once),
+        TEST(an_address_in_use_ends_it_at_once),
+        TEST(every_pair_of_peers_is_linked_once),
+        TEST(listeners_go_to_their_service_and_the_key_to_its_keepers),
+        TEST(a_service_without_listener_has_no_workers),
+        TEST(a_child_that_was_killed_is_started_anew),
+        TEST(a_new_qmgr_is_linked_with_all_who_live),
+        TEST(a_child_that_fails_at_start_is_tried_with_backoff),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
