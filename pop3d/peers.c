@@ -12,11 +12,13 @@
 enum { SLOT_BITS = 16 };
 
 /* What may be said to which question. */
-static const struct answer {
+struct answer {
     const struct ipc_type *type;
     enum request_kind kind;
     struct pop3_reply (*take)(struct session *session, const void *message, struct fd_list *fds);
-} answers[] = {
+};
+
+static const struct answer answers[] = {
     {&ipc_verdict, REQUEST_VERIFY, login_verdict},
     {&ipc_mailbox_opened, REQUEST_OPEN, login_opened},
     {&ipc_mailbox_refused, REQUEST_OPEN, login_refused},
