@@ -44,6 +44,7 @@ void ctl_complain(void *ctl, const char *message)
 
 /* ---- the command line ---- */
 
+/* A file in the working directory comes first: an instance is used from where it lies. */
 static const char *default_file(void)
 {
     return access("veredus.conf", F_OK) == 0 ? "veredus.conf" : "/etc/veredus/veredus.conf";
@@ -83,6 +84,7 @@ static int say_unknown(struct ctl *ctl)
     return ctl_misused(ctl, "there is no verb \"%s\"; `veredus help` lists them", ctl->argument[0]);
 }
 
+/* What the verb needs is seen to here, so that no handler has to ask. */
 static int call(struct ctl *ctl, const struct ctl_verb *verb)
 {
     if (ctl->argument_count < verb->least || ctl->argument_count > verb->most)
@@ -96,6 +98,7 @@ static int call(struct ctl *ctl, const struct ctl_verb *verb)
     return verb->handler(ctl);
 }
 
+/* Options, the verb, its arguments, in this order. */
 static int dispatch(struct ctl *ctl)
 {
     size_t used;

@@ -50,6 +50,7 @@ bool entries_has(struct span text, struct span key)
     return false;
 }
 
+/* A text whose last line has no end gets one first, else the entry would continue that line. */
 static void add_entry(struct buf *out, struct span key, struct span value)
 {
     struct span before = buf_span(out);

@@ -34,6 +34,7 @@ bool files_read(const char *path, struct buf *text)
     return count == 0;
 }
 
+/* write(2) may take less than it was given, or be interrupted before it took anything. */
 static bool write_all(int fd, struct span text)
 {
     while (text.len > 0) {
@@ -81,6 +82,7 @@ static bool write_temporary(const char *temporary, const char *path, struct span
     return good;
 }
 
+/* Only when the directory is on the disk, too, is the new text sure to be there after a crash. */
 bool files_replace(const char *path, struct span text, unsigned mode)
 {
     struct arena arena = {0};

@@ -5,6 +5,7 @@
 
 #include <sysexits.h>
 
+/* The way to call it, and beneath it what for. */
 static void print_verb(const struct ctl_verb *verb, FILE *out)
 {
     const char *gap = *verb->arguments ? " " : "";
@@ -21,6 +22,7 @@ static struct span wanted_name(struct ctl *ctl)
     return arena_printf(&ctl->arena, "%s %s", ctl->argument[0], ctl->argument[1]);
 }
 
+/* A word that no name begins with is a mistake, too: silence would look like an answer. */
 int verb_help(struct ctl *ctl)
 {
     struct span wanted = wanted_name(ctl);

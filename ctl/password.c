@@ -28,6 +28,7 @@ bool password_is_usable(struct ctl *ctl, struct span password)
     return password.len > 0 && password.len <= PASSWORD_MAX && !control;
 }
 
+/* Twice, because nobody sees what is typed. */
 static bool from_terminal(struct ctl *ctl, const char *user, char typed[TYPED_MAX])
 {
     char again[TYPED_MAX] = "";
@@ -78,6 +79,8 @@ bool password_read(struct ctl *ctl, const char *user, char password[PASSWORD_MAX
     return good;
 }
 
+/* The cost is libxcrypt's default, as it is for the hash that auth spends on unknown users: the
+ * time of an answer must not tell who exists. */
 bool password_hash(struct ctl *ctl, const char *password, char hash[PASSWORD_HASH_MAX])
 {
     char setting[CRYPT_GENSALT_OUTPUT_SIZE];

@@ -39,6 +39,8 @@ const char *tables_path(struct ctl *ctl, struct span directory, enum tables_id i
     return arena_printf(&ctl->arena, "%.*s/%s", SPAN_ARG(directory), tables_rows[id].name).data;
 }
 
+/* The lock is a file of its own: the texts are replaced, and a lock on a replaced file locks
+ * nobody out. */
 int tables_lock(struct ctl *ctl, struct span directory)
 {
     const char *path = arena_printf(&ctl->arena, "%.*s/.lock", SPAN_ARG(directory)).data;
@@ -72,6 +74,7 @@ bool tables_write(struct ctl *ctl, struct span directory, enum tables_id id, str
     return false;
 }
 
+/* Compiling makes a new file, which would be root's when root does it; auth could not open it. */
 bool tables_compile(struct ctl *ctl, struct span directory, enum tables_id id)
 {
     struct table_problem problem = {0};

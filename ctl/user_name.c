@@ -5,6 +5,8 @@
  */
 #include "ctl/user_name.h"
 
+/* Blanks and # mean something in the text, : ends a key, a slash or a dot leads out of the mail
+ * root; @ would make two readings of one key. */
 static bool can_be_user(struct span local)
 {
     for (size_t i = 0; i < local.len; i++) {
