@@ -47,6 +47,7 @@ int verb_status(struct ctl *ctl)
     return ask(ctl, OPERATOR_STATUS);
 }
 
+/* A drain may take as long as the slowest client is given. */
 static int wait_for_end(struct ctl *ctl, int master)
 {
     struct pollfd end = {.fd = master, .events = POLLIN};

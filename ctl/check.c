@@ -13,6 +13,7 @@
 
 /* Each check returns the number of problems it printed. */
 
+/* Missing, not a directory, open to everybody, closed to us: the first of these is reported. */
 static unsigned check_directory(struct ctl *ctl, const char *setting, struct span path)
 {
     struct stat st;
@@ -71,6 +72,7 @@ static unsigned check_answers(struct ctl *ctl, const char *path)
     return 1;
 }
 
+/* To the nanosecond: edited and compiled within a second is common in scripts. */
 static bool is_older(const struct stat *a, const struct stat *b)
 {
     if (a->st_mtim.tv_sec != b->st_mtim.tv_sec)
@@ -78,6 +80,7 @@ static bool is_older(const struct stat *a, const struct stat *b)
     return a->st_mtim.tv_nsec < b->st_mtim.tv_nsec;
 }
 
+/* A table whose files are not right is not opened: that would only say the same again. */
 static unsigned check_table(struct ctl *ctl, enum tables_id id)
 {
     struct stat text, compiled;

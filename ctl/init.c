@@ -33,6 +33,7 @@ struct plan {
 
 /* ---- the arguments ---- */
 
+/* One domain is what a directory needs to begin with; the rest is a line in the file. */
 static bool take_domain(struct ctl *ctl, const char *option, const char *value, struct span *domain)
 {
     if (domain->len > 0)
@@ -44,6 +45,7 @@ static bool take_domain(struct ctl *ctl, const char *option, const char *value, 
     return domain->data == value;
 }
 
+/* False after a message. */
 static bool take_option(struct ctl *ctl, const char *option, const char *value, struct plan *plan)
 {
     struct span name = span_cstr(option);
@@ -69,6 +71,7 @@ static bool take_option(struct ctl *ctl, const char *option, const char *value, 
     return true;
 }
 
+/* The directory may stand anywhere among the options. */
 static bool take_arguments(struct ctl *ctl, struct plan *plan)
 {
     for (size_t i = 0; i < ctl->argument_count; i++) {
@@ -113,6 +116,7 @@ static bool take_user(struct ctl *ctl, const struct plan *plan, struct span word
     return good;
 }
 
+/* All of them are looked at, and hashed, before anything is made. */
 static bool take_users(struct ctl *ctl, struct plan *plan)
 {
     plan->users = arena_zalloc(&ctl->arena, plan->user_count * sizeof *plan->users + 1);
@@ -133,6 +137,7 @@ static bool make_directory(struct ctl *ctl, const char *path)
     return false;
 }
 
+/* A Maildir: tmp to write in, new for what came, cur for what was seen. */
 static bool make_mailbox(struct ctl *ctl, const char *domain, struct span local)
 {
     static const char *const parts[] = {"", "/tmp", "/new", "/cur"};
@@ -179,6 +184,7 @@ static void set_entry(struct buf *text, const char *key, const char *value)
     *text = changed;
 }
 
+/* Mail to postmaster must reach somebody (RFC 5321 §4.5.1); who has that alias keeps it. */
 static void add_entries(const struct plan *plan, enum tables_id id, struct buf *text)
 {
     if (id == TABLE_ALIASES) {
@@ -207,6 +213,7 @@ static bool make_table(struct ctl *ctl, const struct plan *plan, enum tables_id 
     return good;
 }
 
+/* The lock keeps out a `veredus user add` that found the directory already. */
 static bool make_tables(struct ctl *ctl, const struct plan *plan)
 {
     int lock = tables_lock(ctl, arena_printf(&ctl->arena, "%s/tables", plan->directory));

@@ -42,6 +42,7 @@ static void become(const char *master, const char *file)
     execv(master, arguments);
 }
 
+/* The configuration is not looked at: master reads it next, and complains in the same words. */
 int verb_run(struct ctl *ctl)
 {
     const char *master = find_master(ctl);
@@ -90,6 +91,7 @@ static bool wait_for_ready(int from)
     return span_has_prefix(span_of(words, count), SPAN("ready\n"));
 }
 
+/* Its exit code is handed on: 78 for a bad configuration means the same from either. */
 static int say_died(struct ctl *ctl, pid_t child, const char *log)
 {
     int status = 0;
@@ -122,6 +124,7 @@ static int start(struct ctl *ctl, const char *master, int log, const char *log_p
     return code;
 }
 
+/* Starting what runs is no mistake: who starts wants it to run. */
 int verb_start(struct ctl *ctl)
 {
     int running = socket_connect(ctl->conf);

@@ -18,6 +18,7 @@ static int say_no_table(struct ctl *ctl, const char *name)
 
 /* ---- tables ---- */
 
+/* Without names all of them are. */
 static bool is_wanted(const struct ctl *ctl, enum tables_id id)
 {
     for (size_t i = 0; i < ctl->argument_count; i++) {
@@ -27,6 +28,7 @@ static bool is_wanted(const struct ctl *ctl, enum tables_id id)
     return ctl->argument_count == 0;
 }
 
+/* One that fails does not keep the others from being compiled. */
 int verb_table_build(struct ctl *ctl)
 {
     bool good = true;
@@ -45,6 +47,8 @@ int verb_table_build(struct ctl *ctl)
     return good ? EX_OK : EX_DATAERR;
 }
 
+/* A key that is not there is an answer, for scripts by its exit code; a broken table is an error.
+ */
 int verb_table_get(struct ctl *ctl)
 {
     struct span value = SPAN("");

@@ -39,6 +39,7 @@ int socket_connect(const struct conf *conf)
     return fd;
 }
 
+/* Refusals are messages, a line each; everything else is the answer that was asked for. */
 static void print_answer(struct ctl *ctl, const struct operator_answer *answer)
 {
     struct span line, rest = answer->text;
@@ -64,6 +65,7 @@ static bool read_packet(struct ctl *ctl, struct span packet, struct operator_ans
     return !cursor.bad;
 }
 
+/* The socket is fresh, its buffer empty: one small packet always fits. */
 static bool send_request(int fd, enum operator_request request)
 {
     struct operator_ask ask = {.what = (uint8_t)request};
@@ -74,6 +76,7 @@ static bool send_request(int fd, enum operator_request request)
     return sent;
 }
 
+/* The wait is for silence, not for the whole: a long answer in many parts may take longer. */
 enum socket_result socket_ask(struct ctl *ctl, int fd, enum operator_request request)
 {
     char *packet = arena_alloc(&ctl->arena, SEQPACKET_MAX);
@@ -95,6 +98,7 @@ enum socket_result socket_ask(struct ctl *ctl, int fd, enum operator_request req
     return SOCKET_LOST;
 }
 
+/* The kernel says who listens there (SO_PEERCRED), whatever the file of its number says. */
 int socket_master(int fd)
 {
     struct ucred peer;

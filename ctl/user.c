@@ -44,6 +44,7 @@ static bool change_entry(struct ctl *ctl, enum tables_id id, const struct user_n
 
 /* ---- the changes, under the lock ---- */
 
+/* The password first: a user whose password is not there yet could only be refused. */
 static int add(struct ctl *ctl, const struct user_name *name, const char *hash)
 {
     struct span value = span_cstr(hash);
@@ -58,7 +59,8 @@ static int set_password(struct ctl *ctl, const struct user_name *name, const cha
     return change_entry(ctl, TABLE_PASSWORDS, name, &value) ? EX_OK : EX_IOERR;
 }
 
-static int delete (struct ctl *ctl, const struct user_name *name, const char *hash)
+/* The user first: no mail is taken for who is about to lose the password. */
+static int forget(struct ctl *ctl, const struct user_name *name, const char *hash)
 {
     (void)hash;
     bool good = change_entry(ctl, TABLE_USERS, name, NULL) &&
@@ -88,6 +90,7 @@ static int check_existence(struct ctl *ctl, const struct change *change,
     return exists == change->of_existing ? EX_OK : EX_DATAERR;
 }
 
+/* The password does not outlive this call. */
 static bool ask_hash(struct ctl *ctl, const struct user_name *name, char hash[PASSWORD_HASH_MAX])
 {
     char password[PASSWORD_MAX + 1];
@@ -149,13 +152,14 @@ int verb_user_passwd(struct ctl *ctl)
 int verb_user_delete(struct ctl *ctl)
 {
     static const struct change change = {
-        .of_existing = true, .make = delete, .done = "deleted; the mailbox was kept"};
+        .of_existing = true, .make = forget, .done = "deleted; the mailbox was kept"};
     struct user_name name;
     if (!user_name_parse(ctl, span_cstr(ctl->argument[0]), &name))
         return EX_DATAERR;
     return apply(ctl, &change, &name);
 }
 
+/* A table_entry; the mailbox, which the value may name, is not shown. */
 static bool print_user(void *out, struct span key, struct span value, unsigned line)
 {
     (void)value;
@@ -164,6 +168,7 @@ static bool print_user(void *out, struct span key, struct span value, unsigned l
     return true;
 }
 
+/* From the text, which is right even when nobody has compiled it yet. */
 int verb_user_list(struct ctl *ctl)
 {
     unsigned line = 0;
