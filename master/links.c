@@ -34,12 +34,20 @@ static int depth_of(enum role role)
     return -1;
 }
 
+/* True when `other` is on its way out, or will be as soon as `fresh` and its generation serve. qmgr
+ * is not: it serves all generations until its one successor takes over. */
+static bool is_leaving(const struct child *other, const struct child *fresh)
+{
+    return other->state == CHILD_DRAINING ||
+           (other->generation < fresh->generation && other->role != ROLE_QMGR);
+}
+
 static bool belong_together(const struct child *fresh, const struct child *other)
 {
     if (other == fresh || other->channel == NULL ||
         (role_info(fresh->role)->peers & 1U << other->role) == 0)
         return false;
-    return other->state != CHILD_DRAINING || depth_of(other->role) < depth_of(fresh->role);
+    return !is_leaving(other, fresh) || depth_of(other->role) < depth_of(fresh->role);
 }
 
 static bool hand_over(struct child *to, const struct child *peer, int fd)

@@ -8,6 +8,11 @@
 #include "master/master.h"
 #include "util/base/clock.h"
 
+/* The roles in the order of their taking over. */
+#define ROLES_FRONT (1U << ROLE_SMTPD | 1U << ROLE_POP3D)
+#define ROLES_QMGR  (1U << ROLE_QMGR)
+#define ROLES_REST  (1U << ROLE_LOOKUP | 1U << ROLE_AUTH | 1U << ROLE_DELIVER | 1U << ROLE_MAILBOX)
+
 enum {
     DRAIN_FRONT_MS = 3600 * 1000, /* sessions end by their own limits long before */
     DRAIN_REST_MS = 60 * 1000
@@ -40,12 +45,10 @@ static void on_refill(void *arg)
 
 void places_init(struct master *master)
 {
-    for (unsigned role = 0; role < ROLE_COUNT; role++) {
-        for (unsigned i = 0; i < PLACE_WORKERS; i++) {
-            struct place *place = &master->places.of[role][i];
-            *place = (struct place){.master = master, .role = (enum role)role};
-            timer_init(&place->refill, master->loop, on_refill, place);
-        }
+    for (unsigned i = 0; i < PLACES; i++) {
+        struct place *place = &master->places.all[i];
+        *place = (struct place){.master = master, .role = (enum role)(i / PLACE_WORKERS)};
+        timer_init(&place->refill, master->loop, on_refill, place);
     }
 }
 
@@ -66,38 +69,35 @@ static unsigned wanted_of(const struct master *master, enum role role)
     return workers < PLACE_WORKERS ? (unsigned)workers : PLACE_WORKERS;
 }
 
-static void renew(struct place *place, bool wanted)
-{
-    place->wanted = wanted;
-    place->backoff_ms = 0;
-    if (!wanted) {
-        timer_cancel(&place->refill);
-        place->child = NULL;
-    } else if (place->role != ROLE_QMGR || place->child == NULL) {
-        fill(place);
-    }
-}
-
-void places_fill(struct master *master)
-{
-    for (unsigned role = 0; role < ROLE_COUNT; role++) {
-        unsigned wanted = wanted_of(master, (enum role)role);
-        for (unsigned i = 0; i < PLACE_WORKERS; i++)
-            renew(&master->places.of[role][i], i < wanted);
-    }
-}
-
 void places_abandon(struct master *master)
 {
-    for (unsigned role = 0; role < ROLE_COUNT; role++) {
-        for (unsigned i = 0; i < PLACE_WORKERS; i++) {
-            master->places.of[role][i].wanted = false;
-            timer_cancel(&master->places.of[role][i].refill);
-        }
+    for (unsigned i = 0; i < PLACES; i++) {
+        master->places.all[i].wanted = false;
+        timer_cancel(&master->places.all[i].refill);
     }
 }
 
 /* ---- the change of generations ---- */
+
+static bool is_of(const struct place *place, unsigned roles)
+{
+    return place->wanted && (roles & 1U << place->role) != 0;
+}
+
+/* Empty and not waiting for another try, or filled by an older generation. */
+static bool is_due(const struct place *place)
+{
+    if (place->child == NULL)
+        return !timer_is_set(&place->refill);
+    return place->child->generation < place->master->generation && place->role != ROLE_QMGR;
+}
+
+static void fill_all(struct master *master, unsigned roles)
+{
+    for (unsigned i = 0; i < PLACES; i++)
+        if (is_of(&master->places.all[i], roles) && is_due(&master->places.all[i]))
+            fill(&master->places.all[i]);
+}
 
 static bool serves(const struct place *place)
 {
@@ -105,16 +105,11 @@ static bool serves(const struct place *place)
            place->child->generation == place->master->generation;
 }
 
-bool places_are_ready(const struct master *master, bool qmgr_too)
+static bool all_serve(const struct master *master, unsigned roles)
 {
-    for (unsigned role = 0; role < ROLE_COUNT; role++) {
-        for (unsigned i = 0; i < PLACE_WORKERS; i++) {
-            const struct place *place = &master->places.of[role][i];
-            bool counts = place->wanted && (qmgr_too || role != ROLE_QMGR);
-            if (counts && !serves(place))
-                return false;
-        }
-    }
+    for (unsigned i = 0; i < PLACES; i++)
+        if (is_of(&master->places.all[i], roles) && !serves(&master->places.all[i]))
+            return false;
     return true;
 }
 
@@ -127,16 +122,37 @@ static void retire_older(struct master *master)
             child_drain(child, child_is_front(child) ? DRAIN_FRONT_MS : DRAIN_REST_MS);
 }
 
+/* Takes the present generation as far as it can go now. */
+static void advance(struct master *master)
+{
+    fill_all(master, ROLES_REST | ROLES_QMGR);
+    if (!all_serve(master, ROLES_REST))
+        return;
+    fill_all(master, ROLES_FRONT);
+    if (!all_serve(master, ROLES_FRONT))
+        return;
+    retire_older(master);
+    if (all_serve(master, ROLES_QMGR))
+        master_announce(master);
+}
+
+void places_fill(struct master *master)
+{
+    for (unsigned i = 0; i < PLACES; i++) {
+        struct place *place = &master->places.all[i];
+        place->wanted = i % PLACE_WORKERS < wanted_of(master, place->role);
+        place->backoff_ms = 0;
+        timer_cancel(&place->refill);
+        if (!place->wanted)
+            place->child = NULL;
+    }
+    advance(master);
+}
+
 void place_child_ready(struct child *child)
 {
-    struct master *master = child->master;
-
-    if (master->stopping)
-        return;
-    if (places_are_ready(master, false))
-        retire_older(master);
-    if (places_are_ready(master, true))
-        master_announce(master);
+    if (!child->master->stopping)
+        advance(child->master);
 }
 
 void place_child_died(struct child *child)

@@ -2,9 +2,9 @@
  * place - the processes that there should be: each place is filled by one child at a time.
  *
  * A place whose child died is filled again, at once for the first time, then with backoff. A new
- * generation takes over place by place: the old children go on serving until every new one is
- * ready, then they drain. qmgr alone is different: it holds the spool's lock, so the old one has to
- * be gone before the new one starts.
+ * generation takes over in steps: first what answers questions; when that is ready, the workers
+ * that serve the network; when those are, the old children drain. qmgr alone is different: it holds
+ * the spool's lock, so the old one has to be gone before the new one starts.
  */
 #ifndef VEREDUS_MASTER_PLACE_H
 #define VEREDUS_MASTER_PLACE_H
@@ -29,21 +29,19 @@ struct place {
     bool wanted;
 };
 
+enum { PLACES = ROLE_COUNT * PLACE_WORKERS };
+
 struct places {
-    struct place of[ROLE_COUNT][PLACE_WORKERS];
+    struct place all[PLACES]; /* PLACE_WORKERS for each role in turn */
 };
 
 void places_init(struct master *master);
 
-/* Starts a child of the present generation in every place that the configuration wants. */
+/* Begins to fill every place that the configuration wants with a child of this generation. */
 void places_fill(struct master *master);
 
 /* No place is filled again: master stops. */
 void places_abandon(struct master *master);
-
-/* True when every wanted place has a child that serves; with `qmgr_too` false, an old or missing
- * qmgr counts as fine. */
-bool places_are_ready(const struct master *master, bool qmgr_too);
 
 /* What child.c reports. */
 void place_child_ready(struct child *child);

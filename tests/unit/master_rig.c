@@ -36,6 +36,7 @@ static void child_prepare(struct daemon *daemon, struct sandbox *sandbox)
 {
     char path[PATH_MAX];
     (void)sandbox;
+    daemon->state = mem_new(sizeof(size_t));
     (void)snprintf(path, sizeof(path), "%s/../crash-%s", daemon->conf->run_directory.data,
                    role_info(daemon->calls->role)->name);
     if (access(path, F_OK) == 0)
@@ -51,10 +52,41 @@ static void child_start_serving(struct daemon *daemon)
         page_add(daemon->page, PAGE_RETRIEVED, (int64_t)daemon->page_count);
 }
 
+/* As the real mailbox does: whoever drains stays until nobody asks any more. */
+struct asker {
+    struct daemon *daemon;
+    struct io io;
+};
+
+static void leave_when_alone(struct daemon *daemon)
+{
+    const size_t *askers = daemon->state;
+    if (daemon->draining && *askers == 0)
+        daemon_exit(daemon);
+}
+
+static void on_asker_gone(void *arg, unsigned events)
+{
+    struct asker *asker = arg;
+    size_t *askers = asker->daemon->state;
+    (void)events;
+    io_stop(&asker->io);
+    (*askers)--;
+    leave_when_alone(asker->daemon);
+}
+
 static void child_peer(struct daemon *daemon, enum role role, unsigned index, int fd)
 {
-    (void)role, (void)index, (void)fd;
+    size_t *askers = daemon->state;
+    (void)index;
     page_add(daemon->page, PAGE_CONNECTIONS, 1);
+    if (daemon->calls->role != ROLE_MAILBOX || role != ROLE_POP3D)
+        return;
+    struct asker *asker = mem_new(sizeof(*asker));
+    asker->daemon = daemon;
+    (*askers)++;
+    io_init(&asker->io, daemon->loop, fd, on_asker_gone, asker);
+    io_want(&asker->io, IO_READ);
 }
 
 int rig_run_as_child(const char *role)
@@ -62,7 +94,7 @@ int rig_run_as_child(const char *role)
     static struct daemon_calls calls = {.prepare = child_prepare,
                                         .start = child_start_serving,
                                         .peer = child_peer,
-                                        .drain = daemon_exit};
+                                        .drain = leave_when_alone};
     for (unsigned i = ROLE_LOOKUP; i < ROLE_COUNT; i++) {
         calls.role = (enum role)i;
         if (strcmp(role_info(calls.role)->name, role) == 0)

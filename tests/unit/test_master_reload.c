@@ -123,6 +123,8 @@ static void a_generation_that_does_not_start_leaves_the_old_one_serving(void **s
     struct span text = rig_status(rig);
     assert_int_equal(rig_pid_of(text, "smtpd 0"), old);
     assert_int_equal(rig_count_of(text, "draining"), 0);
+    assert_int_equal(rig_count_of(text, "child smtpd"), 2);
+    assert_int_equal(rig_count_of(text, "child pop3d"), 2);
     assert_int_equal(unlink(rig_beneath(rig, "crash-lookup")), 0);
     (void)rig_wait_for_status(rig, generation_serves, 2);
 }

@@ -64,7 +64,7 @@ static void starts_again_after_it_was_killed(void **state)
     (void)close(rig->output);
     /* The listening sockets are free as soon as the children have noticed. */
     int64_t deadline = clock_ms() + DEADLINE_MS;
-    while (rig_can_connect(rig->smtp) && clock_ms() < deadline)
+    while ((rig_can_connect(rig->smtp) || rig_can_connect(rig->pop3)) && clock_ms() < deadline)
         (void)poll(NULL, 0, STEP_MS);
     rig_start(rig);
     assert_int_equal(rig_count_of(rig_status(rig), " ready 0\n"), 10);
