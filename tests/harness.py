@@ -190,7 +190,15 @@ class Instance:
         return values
 
     def wait_queue_empty(self, deadline=DEADLINE):
-        return wait_until(lambda: self.status().get("queued") == 0, "an empty queue", deadline)
+        """Waits until nothing is queued: seen three times in a row, since qmgr hears of a letter a
+        moment after the client does."""
+        seen = [0]
+
+        def empty():
+            seen[0] = seen[0] + 1 if self.status().get("queued") == 0 else 0
+            time.sleep(0.05)
+            return seen[0] >= 3
+        return wait_until(empty, "an empty queue", deadline)
 
     def children(self):
         """[(pid, role)] of master's living children, from /proc."""

@@ -36,9 +36,12 @@ def injected(pids, injection):
     try:
         yield tracer
     finally:
-        if tracer.poll() is None:
-            tracer.send_signal(signal.SIGINT)
-        tracer.wait()
+        tracer.send_signal(signal.SIGINT)
+        try:
+            tracer.wait(2)
+        except subprocess.TimeoutExpired:  # strace waits for ever for a thread that died unseen
+            tracer.kill()
+            tracer.wait()
         tracer.stderr.close()
 
 
@@ -79,11 +82,7 @@ def settle(instance):
     harness.wait_until(lambda: try_send(instance, "settle-%d" % random.getrandbits(60)) == "250",
                        "mail to be accepted again")
 
-    def empty():
-        with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
-            return instance.status().get("queued") == 0
-        return False
-    harness.wait_until(empty, "an empty queue")
+    instance.wait_queue_empty()
 
 
 def check_fates(instance, fates, duplicates=0):
