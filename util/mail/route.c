@@ -26,6 +26,8 @@ static bool literal_is_ours(const struct conf *conf, struct span literal)
     return false;
 }
 
+/* The host's name counts as local without being in `domains`: bounces and postmaster live there
+ * (RFC 5321 §4.5.1). */
 enum route_class route_class_of(const struct conf *conf, const struct address *address)
 {
     struct span domain = address_domain(address);
@@ -40,6 +42,8 @@ enum route_class route_class_of(const struct conf *conf, const struct address *a
  * because a domain is never longer. */
 enum { RANK_NONE = 0, RANK_ANY = 1, RANK_DOMAIN = 1000, RANK_ADDRESS = 1001 };
 
+/* An address is more than its domain, that more than any parent; among parents the longer is
+ * the closer. */
 static size_t rank(struct span pattern, struct span key, struct span domain)
 {
     if (span_equal(pattern, SPAN("*")))
@@ -48,18 +52,22 @@ static size_t rank(struct span pattern, struct span key, struct span domain)
         return RANK_ADDRESS;
     if (span_equal_nocase(pattern, domain))
         return RANK_DOMAIN;
+    /* The dot is part of the suffix: ".example.org" is not a parent of "badexample.org", nor of
+     * itself. */
     bool is_parent = span_has_prefix(pattern, SPAN(".")) && pattern.len < domain.len &&
                      span_equal_nocase(pattern, span_skip(domain, domain.len - pattern.len));
     return is_parent ? pattern.len : RANK_NONE;
 }
 
+/* "*" is for mail that leaves: a smarthost must not take the mailboxes of this host along. */
 static const struct conf_route *most_specific(const struct conf *conf,
                                               const struct address *address)
 {
+    const size_t least = route_class_of(conf, address) == ROUTE_LOCAL ? RANK_ANY : RANK_NONE;
     char text[ADDRESS_TEXT_MAX];
     struct span key = address_key(address, text);
     const struct conf_route *best = NULL;
-    size_t best_rank = RANK_NONE;
+    size_t best_rank = least;
     for (size_t i = 0; i < conf->routes.count; i++) {
         const struct conf_route *route = &conf->routes.items[i];
         size_t its_rank = rank(route->pattern, key, address_domain(address));
@@ -71,6 +79,7 @@ static const struct conf_route *most_specific(const struct conf *conf,
     return best;
 }
 
+/* `nexthop` falls back on the domain for smtp alone: the other transports go nowhere else. */
 struct route route_find(const struct conf *conf, const struct address *address)
 {
     struct route route = {.class = route_class_of(conf, address)};

@@ -25,8 +25,8 @@ struct route {
 /* Local, relay or remote. The host's own name and its address literals count as local. */
 enum route_class route_class_of(const struct conf *conf, const struct address *address);
 
-/* The most specific `route` wins: address, domain, ".parent", "*"; then the class: local goes to
- * "local", everything else to "smtp" at its domain. */
+/* The most specific `route` wins: address, domain, ".parent", "*" (but for local classes); then the
+ * class: local goes to "local", everything else to "smtp" at its domain. */
 struct route route_find(const struct conf *conf, const struct address *address);
 
 #endif
