@@ -33,6 +33,8 @@ struct arena_block {
     _Alignas(max_align_t) char octets[];
 };
 
+/* The one way out of every allocation in the program: nobody who asks for memory has to look
+ * for NULL. */
 static void *memory_or_fatal(void *memory, size_t size)
 {
     if (memory == NULL)
@@ -40,6 +42,7 @@ static void *memory_or_fatal(void *memory, size_t size)
     return memory;
 }
 
+/* Not zeroed: most of what an arena hands out is written over at once. */
 static struct arena_block *block_new(size_t size)
 {
     struct arena_block *block = memory_or_fatal(malloc(size), size);
@@ -86,11 +89,14 @@ static void *alloc_in_new_block(struct arena *arena, size_t size, size_t rounded
 
 void *arena_alloc(struct arena *arena, size_t size)
 {
+    /* Half of the address space is always a sum that wrapped; refused here, so that the
+     * rounding below can not wrap as well. */
     if (size > SIZE_MAX / 2)
         fatal(EX_SOFTWARE, "an allocation of %zu octets makes no sense", size);
 
     size_t rounded = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     if (rounded == 0)
+        /* Nothing asked for is still an address of its own. */
         rounded = ALIGNMENT;
     if (rounded > arena->left)
         return alloc_in_new_block(arena, size, rounded);
@@ -106,6 +112,7 @@ void *arena_zalloc(struct arena *arena, size_t size)
     return memset(arena_alloc(arena, size), 0, size);
 }
 
+/* The NUL is for the calls of the system that want a C string; the span stays the truth. */
 struct span arena_copy(struct arena *arena, struct span s)
 {
     char *copy = arena_alloc(arena, s.len + 1);
@@ -119,6 +126,7 @@ struct span arena_printf(struct arena *arena, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
+    /* Measured first: nothing is printed into room that was guessed. */
     int length = vsnprintf(NULL, 0, format, arguments);
     va_end(arguments);
     require(length >= 0);
@@ -150,6 +158,7 @@ void arena_reset(struct arena *arena)
         block_push(arena, kept, 0);
 }
 
+/* The struct is an empty arena again and may be used anew. */
 void arena_free(struct arena *arena)
 {
     struct arena_block *block = arena->blocks;
@@ -161,6 +170,7 @@ void arena_free(struct arena *arena)
     *arena = (struct arena){0};
 }
 
+/* One way through mem_array, so that zeroing and the check for NULL stand in one place. */
 void *mem_new(size_t size)
 {
     return mem_array(1, size);
@@ -175,6 +185,7 @@ void *mem_array(size_t count, size_t size)
     return memory_or_fatal(calloc(count, size), count * size);
 }
 
+/* reallocarray(3), because it checks the product that realloc(3) would let wrap. */
 void *mem_resize(void *memory, size_t count, size_t size)
 {
     if (count == 0 || size == 0)

@@ -18,6 +18,7 @@ static void encode_group(const unsigned char in[3], char out[4])
 struct span base64_encode(struct arena *arena, struct span octets)
 {
     size_t len = octets.len / 3 * 4 + (octets.len % 3 > 0 ? 4 : 0);
+    /* RFC 4648 §4: four digits for each three octets, the last group filled up with '='. */
     char *text = arena_alloc(arena, len + 1);
     char *out = text;
 
@@ -80,6 +81,8 @@ bool base64_decode(struct arena *arena, struct span text, struct span *octets)
 {
     if (text.len % 4 != 0)
         return false;
+    /* Digits are what stands before the padding; a '=' any earlier is a foreign octet to
+     * decode_group, and refused. */
     size_t digits = text.len - padding_of(text);
     size_t len = text.len / 4 * 3 - (text.len - digits);
     char *out = arena_alloc(arena, len + 1);
@@ -98,6 +101,8 @@ bool base64_decode(struct arena *arena, struct span text, struct span *octets)
  * of one length the greater number sorts behind. */
 static const char base32_digits[] = "0123456789ABCDFGHJKLMNPQRSTVWXYZ";
 
+/* The count is known before the first digit is written, so the number is written from its end
+ * and never reversed. */
 size_t base32_u64(uint64_t number, char out[BASE32_U64_MAX])
 {
     size_t count = 1;
@@ -119,6 +124,8 @@ bool base32_to_u64(struct span text, uint64_t *number)
         if (digit >= 'a' && digit <= 'z')
             digit = (char)(digit - 'a' + 'A');
         const char *found = memchr(base32_digits, digit, sizeof(base32_digits) - 1);
+        /* | value >> 59 != 0| The upper five bits must be free before the next digit moves in;
+         * else it overflows. */
         if (found == NULL || value >> 59 != 0)
             return false;
         value = value << 5 | (uint64_t)(found - base32_digits);

@@ -16,6 +16,7 @@
 
 enum { CAP_FIRST = 256 };
 
+/* The one copy that consuming costs; see above for when it is paid. */
 static void move_to_front(struct buf *buf)
 {
     size_t held = buf_len(buf);
@@ -34,6 +35,8 @@ static size_t cap_for(const struct buf *buf, size_t needed)
     return cap < needed ? needed : cap;
 }
 
+/* Room for `size` octets behind what is held, and one for a NUL. Both comparisons subtract
+ * instead of adding, so that a size near SIZE_MAX can not pass the limit by wrapping. */
 static bool reserve(struct buf *buf, size_t size)
 {
     size_t held = buf_len(buf);
@@ -46,6 +49,7 @@ static bool reserve(struct buf *buf, size_t size)
     if (needed <= buf->cap - buf->start)
         return true;
 
+    /* Moving pays when no more is moved than was consumed, or when the memory can not grow. */
     bool worth_moving = buf->start >= held || (buf->limit > 0 && buf->cap > buf->limit);
     move_to_front(buf);
     if (needed > buf->cap || !worth_moving) {
@@ -65,6 +69,7 @@ bool buf_append(struct buf *buf, struct span s)
     return true;
 }
 
+/* Printed twice, once to measure: what does not fit the limit must not be there in part. */
 bool buf_printf(struct buf *buf, const char *format, ...)
 {
     va_list arguments;
@@ -94,12 +99,15 @@ char *buf_room(struct buf *buf, size_t size)
     return reserve(buf, size) ? buf->data + buf->end : NULL;
 }
 
+/* More than was asked for with buf_room would lie about octets that nobody wrote. */
 void buf_filled(struct buf *buf, size_t count)
 {
     require(count <= buf->cap - buf->end);
     buf->end += count;
 }
 
+/* An emptied buffer begins at its front again, so a client that speaks line by line never costs
+ * a move. */
 void buf_consume(struct buf *buf, size_t count)
 {
     size_t held = buf_len(buf);
@@ -114,6 +122,7 @@ void buf_reset(struct buf *buf)
     buf->start = buf->end = 0;
 }
 
+/* The limit stays: the buffer is empty and can be used again. */
 void buf_free(struct buf *buf)
 {
     mem_free(buf->data);

@@ -23,6 +23,7 @@ static inline struct span buf_span(const struct buf *buf)
     return (struct span){buf->data ? buf->data + buf->start : "", buf->end - buf->start};
 }
 
+/* How many octets that are. */
 static inline size_t buf_len(const struct buf *buf)
 {
     return buf->end - buf->start;
@@ -33,7 +34,8 @@ bool buf_append(struct buf *buf, struct span s) __attribute__((warn_unused_resul
 bool buf_printf(struct buf *buf, const char *format, ...)
     __attribute__((format(printf, 2, 3), warn_unused_result));
 
-/* Appends to a buffer without a limit, where nothing can fail. */
+/* Appends to a buffer without a limit, where nothing can fail.
+ * A limit that is in the way is a bug, not an error. */
 void buf_add(struct buf *buf, struct span s);
 
 /* Room for `size` more octets, to be filled by read(2) and then announced with buf_filled();

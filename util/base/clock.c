@@ -8,6 +8,7 @@
 
 #include <time.h>
 
+/* A clock that is not there is a kernel that we can not run on. */
 static struct timespec now(clockid_t clock)
 {
     struct timespec time;
@@ -15,6 +16,7 @@ static struct timespec now(clockid_t clock)
     return time;
 }
 
+/* Signed, so that the difference of two times can be negative without surprise. */
 int64_t clock_ms(void)
 {
     struct timespec time = now(CLOCK_MONOTONIC);

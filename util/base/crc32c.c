@@ -14,6 +14,8 @@
 #include <endian.h>
 #include <string.h>
 
+/* Through memcpy(3): the octets need not be aligned, and the compiler makes one instruction of
+ * it. */
 static uint64_t load(const unsigned char *octets)
 {
     uint64_t word;
@@ -34,6 +36,8 @@ static uint32_t sum_eight(uint32_t crc, const unsigned char *octets)
            table[1][word >> 48 & 0xff] ^ table[0][word >> 56];
 }
 
+/* Eight at a time, then what is left one by one. The sum is kept inverted between calls (RFC
+ * 3720 appendix B.4 begins and ends with ones), so that calls can be chained. */
 uint32_t crc32c_portable(uint32_t crc, const void *data, size_t size)
 {
     const unsigned char *octets = data;
@@ -78,10 +82,12 @@ __attribute__((target("sse4.2,pclmul"))) static uint64_t sum_lanes(uint64_t crc,
         second = _mm_crc32_u64(second, load(octets + LANE + i));
         third = _mm_crc32_u64(third, load(octets + 2 * LANE + i));
     }
+    /* The first sum has two lanes behind it, the second one; the third is where the end is. */
     uint64_t moved = multiply(crc, past_two_lanes) ^ multiply(second, past_one_lane);
     return _mm_crc32_u64(0, moved) ^ third;
 }
 
+/* Three lanes as long as there are three, then words, then octets. */
 __attribute__((target("sse4.2,pclmul"))) static uint32_t
 sum_by_processor(uint32_t crc, const void *data, size_t size)
 {

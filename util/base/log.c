@@ -44,6 +44,8 @@ static const struct {
     [LOG_DEBUG] = {"debug", 7},
 };
 
+/* A line in the making. It lives on the stack of log_write, so that two threads never share
+ * one. */
 struct line {
     enum log_format format;
     size_t len;
@@ -63,6 +65,7 @@ static void put(struct line *line, const char *text, size_t len)
     line->len += len;
 }
 
+/* For text of our own: names, marks, quotes. Never for what came from outside. */
 static void put_cstr(struct line *line, const char *text)
 {
     put(line, text, strlen(text));
@@ -80,6 +83,7 @@ static void put_name(struct line *line, const char *name)
     put_cstr(line, json ? "\":" : "=");
 }
 
+/* Printable ASCII that means itself in both formats. */
 static bool is_plain(char octet)
 {
     return octet >= ' ' && octet <= '~' && octet != '\\' && octet != '"';
@@ -126,6 +130,7 @@ static bool needs_quotes(const struct line *line, struct span value)
     return false;
 }
 
+/* The value is cut to its bound before it is escaped, so that "..." stands behind whole octets. */
 static void put_text(struct line *line, const char *name, struct span value)
 {
     struct span shown = span_first(value, VALUE_MAX);
@@ -152,6 +157,7 @@ static void put_digits(struct line *line, uint64_t number, size_t width)
     put(line, digits + first, sizeof(digits) - first);
 }
 
+/* Numbers stand without quotes: in JSON they are numbers, in logfmt they can hold no blank. */
 static void put_uint(struct line *line, const char *name, uint64_t number)
 {
     put_name(line, name);
@@ -173,6 +179,7 @@ static void put_part(struct line *line, uint64_t number, size_t width, const cha
     put_cstr(line, behind);
 }
 
+/* Microseconds: two lines of one message must be told apart and put in order. */
 static void put_time_of_day(struct line *line, uint64_t us_of_day)
 {
     uint64_t seconds = us_of_day / 1000000;
@@ -215,6 +222,7 @@ static void put_time(struct line *line, uint64_t wall_us)
     put_cstr(line, quote);
 }
 
+/* No default: a new type of field does not compile until it is shown. */
 static void put_field(struct line *line, const struct log_field *field)
 {
     switch (field->type) {
@@ -237,6 +245,7 @@ static void put_fields(struct line *line, const struct log_field *fields)
         size_t before = line->len;
         put_field(line, fields);
         if (line->full) {
+            /* The field that did not fit is taken back whole. */
             line->len = before;
             break;
         }
@@ -268,6 +277,7 @@ static void compose(struct line *line, enum log_level level, const char *event,
     put_cstr(line, line->format == LOG_JSON ? "}\n" : "\n");
 }
 
+/* Stores only: it can be called before anything else works. */
 void log_setup(const char *process, enum log_format format, enum log_level most)
 {
     logger.process = process;
@@ -275,12 +285,14 @@ void log_setup(const char *process, enum log_format format, enum log_level most)
     logger.most = most;
 }
 
+/* Behind log_setup: the logger keeps the name that it finds now. */
 void log_to_syslog(void)
 {
     log_syslog_open(logger.process);
     logger.to_syslog = true;
 }
 
+/* One comparison, so that a caller may ask before it makes an expensive field. */
 bool log_enabled(enum log_level level)
 {
     return level <= logger.most;
@@ -306,6 +318,8 @@ void log_write(enum log_level level, const char *event, const struct log_field *
     errno = saved_errno;
 }
 
+/* strerror(3) may translate and allocate; this is a table look-up, safe for a thread and when
+ * memory is gone. */
 const char *log_errno_text(int error)
 {
     const char *text = strerrordesc_np(error);

@@ -16,9 +16,12 @@
 
 #include "util/base/span.h"
 
+/* In the order of their weight: what is greater than the level that was set is not written. */
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 enum log_format { LOG_LOGFMT, LOG_JSON };
 
+/* One named value of a line. LOG_SPAN and its like make them; the text is read before log_write
+ * returns and need not live longer. */
 struct log_field {
     const char *name; /* NULL ends the list */
     enum { LOG_FIELD_SPAN, LOG_FIELD_UINT, LOG_FIELD_INT } type;

@@ -13,6 +13,8 @@
 
 enum { MESSAGE_MAX = 1200 };
 
+/* abort(3) leaves a core where the system wants one, and master sees a signal instead of an
+ * exit code. */
 void panic(const char *format, ...)
 {
     char message[MESSAGE_MAX];
@@ -25,6 +27,7 @@ void panic(const char *format, ...)
     abort();
 }
 
+/* exit(3), not abort(3): nothing is wrong with the program, and a core would only hold secrets. */
 void fatal(int code, const char *format, ...)
 {
     char message[MESSAGE_MAX];

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 #include <sysexits.h>
 
+/* A call may bring fewer octets than asked for, and a signal none; both only mean to ask again. */
 void random_fill(void *out, size_t size)
 {
     unsigned char *octets = out;
@@ -24,6 +25,8 @@ void random_fill(void *out, size_t size)
     }
 }
 
+/* No buffer of random octets is kept: one system call is cheap, and nothing has to be thrown
+ * away in a child. */
 uint32_t random_u32(void)
 {
     uint32_t number;

@@ -10,7 +10,11 @@
 /* Fills `out` with `size` octets. A kernel without randomness is fatal. */
 void random_fill(void *out, size_t size);
 
+/* Each of the 2^32 numbers with the same chance; for salts, ids and jitter. A kernel without
+ * randomness is fatal, here as above. */
 uint32_t random_u32(void);
+
+/* The same of 2^64. */
 uint64_t random_u64(void);
 
 /* A fair choice of 0 .. bound - 1; bound must not be 0. */

@@ -11,6 +11,7 @@ struct span span_cstr(const char *text)
     return text ? span_of(text, strlen(text)) : SPAN("");
 }
 
+/* Not for secrets: memcmp(3) tells by its time where they differ. */
 bool span_equal(struct span a, struct span b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
@@ -43,11 +44,13 @@ bool span_has_prefix_nocase(struct span s, struct span part)
     return s.len >= part.len && span_equal_nocase(span_first(s, part.len), part);
 }
 
+/* The length first: only then may the rest be counted from the end. */
 bool span_has_suffix(struct span s, struct span part)
 {
     return s.len >= part.len && span_equal(span_skip(s, s.len - part.len), part);
 }
 
+/* More than there is leaves nothing, so a parser may skip a separator that is not there. */
 struct span span_skip(struct span s, size_t count)
 {
     if (count == 0)
@@ -74,6 +77,7 @@ size_t span_find_last(struct span s, char octet)
     return found ? (size_t)(found - s.data) : s.len;
 }
 
+/* WSP of RFC 5234 appendix B.1; isblank(3) would ask the locale. */
 static bool is_blank(char octet)
 {
     return octet == ' ' || octet == '\t';
@@ -88,6 +92,7 @@ struct span span_trim(struct span s)
     return s;
 }
 
+/* A separator at the very end yields no empty last word: "a,b," are two words. */
 bool span_next(struct span *rest, char separator, struct span *word)
 {
     if (rest->len == 0)
@@ -98,6 +103,7 @@ bool span_next(struct span *rest, char separator, struct span *word)
     return true;
 }
 
+/* No sign, no blanks, no hexadecimal: what strtoull(3) forgives has opened holes elsewhere. */
 bool span_to_u64(struct span s, uint64_t max, uint64_t *number)
 {
     enum { DIGITS_MAX = 20 };
@@ -109,6 +115,7 @@ bool span_to_u64(struct span s, uint64_t max, uint64_t *number)
         if (s.data[i] < '0' || s.data[i] > '9')
             return false;
         unsigned digit = (unsigned)(s.data[i] - '0');
+        /* Checked before the multiplication, so that it can not wrap. */
         if (value > (UINT64_MAX - digit) / 10)
             return false;
         value = value * 10 + digit;
@@ -119,10 +126,12 @@ bool span_to_u64(struct span s, uint64_t max, uint64_t *number)
     return true;
 }
 
+/* A NUL inside would make the copy mean less than the span says. */
 bool span_to_cstr(struct span s, char *out, size_t size)
 {
     if (size == 0)
         return false;
+    /* Whoever overlooks the result finds an empty string, not an old one. */
     out[0] = '\0';
     if (s.len >= size || span_find(s, '\0') < s.len)
         return false;

@@ -27,6 +27,7 @@ struct span {
 /* For printf("%.*s"). */
 #define SPAN_ARG(s) (int)(s).len, (s).data
 
+/* The span of `len` octets at `data`, which stays its owner's. */
 static inline struct span span_of(const void *data, size_t len)
 {
     return (struct span){data, len};
