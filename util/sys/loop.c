@@ -41,6 +41,8 @@ static void begin_serving(struct loop *loop)
     loop->now = clock_ms();
 }
 
+/* `after` is NULL for what is not a timer. An event that can not be watched would never come:
+ * better a new process than a deaf one. */
 static void watch(struct event *event, const struct timeval *after)
 {
     if (event_add(event, after) != 0)
@@ -48,11 +50,14 @@ static void watch(struct event *event, const struct timeval *after)
               log_errno_text(errno));
 }
 
+/* Nothing to do: that the wait ended is all that is wanted of it. */
 static void on_alarm(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what, (void)arg;
 }
 
+/* No lock, since one thread has the loop; no environment, since variables such as EVENT_NOEPOLL
+ * would change the program from outside. */
 static struct event_base *new_base(void)
 {
     struct event_config *config = event_config_new();
@@ -84,6 +89,8 @@ void loop_free(struct loop *loop)
     mem_free(loop);
 }
 
+/* Items are taken off before they run, so an item may queue itself again, or others, and all of
+ * it still runs in this turn. */
 static void end_turn(struct loop *loop)
 {
     begin_serving(loop);
@@ -98,6 +105,7 @@ static void end_turn(struct loop *loop)
     loop->serving = false;
 }
 
+/* `ms` is never negative here. */
 static struct timeval timeval_of(int64_t ms)
 {
     return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
@@ -141,6 +149,7 @@ int64_t loop_now(const struct loop *loop)
 
 /* ---- descriptors ---- */
 
+/* libevent's bits become ours: no caller sees its header's names. */
 static void on_io(evutil_socket_t fd, short what, void *arg)
 {
     struct io *io = arg;
@@ -154,6 +163,8 @@ void io_init(struct io *io, struct loop *loop, int fd, void (*ready)(void *, uns
     *io = (struct io){.loop = loop, .ready = ready, .arg = arg, .fd = fd};
 }
 
+/* libevent can not change an event that is added, so it is taken out and put in again; that
+ * costs two system calls, and is saved when nothing changes. */
 void io_want(struct io *io, unsigned events)
 {
     if (io->wanted == events)
@@ -177,6 +188,7 @@ void io_stop(struct io *io)
 
 /* ---- timers ---- */
 
+/* What libevent is told may be earlier than `due`, never later. */
 static void arm(struct timer *timer, int64_t ms)
 {
     struct timeval after = timeval_of(ms > 0 ? ms : 0);
@@ -215,6 +227,7 @@ void timer_set(struct timer *timer, int64_t ms)
         arm(timer, ms);
 }
 
+/* Deleting an event that is not pending is nothing to libevent. */
 void timer_cancel(struct timer *timer)
 {
     if (timer->loop != NULL)
@@ -238,6 +251,7 @@ void loop_later(struct loop *loop, struct turn *turn)
     loop->last = &turn->next;
 }
 
+/* A walk through the queue: it is short, and forgetting is rare. */
 void loop_forget(struct loop *loop, struct turn *turn)
 {
     if (!turn->queued)
@@ -253,6 +267,7 @@ void loop_forget(struct loop *loop, struct turn *turn)
 
 /* ---- signals, threads ---- */
 
+/* libevent caught the signal and wrote to a pipe; here it is an ordinary event. */
 static void on_signal(evutil_socket_t signal, short what, void *arg)
 {
     struct signal_watch *signal_watch = arg;
@@ -261,6 +276,7 @@ static void on_signal(evutil_socket_t signal, short what, void *arg)
     signal_watch->caught(signal, signal_watch->arg);
 }
 
+/* Never removed: signals are watched for as long as the process lives. */
 void loop_on_signal(struct loop *loop, struct signal_watch *signal_watch, int signal,
                     void (*caught)(int signal, void *arg), void *arg)
 {
@@ -270,6 +286,8 @@ void loop_on_signal(struct loop *loop, struct signal_watch *signal_watch, int si
     watch(&signal_watch->event, NULL);
 }
 
+/* One read takes all wakes that came so far; a counter that is empty already means that they
+ * were served. */
 static void on_wake(void *arg, unsigned events)
 {
     struct wake *wake = arg;
@@ -297,6 +315,8 @@ void wake_send(struct wake *wake)
     (void)written;
 }
 
+/* `run` tells whether it was made at all, so that stopping twice, or what never began, is
+ * harmless. */
 void wake_stop(struct wake *wake)
 {
     if (wake->run == NULL)

@@ -16,6 +16,7 @@
 
 enum { MAPPED_BITS = 96, V4_BITS = 32, V6_BITS = 128, PORT_MAX = 65535 };
 
+/* Whatever is not IPv4 is IPv6: no other family gets in here. */
 static bool is_v4(const union net_address *address)
 {
     return address->any.sa_family == AF_INET;
@@ -43,6 +44,8 @@ static bool parse_raw(struct span text, union net_address *address)
         address->v4.sin_family = AF_INET;
         return true;
     }
+    /* The family is set before the text is read: a failed read leaves nothing that would be
+     * used. */
     address->v6.sin6_family = AF_INET6;
     return inet_pton(AF_INET6, copy, &address->v6.sin6_addr) == 1;
 }
@@ -55,6 +58,7 @@ bool net_parse_address(struct span text, union net_address *address)
     return true;
 }
 
+/* The two structs keep the port at the same place, but only luck says so. */
 static void set_port(union net_address *address, uint16_t port)
 {
     if (is_v4(address))
@@ -98,11 +102,14 @@ static const uint8_t *octets_of(const union net_address *address, unsigned *bits
     return is_v4(address) ? (const uint8_t *)&address->v4.sin_addr : address->v6.sin6_addr.s6_addr;
 }
 
+/* Bit 0 is the highest of the first octet, as networks are written. */
 static bool bit_at(const uint8_t *octets, unsigned bit)
 {
     return (octets[bit / 8] >> (7 - bit % 8)) & 1;
 }
 
+/* "192.0.2.1/24" is refused with this: it is an address or a network, and only its author knows
+ * which. */
 static bool is_network(const union net_address *address, unsigned bits)
 {
     unsigned size;
@@ -143,6 +150,7 @@ bool net_prefix_holds(const struct net_prefix *prefix, const union net_address *
     const uint8_t *octets = octets_of(address, &size);
     unsigned whole = prefix->bits / 8;
     unsigned rest = prefix->bits % 8;
+    /* Whole octets first, then the bits that are left of one. */
     if (memcmp(network, octets, whole) != 0)
         return false;
     return rest == 0 || ((network[whole] ^ octets[whole]) >> (8 - rest)) == 0;
@@ -156,6 +164,7 @@ bool net_is_loopback(const union net_address *address)
     return IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
 }
 
+/* Without brackets and port; inet_ntop(3) writes IPv6 in the short form (RFC 4291 §2.2). */
 struct span net_text(const union net_address *address, char out[NET_TEXT_MAX])
 {
     const void *octets =
@@ -182,11 +191,13 @@ uint64_t net_limit_key(const union net_address *address)
     return key != 0 ? key : 1;
 }
 
+/* bind(2) wants the size of the family, not that of the union. */
 static socklen_t size_of(const union net_address *address)
 {
     return is_v4(address) ? sizeof(address->v4) : sizeof(address->v6);
 }
 
+/* All our options are switches. */
 static bool enable(int fd, int level, int option)
 {
     const int on = 1;
@@ -201,6 +212,7 @@ static bool serve_on(int fd, const union net_address *address, int backlog)
            bind(fd, &address->any, size_of(address)) == 0 && listen(fd, backlog) == 0;
 }
 
+/* Close would overwrite the errno that tells what went wrong. */
 int net_listen(const union net_address *address, int backlog)
 {
     int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -213,6 +225,7 @@ int net_listen(const union net_address *address, int backlog)
     return -1;
 }
 
+/* A signal is no reason to leave a client waiting in the queue. */
 int net_accept(int listener, union net_address *peer)
 {
     int fd;

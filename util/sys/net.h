@@ -20,6 +20,7 @@ union net_address {
 
 enum { NET_TEXT_MAX = 64 }; /* "[v6]:port" and a NUL */
 
+/* A network: the address has zeros behind its first `bits` bits (0 to 32, or to 128). */
 struct net_prefix {
     union net_address address;
     unsigned bits;
@@ -37,11 +38,16 @@ bool net_parse_address(struct span text, union net_address *address)
 bool net_parse_prefix(struct span text, struct net_prefix *prefix)
     __attribute__((warn_unused_result));
 
+/* True when the first `bits` bits of both agree; addresses of different families never do. */
 bool net_prefix_holds(const struct net_prefix *prefix, const union net_address *address);
+
+/* True for an address of this host that no network carries. */
 bool net_is_loopback(const union net_address *address);
 
 /* The address as text without port, as in Received: "192.0.2.1", "2001:db8::1". NUL-terminated. */
 struct span net_text(const union net_address *address, char out[NET_TEXT_MAX]);
+
+/* The port in the order of the host; 0 when none was set. */
 uint16_t net_port(const union net_address *address);
 
 /* What a limit per network counts by: the IPv4 address, the IPv6 /64. Never 0. */

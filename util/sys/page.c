@@ -26,6 +26,7 @@
 
 enum { WINDOW = 32, HASH_KEY_SIZE = 16 };
 
+/* Two words, never moved: a reader may look at any moment. */
 struct slot {
     _Atomic uint64_t key;
     _Atomic uint64_t count; /* 0: free */
@@ -59,6 +60,7 @@ static bool prepare(int fd)
            fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0;
 }
 
+/* The size is sealed: nobody who holds the descriptor can make the readers' mapping fault. */
 int page_create(void)
 {
     int fd = memfd_create("veredus-page", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -71,6 +73,7 @@ int page_create(void)
     return -1;
 }
 
+/* A duplicate would share the right to write; only a new open through /proc drops it. */
 int page_reopen_readonly(int fd)
 {
     char path[40];
@@ -78,6 +81,7 @@ int page_reopen_readonly(int fd)
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
+/* A page of another size is of another build: refused before it is misread. */
 struct page *page_map(int fd, bool writable)
 {
     struct stat status;
@@ -92,12 +96,14 @@ struct page *page_map(int fd, bool writable)
     return page == MAP_FAILED ? NULL : page;
 }
 
+/* The memory itself lives on in whoever else has it mapped. */
 void page_unmap(struct page *page)
 {
     if (page != NULL)
         (void)munmap(page, sizeof(*page));
 }
 
+/* Unsigned arithmetic wraps, so adding a negative delta subtracts. */
 void page_add(struct page *page, enum page_value value, int64_t delta)
 {
     atomic_fetch_add_explicit(&page->values[value], (uint64_t)delta, memory_order_relaxed);
@@ -115,11 +121,13 @@ uint64_t page_get(const struct page *page, enum page_value value)
 
 /* ---- the connection table ---- */
 
+/* Relaxed: no other octet is promised with this one. */
 static uint64_t load(const _Atomic uint64_t *number)
 {
     return atomic_load_explicit(number, memory_order_relaxed);
 }
 
+/* The only writer is the owner, so load and store need not be one step. */
 static void store(_Atomic uint64_t *number, uint64_t value)
 {
     atomic_store_explicit(number, value, memory_order_relaxed);
@@ -143,6 +151,8 @@ static size_t find(const struct page *page, uint64_t key)
     return PAGE_SLOTS;
 }
 
+/* The key goes before the count: a reader that sees the count sees the key, or at worst an
+ * older one that is counted for a moment. */
 static void occupy(struct page *page, uint64_t key)
 {
     size_t first = window(page, key);
@@ -156,6 +166,7 @@ static void occupy(struct page *page, uint64_t key)
     }
 }
 
+/* A network that was not counted when it came is not counted down when it goes. */
 void page_connections_add(struct page *page, uint64_t key, int delta)
 {
     size_t index = find(page, key);
@@ -171,6 +182,8 @@ unsigned page_connections(const struct page *page, uint64_t key)
     return index < PAGE_SLOTS ? (unsigned)load(&page->slots[index].count) : 0;
 }
 
+/* Keys may stay: a slot without a count is free. The gauges of sessions end with their process;
+ * counters go on. */
 void page_owner_died(struct page *page)
 {
     page_set(page, PAGE_SESSIONS, 0);

@@ -17,6 +17,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+/* getpwnam(3) reads /etc/passwd: to be called while that can still be seen. */
 bool privileges_of(const char *user, struct privileges *out)
 {
     const struct passwd *entry = getpwnam(user);
@@ -26,12 +27,15 @@ bool privileges_of(const char *user, struct privileges *out)
     return true;
 }
 
+/* A privilege that could not be dropped ends the process: serving with it would be the worse
+ * failure. */
 static void must(bool done, const char *what)
 {
     if (!done)
         fatal(EX_OSERR, "cannot drop privileges: %s: %s", what, log_errno_text(errno));
 }
 
+/* Real, effective and saved: the saved one is what is forgotten, and what leads back. */
 static bool ids_are(const struct privileges *wanted)
 {
     uid_t uid[3];
@@ -59,6 +63,7 @@ static void leave_root(const struct privileges *to)
     must(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0, "PR_SET_DUMPABLE");
 }
 
+/* no_new_privs in any case: a set-uid program would be a way back as well. */
 void privileges_drop(const struct privileges *to)
 {
     if (geteuid() == 0)

@@ -50,6 +50,7 @@ static const struct role_info roles[ROLE_COUNT] = {
                     .count = 1},
 };
 
+/* A role out of range comes from a bug, never from a message: the codec bounds it. */
 const struct role_info *role_info(enum role role)
 {
     require((unsigned)role < ROLE_COUNT);

@@ -2,7 +2,7 @@
  * role - the kinds of processes, and what each may hold.
  *
  * One table says for every role its program, its user, how many there are and whom it talks to;
- * master spawns by it, the sandbox and the privileges follow it (DESIGN: processes and privileges).
+ * master spawns by it, the sandbox and the privileges follow it (doc/security.md).
  */
 #ifndef VEREDUS_SYS_ROLE_H
 #define VEREDUS_SYS_ROLE_H

@@ -17,17 +17,20 @@
 #include <time.h>
 #include <unistd.h>
 
+/* As with privileges: a sandbox that is not whole is none. */
 static void must(bool done, const char *what)
 {
     if (!done)
         fatal(EX_OSERR, "cannot enter the sandbox: %s: %s", what, log_errno_text(errno));
 }
 
+/* Both talk to strangers and get every descriptor from others. */
 bool sandbox_opens_nothing(enum role role)
 {
     return role == ROLE_SMTPD || role == ROLE_POP3D;
 }
 
+/* chdir(2) behind it: a working directory outside would still lead out. */
 void sandbox_chroot(const struct sandbox *sandbox, const char *empty_directory)
 {
     if (empty_directory == NULL || geteuid() != 0 || !sandbox_opens_nothing(sandbox->role))
@@ -50,6 +53,7 @@ static void limit_file_size(uint64_t octets)
 void sandbox_enter(const struct sandbox *sandbox)
 {
     tzset();
+    /* Both the kernel's Landlock and its seccomp want this of whoever is not root. */
     must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "PR_SET_NO_NEW_PRIVS");
     limit_file_size(sandbox->file_size_limit);
     if (!sandbox_restrict_paths(sandbox))

@@ -33,6 +33,7 @@
 #define ACTION_ON_OTHERS SCMP_ACT_KILL_PROCESS
 #endif
 
+/* One line of a list: a system call, and what its arguments must be, if it matters. */
 struct call {
     int number;
     bool conditional;
@@ -123,6 +124,7 @@ static const struct call calls_of_hashers[] = {CALL(setpriority), END};
 
 enum { GROUPS = 5 };
 
+/* What each role may do. Master has no row: it stays outside. */
 static const struct call *const roles[ROLE_COUNT][GROUPS] = {
     [ROLE_LOOKUP] = {calls_of_all, calls_of_file_finders, calls_of_table_readers},
     [ROLE_AUTH] = {calls_of_all, calls_of_file_finders, calls_of_table_readers, calls_of_hashers},
@@ -136,18 +138,21 @@ static const struct call *const roles[ROLE_COUNT][GROUPS] = {
 static const struct {
     int number;
     int error;
+    /* A refusal, not a kill: the C library tries these and goes on without. */
 } refused[] = {
     {SCMP_SYS(socket), EACCES}, /* syslog(3) connects anew when the logger was restarted */
     {SCMP_SYS(clone3), ENOSYS}, /* its flags can not be seen; the library goes on to clone */
     {SCMP_SYS(ioctl), ENOTTY},  /* stdio asks whether its output is a terminal */
 };
 
+/* libseccomp returns negative errno values instead of setting errno. */
 static void must(int result, const char *what)
 {
     if (result < 0)
         fatal(EX_OSERR, "cannot enter the sandbox: %s: %s", what, log_errno_text(-result));
 }
 
+/* A call may stand in several groups, or several times with other conditions: the rules add up. */
 static void allow_group(scmp_filter_ctx filter, const struct call *calls)
 {
     for (; calls->number != __NR_SCMP_ERROR; calls++)
@@ -171,6 +176,7 @@ void sandbox_restrict_calls(enum role role)
     if (filter == NULL)
         fatal(EX_OSERR, "cannot enter the sandbox: seccomp_init");
 
+    /* All threads or none: one that stayed outside would be the way around. */
     must(seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1), "threads");
     for (size_t i = 0; i < GROUPS && roles[role][i] != NULL; i++)
         allow_group(filter, roles[role][i]);

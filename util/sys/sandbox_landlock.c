@@ -47,6 +47,8 @@ enum {
 /* All rights to files that version 1 knows, of which some are given back and most to nobody. */
 enum { FILES_OF_VERSION_1 = LANDLOCK_ACCESS_FS_MAKE_SYM * 2 - 1 };
 
+/* What a right of a later version guards stays open on an older kernel; the filter of system
+ * calls is the other half. */
 static struct ruleset ruleset_of(long version)
 {
     struct ruleset rules = {.files = FILES_OF_VERSION_1};
@@ -63,11 +65,13 @@ static struct ruleset ruleset_of(long version)
     return rules;
 }
 
+/* errno is that of the call that failed just now. */
 static void cannot(const char *what, const char *path)
 {
     fatal(EX_OSERR, "cannot enter the sandbox: %s %s: %s", what, path, log_errno_text(errno));
 }
 
+/* O_PATH: the directory is named, not read, so it need not be readable for us. */
 static void allow_beneath(int ruleset, const char *directory, uint64_t rights)
 {
     int fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -79,6 +83,7 @@ static void allow_beneath(int ruleset, const char *directory, uint64_t rights)
     (void)close(fd);
 }
 
+/* Rights are cut to those that this kernel handles: it would refuse a rule with others. */
 static void allow_paths(int ruleset, const struct sandbox *sandbox, uint64_t handled)
 {
     for (size_t i = 0; i < SANDBOX_PATHS; i++) {
@@ -92,6 +97,7 @@ static void allow_paths(int ruleset, const struct sandbox *sandbox, uint64_t han
 bool sandbox_restrict_paths(const struct sandbox *sandbox)
 {
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    /* Not built in, or switched off at boot. */
     if (version < 1)
         return false;
 

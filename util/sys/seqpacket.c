@@ -19,6 +19,7 @@ union control {
     char octets[CMSG_SPACE(sizeof(int) * SEQPACKET_FDS)];
 };
 
+/* From the front: descriptors belong to messages in the order they were sent. */
 int fd_list_take(struct fd_list *list)
 {
     if (list->count == 0)
@@ -35,11 +36,13 @@ void fd_list_close(struct fd_list *list)
         (void)close(list->fds[--list->count]);
 }
 
+/* Packets wait in the sender's buffer: it bounds how far one process may run ahead of another. */
 static bool set_send_buffer(int fd, int buffer)
 {
     return setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer)) == 0;
 }
 
+/* Both halves get the same buffer: talk goes both ways. */
 bool seqpacket_pair(int pair[2], int buffer)
 {
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
@@ -54,6 +57,7 @@ bool seqpacket_pair(int pair[2], int buffer)
     return false;
 }
 
+/* One control message carries all descriptors of a packet. */
 static void attach(struct msghdr *message, union control *control, const int *fds, size_t count)
 {
     *control = (union control){0};
@@ -85,6 +89,7 @@ int seqpacket_send(int fd, const void *data, size_t size, const int *fds, size_t
     return sent < 0 ? errno : 0;
 }
 
+/* The kernel installed these already; from here on the list owns them. */
 static void collect(struct msghdr *message, struct fd_list *fds)
 {
     struct cmsghdr *header = CMSG_FIRSTHDR(message);
@@ -98,6 +103,7 @@ static void collect(struct msghdr *message, struct fd_list *fds)
     }
 }
 
+/* Errors other than EAGAIN mean that the socket will never give anything again. */
 enum seqpacket_result seqpacket_receive(int fd, void *data, size_t *size, struct fd_list *fds)
 {
     union control control;
@@ -129,6 +135,7 @@ enum seqpacket_result seqpacket_receive(int fd, void *data, size_t *size, struct
     return SEQPACKET_OK;
 }
 
+/* A hang-up counts as readable: the next receive finds the end. */
 bool seqpacket_wait(int fd, int timeout_ms)
 {
     struct pollfd watched = {.fd = fd, .events = POLLIN};
