@@ -8,6 +8,7 @@
 /* Where the scanner stands; from COMMENT_LINE on, what it reads becomes blanks. */
 enum place { PLAIN, QUOTED, COMMENT_LINE, COMMENT_BLOCK };
 
+/* All that the scanner remembers between two octets. */
 struct scan {
     enum place place;
     char quote; /* that closes what is quoted */
@@ -55,6 +56,7 @@ static size_t scan_step(struct scan *scan, struct span rest)
     return 1;
 }
 
+/* Octet for octet: every line and column stays where it was, so complaints need no translation. */
 struct span without_comments(struct arena *arena, struct span text)
 {
     struct scan scan = {PLAIN, '\0'};

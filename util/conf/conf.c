@@ -15,6 +15,7 @@
 #include "util/base/panic.h"
 #include "util/conf/reader.h"
 
+/* A MiB is a thousand times what a large site writes. */
 enum { FILE_MAX = 1 << 20 };
 
 /* ---- reading the text ---- */
@@ -85,6 +86,7 @@ static uint64_t processors(void)
     return count > 0 && count <= 256 ? (uint64_t)count : 1;
 }
 
+/* Everything lives in the configuration's own arena, so a bad one is freed in one piece. */
 struct conf *conf_parse(FILE *in, const char *name, conf_complain *complain, void *arg)
 {
     struct conf_complaints to = {complain, arg, name};
@@ -99,6 +101,7 @@ struct conf *conf_parse(FILE *in, const char *name, conf_complain *complain, voi
         conf_free(conf);
         return NULL;
     }
+    /* Resolved here, so that nobody else has to know what 0 means. */
     if (conf->workers == 0)
         conf->workers = processors();
     return conf;
@@ -129,6 +132,7 @@ struct conf *conf_load(const char *name, conf_complain *complain, void *arg)
 {
     struct conf_complaints to = {complain, arg, name};
     struct conf *conf = NULL;
+    /* O_NONBLOCK: a FIFO in the place of the file must not hold up the start. */
     int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) {
         complain_about(&to, 1, "it can not be opened: %s; make one with `veredus init DIR`",
@@ -155,11 +159,13 @@ void conf_free(struct conf *conf)
 
 /* ---- asking ---- */
 
+/* Asked of the effective user: a configuration read by a plain user means that user. */
 bool conf_changes_users(const struct conf *conf)
 {
     return conf->separate_users && geteuid() == 0;
 }
 
+/* In the order of the file; any match is enough, so the order does not matter. */
 bool conf_trusts(const struct conf *conf, const union net_address *client)
 {
     for (size_t i = 0; i < conf->trusted_networks.count; i++) {
@@ -169,6 +175,7 @@ bool conf_trusts(const struct conf *conf, const union net_address *client)
     return false;
 }
 
+/* A walk: the list is what a person wrote, a dozen names at most. */
 bool conf_has_domain(const struct conf_spans *list, struct span domain)
 {
     for (size_t i = 0; i < list->count; i++) {

@@ -15,10 +15,16 @@
 #include "util/base/log.h"
 #include "util/sys/net.h"
 
+/* What is spoken on a listener. */
 enum conf_service { SERVICE_SMTP, SERVICE_POP3 };
+
+/* From where a password is taken without encryption. */
 enum conf_plaintext { PLAINTEXT_NEVER, PLAINTEXT_LOOPBACK, PLAINTEXT_ALWAYS };
+
+/* LOG_TARGET_FILE: `log_file` says which. */
 enum conf_log_target { LOG_TARGET_STDERR, LOG_TARGET_SYSLOG, LOG_TARGET_FILE };
 
+/* Lists live in the arena of their configuration. */
 struct conf_spans {
     struct span *items;
     size_t count;
@@ -29,6 +35,7 @@ struct conf_prefixes {
     size_t count;
 };
 
+/* One listener; `line` is where its braces open, for complaints. 0: a default. */
 struct conf_listen {
     struct span name;
     enum conf_service service;
@@ -55,7 +62,7 @@ struct conf_routes {
     size_t count;
 };
 
-/* Sizes in octets, times in seconds unless said. The numbers are HARDENING's limits. */
+/* Sizes in octets, times in seconds unless said; defaults and ranges are in settings.c. */
 struct conf_limits {
     uint64_t message_size;
     uint64_t recipients;   /* a message */
@@ -78,6 +85,7 @@ struct conf_limits {
     uint64_t delivery_concurrency; /* jobs a local process is given at once */
 };
 
+/* Immutable once it is loaded, so it can be read from any thread. */
 struct conf {
     struct arena arena; /* owns everything below */
     struct span file;   /* its name, for messages */
@@ -113,6 +121,7 @@ struct conf *conf_parse(FILE *in, const char *name, conf_complain *complain, voi
 struct conf *conf_load(const char *name, conf_complain *complain, void *arg)
     __attribute__((warn_unused_result));
 
+/* Frees it and all that its spans point to; NULL is fine. */
 void conf_free(struct conf *conf);
 
 /* Prints every setting with its value in force, in the form of the file. */

@@ -19,6 +19,7 @@ static void print_section(enum setting_section section, const void *base, const 
     }
 }
 
+/* The defaults too: what is printed is what the server does, whatever the file left out. */
 void conf_print_all(const struct conf *conf, FILE *out)
 {
     print_section(SECTION_TOP, conf, "", out);
@@ -47,6 +48,7 @@ static void print_reference_row(const struct setting *row, FILE *out)
         fprintf(out, "    Default: %s\n", row->fallback);
 }
 
+/* Ordered as the table is: what every site sets comes first. */
 void conf_print_reference(FILE *out)
 {
     static const struct {

@@ -25,6 +25,7 @@
 
 enum { COMPLAINT_MAX = 640, SETTINGS_MAX = 128, SECTION_COUNT = SECTION_ROUTE + 1 };
 
+/* One parse: from the text to the configuration. */
 struct reader {
     const struct conf_complaints *to;
     struct conf *conf;
@@ -54,6 +55,7 @@ void complain_about(const struct conf_complaints *to, unsigned line, const char 
         if (iscntrl((unsigned char)*at))
             *at = '?';
     }
+    /* One line, whatever the file held. */
     to->complain(to->arg, text);
 }
 
@@ -87,6 +89,7 @@ static int at_hidden(cfg_t *section, cfg_opt_t *option, const char *value, void 
     struct reader *reader = reader_of(section);
     (void)value;
     (void)result;
+    /* Only the line behind the text may set it, and only at the top. */
     if (section->line < reader->end_line)
         cfg_error(section, "no such option '%s'", option->name);
     else if (section != reader->top)
@@ -218,6 +221,7 @@ static void store_section(struct reader *reader, const cfg_t *section, void *bas
         for (unsigned i = 0; row && i < option->nvalues; i++) {
             if (option->values[i]->string &&
                 !value_read(row, span_cstr(option->values[i]->string), base, &place))
+                /* Whatever the file said was checked; so this is a row of the table. */
                 panic("the default of %s is not one of its values", row->name);
         }
     }
@@ -323,6 +327,7 @@ static bool parse_text(struct reader *reader, cfg_t *top, struct span text)
     return reader->ended;
 }
 
+/* libConfuse keeps pointers into the options: they live in the scratch arena until it is freed. */
 bool reader_read(struct conf *conf, struct span text, struct span directory,
                  const struct conf_complaints *to)
 {

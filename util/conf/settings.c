@@ -65,8 +65,9 @@ const struct setting settings[] = {
     {TOP("run_directory", run_directory, SETTING_PATH), .fallback = "/run/veredus",
      .help = "The socket and the process number of the running master."},
     {TOP("separate_users", separate_users, SETTING_BOOL), .fallback = "true",
-     .help = "Started by root: whether each kind of process runs as its own system user; if not, all "
-             "run as root without its capabilities."},
+     .help =
+         "Started by root: whether each kind of process runs as its own system user; if not, all "
+         "run as root without its capabilities."},
     {TOP("service_user", user_service, SETTING_TEXT), .fallback = "veredus",
      .help = "Started by root: the system user of smtpd, pop3d and lookup."},
     {TOP("queue_user", user_queue, SETTING_TEXT), .fallback = "veredus-q",
@@ -144,6 +145,7 @@ const struct setting settings[] = {
     {.name = NULL},
 };
 
+/* A walk through sixty rows, a few times at start. */
 const struct setting *setting_find(const char *name)
 {
     for (const struct setting *row = settings; row->name; row++) {
@@ -153,6 +155,7 @@ const struct setting *setting_find(const char *name)
     return NULL;
 }
 
+/* As written before the braces. */
 const char *setting_section_name(enum setting_section section)
 {
     static const char *const names[] = {

@@ -59,6 +59,7 @@ static bool read_number(const struct setting *row, struct span text, void *field
     return true;
 }
 
+/* Without a unit: octets and seconds read back as what they are. */
 static void print_number(const struct setting *row, const void *field, FILE *out)
 {
     (void)row;
@@ -91,6 +92,7 @@ static bool read_bool(const struct setting *row, struct span text, void *field,
     return true;
 }
 
+/* One spelling of the six that are read. */
 static void print_bool(const struct setting *row, const void *field, FILE *out)
 {
     (void)row;
@@ -103,6 +105,7 @@ static bool keeps_text(const struct setting *row)
     return row->section == SECTION_ROUTE;
 }
 
+/* Without regard to case; kept as the table spells it. */
 static bool read_word(const struct setting *row, struct span text, void *field,
                       const struct value_place *place)
 {
@@ -117,6 +120,7 @@ static bool read_word(const struct setting *row, struct span text, void *field,
     return true;
 }
 
+/* The word itself, which is what is read back. */
 static void print_word(const struct setting *row, const void *field, FILE *out)
 {
     int index = 0;
@@ -163,6 +167,7 @@ static void print_quoted(struct span text, FILE *out)
     fputc('"', out);
 }
 
+/* Always in quotes, needed or not: what needs none today may tomorrow. */
 static void print_text(const struct setting *row, const void *field, FILE *out)
 {
     (void)row;
@@ -199,6 +204,7 @@ static bool read_log(const struct setting *row, struct span text, void *field,
     return index >= 0 || read_path(row, text, &conf->log_file, place);
 }
 
+/* The inverse of read_log, from both fields. */
 static void print_log(const struct setting *row, const void *field, FILE *out)
 {
     const struct conf *conf = (const void *)((const char *)field - row->offset);
@@ -269,6 +275,7 @@ static bool read_domains(const struct setting *row, struct span text, void *fiel
     return true;
 }
 
+/* In the braces of a list, which is how it is read. */
 static void print_domains(const struct setting *row, const void *field, FILE *out)
 {
     const struct conf_spans *list = field;
@@ -296,6 +303,7 @@ static bool read_networks(const struct setting *row, struct span text, void *fie
     return true;
 }
 
+/* With the number of bits always: a lone address is a network of its full length. */
 static void print_networks(const struct setting *row, const void *field, FILE *out)
 {
     const struct conf_prefixes *list = field;
@@ -322,6 +330,7 @@ static bool read_endpoint(const struct setting *row, struct span text, void *fie
     return true;
 }
 
+/* An IPv6 address in brackets (RFC 3986 §3.2.2), so that its port can be told from it. */
 static void print_endpoint(const struct setting *row, const void *field, FILE *out)
 {
     const union net_address *address = field;
@@ -334,6 +343,7 @@ static void print_endpoint(const struct setting *row, const void *field, FILE *o
 
 /* ---- the table ---- */
 
+/* One row a kind; a new kind is a row here and two functions. */
 static const struct value_kind kinds[] = {
     [SETTING_NUMBER] = {"number", NULL, false, read_number, print_number},
     [SETTING_SIZE] = {"size", NULL, false, read_number, print_number},
@@ -356,12 +366,14 @@ static const struct value_kind kinds[] = {
                           read_endpoint, print_endpoint},
 };
 
+/* The one way in, for the file and for the defaults. */
 bool value_read(const struct setting *row, struct span text, void *base,
                 const struct value_place *place)
 {
     return kinds[row->kind].read(row, text, (char *)base + row->offset, place);
 }
 
+/* What value_read would take back. */
 void value_print(const struct setting *row, const void *base, FILE *out)
 {
     kinds[row->kind].print(row, (const char *)base + row->offset, out);
@@ -389,6 +401,7 @@ static const char *expected_words(const struct setting *row, char out[VALUE_EXPE
     return out;
 }
 
+/* For people: what the complaint suggests and the reference says. */
 const char *value_expected(const struct setting *row, char out[VALUE_EXPECTED_MAX])
 {
     static const struct {

@@ -31,6 +31,7 @@ void value_print(const struct setting *row, const void *base, FILE *out);
 /* The name of a kind for the reference: "size", "list of domains". */
 const char *value_kind_name(enum setting_kind kind);
 
+/* True when a setting takes several values, and "+=" adds to them. */
 bool value_is_list(const struct setting *row);
 
 #endif
