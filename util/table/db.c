@@ -20,6 +20,7 @@
 /* Pages are kept as they are used, up to so many octets; the usual table fits. */
 enum { CACHE_SIZE = 32 << 20 };
 
+/* What the driver keeps: names, and the file that is open, if one is. */
 struct db_table {
     struct arena arena;
     struct span path; /* of the compiled file, NUL-terminated */
@@ -35,6 +36,7 @@ static void log_message(const DB_ENV *environment, const char *prefix, const cha
     log_event(LOG_WARN, "table-database", LOG_STR("reason", message));
 }
 
+/* Berkeley DB's own codes are negative, those of the system positive. */
 const char *db_error_text(int error)
 {
     return error > 0 ? log_errno_text(error) : db_strerror(error);
@@ -92,6 +94,8 @@ static bool is_current(struct db_table *table)
     if (table->db && same_file(&now, &table->seen))
         return true;
     forget(table);
+    /* Remembered as it was before the open: a table that is replaced in between looks changed
+     * at the next lookup. */
     table->seen = now;
     int error = open_file(table);
     if (error != 0)
@@ -115,6 +119,7 @@ enum table_result db_get(void *handle, struct arena *arena, struct span key, str
     DBT wanted = {0}, found = {0};
     if (!is_current(table))
         return TABLE_ERROR;
+    /* Berkeley DB takes no pointer to const, and does not write to the key. */
     wanted.data = (void *)(uintptr_t)key.data;
     wanted.size = (u_int32_t)key.len;
     int error = table->db->get(table->db, NULL, &wanted, &found, 0);
@@ -129,6 +134,7 @@ enum table_result db_get(void *handle, struct arena *arena, struct span key, str
     return TABLE_FOUND;
 }
 
+/* The table must not be used any more; what it answered was copied. */
 void db_close(void *handle)
 {
     struct db_table *table = handle;

@@ -14,6 +14,7 @@
 
 enum { PAGE_SIZE = 4096 };
 
+/* A table in the making: the draft is ours alone until the rename. */
 struct db_builder {
     struct arena arena;
     struct span source, target, draft, directory; /* NUL-terminated */
@@ -109,6 +110,8 @@ static int settle_draft(const struct db_builder *builder, unsigned mode)
  * table in force is the old one still. */
 bool db_build_end(struct db_builder *builder, unsigned mode, int *error)
 {
+    /* Berkeley DB's own sync comes first: it writes its cache into the file that fsync(2) is
+     * then about. */
     *error = builder->db->sync(builder->db, 0);
     int closed = builder->db->close(builder->db, 0);
     builder->db = NULL;
@@ -124,6 +127,7 @@ bool db_build_end(struct db_builder *builder, unsigned mode, int *error)
     return *error == 0;
 }
 
+/* Also the last step of a build that went well: then the draft is gone and only memory is left. */
 void db_build_abort(struct db_builder *builder)
 {
     if (builder->db)

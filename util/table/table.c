@@ -23,6 +23,7 @@ static const struct table_driver drivers[] = {
     {"text", text_open, text_get, text_close},
 };
 
+/* A handful of rows: a walk. */
 struct table *table_open(const char *driver, const char *path)
 {
     for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
@@ -36,6 +37,7 @@ struct table *table_open(const char *driver, const char *path)
     return NULL;
 }
 
+/* Through the driver: only it knows what the handle is. */
 void table_close(struct table *table)
 {
     if (!table)
@@ -44,6 +46,7 @@ void table_close(struct table *table)
     mem_free(table);
 }
 
+/* The value is empty, never stale, for whoever overlooks the result. */
 enum table_result table_get(struct table *table, struct arena *arena, struct span key,
                             struct span *value)
 {
@@ -88,6 +91,7 @@ static bool build_entry(void *arg, struct span key, struct span value, unsigned 
     return false;
 }
 
+/* Whatever fails, the table in force stays as it is. */
 bool table_build(const char *path, unsigned mode, struct table_problem *problem)
 {
     struct build build = {.problem = problem};
@@ -100,6 +104,7 @@ bool table_build(const char *path, unsigned mode, struct table_problem *problem)
         return false;
     }
     if (!table_read_text(path, build_entry, &build, &line)) {
+        /* errno 0 means that the file was read well and an entry was refused. */
         if (errno != 0)
             describe(problem, 0, "the text can not be read: %s", log_errno_text(errno));
         else if (problem->text[0] == '\0')

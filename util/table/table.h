@@ -31,6 +31,8 @@ struct table_driver {
 /* Prepares the table at `path` (of the text; "PATH.db" for the compiled one); opens it at the first
  * lookup. `driver` is a name of the driver list; NULL when there is none of that name. */
 struct table *table_open(const char *driver, const char *path) __attribute__((warn_unused_result));
+
+/* Closes and frees it; NULL is fine. Values that were copied stay with their arena. */
 void table_close(struct table *table);
 
 /* Looks `key` up; the value is copied into `arena`. */

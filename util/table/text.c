@@ -30,6 +30,7 @@ static bool read_line(struct text_reader *reader, bool *too_long)
     char part[PART_MAX];
     buf_reset(&reader->line);
     *too_long = false;
+    /* A line may be longer than a part: parts are joined until the end of line is met. */
     while (fgets(part, sizeof part, reader->in)) {
         size_t len = strlen(part);
         bool ended = len > 0 && part[len - 1] == '\n';
@@ -68,6 +69,7 @@ static bool finish_entry(struct text_reader *reader)
     struct span key = span_first(entry, end), value = span_trim(span_skip(entry, end));
     if (span_has_suffix(key, SPAN(":")))
         key.len--;
+    /* A key that is empty, or a lone ':', is no entry. */
     bool good = key.len > 0 && reader->call(reader->arg, key, value, reader->entry_line);
     buf_reset(&reader->entry);
     return good;
@@ -109,6 +111,8 @@ static bool read_entries(struct text_reader *reader, unsigned *bad_line)
     return ferror(reader->in) || finish_entry(reader);
 }
 
+/* A text that could not be read to its end is an error, even when the entry was found to be
+ * good so far: what is missing may be anything. */
 bool table_read_text(const char *path, table_entry *entry, void *arg, unsigned *line)
 {
     struct text_reader reader = {.call = entry, .arg = arg, .in = fopen(path, "re")};
@@ -152,6 +156,7 @@ static bool compare_entry(void *arg, struct span key, struct span value, unsigne
     return false;
 }
 
+/* Reads nothing yet: the text is opened at each lookup. */
 void *text_open(const char *path)
 {
     struct text_table *table = mem_new(sizeof *table);
@@ -177,6 +182,7 @@ enum table_result text_get(void *handle, struct arena *arena, struct span key, s
     return TABLE_ERROR;
 }
 
+/* No descriptor is open between two lookups. */
 void text_close(void *handle)
 {
     struct text_table *table = handle;
