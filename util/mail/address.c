@@ -11,20 +11,24 @@
 
 enum { LABEL_MAX = 63 /* RFC 1035 §2.3.4 */ };
 
+/* Where the parser stands; it only moves forward. */
 struct cursor {
     const char *at, *end;
 };
 
+/* A cursor over text that it does not own. */
 static struct cursor cursor_of(struct span text)
 {
     return (struct cursor){text.data, text.data + text.len};
 }
 
+/* The end matches no octet, so no caller needs to ask for it first. */
 static bool cursor_at(const struct cursor *cursor, char octet)
 {
     return cursor->at < cursor->end && *cursor->at == octet;
 }
 
+/* Moves on only past the octet that the grammar wants. */
 static bool cursor_take(struct cursor *cursor, char octet)
 {
     bool there = cursor_at(cursor, octet);
@@ -50,16 +54,20 @@ static bool is_atext(char c)
     return is_alphanumeric(c) || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
 }
 
+/* SP to "~": what RFC 5321 §4.1.2 allows in quotes (qtextSMTP, quoted-pairSMTP) and, but for
+ * brackets, in a literal. */
 static bool is_printable(char c)
 {
     return c >= ' ' && c <= '~';
 }
 
+/* ASCII alone, whatever the locale: domains compare so (RFC 5321 §2.4). */
 static char lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
+/* The limit counts octets of the local part itself, not the quotes and backslashes of the wire. */
 static bool local_add(struct address *address, char octet)
 {
     if (address->local_len == ADDRESS_LOCAL_MAX)
@@ -99,6 +107,7 @@ static enum address_result parse_dot_string(struct cursor *cursor, struct addres
     return ADDRESS_TOO_LONG;
 }
 
+/* Local-part = Dot-string / Quoted-string (RFC 5321 §4.1.2): the first octet says which. */
 static enum address_result parse_local(struct cursor *cursor, struct address *address)
 {
     address->local_len = 0;
@@ -106,6 +115,7 @@ static enum address_result parse_local(struct cursor *cursor, struct address *ad
                                     : parse_dot_string(cursor, address);
 }
 
+/* Stored in lower case: from here on a domain has one spelling. */
 static enum address_result set_domain(struct address *address, struct span domain)
 {
     if (domain.len > ADDRESS_DOMAIN_MAX)
@@ -126,6 +136,8 @@ static bool literal_is_valid(struct span inside)
     return six == has_colon && net_parse_address(text, &address);
 }
 
+/* Read up to its bracket before it is judged, so that a colon or blank inside needs no rule of
+ * its own. */
 static enum address_result parse_literal(struct cursor *cursor, struct address *address)
 {
     const char *start = cursor->at;
@@ -175,6 +187,8 @@ static enum address_result skip_source_route(struct cursor *cursor)
     return cursor_take(cursor, ':') ? ADDRESS_OK : complaint(cursor);
 }
 
+/* Local part and domain; the path's limit (RFC 5321 §4.5.3.1.3) counts "@" and both brackets
+ * too. */
 static enum address_result parse_mailbox(struct cursor *cursor, struct span default_domain,
                                          struct address *address)
 {
@@ -209,6 +223,7 @@ static enum address_result parse_bracketed(struct cursor *cursor, struct span de
     return result;
 }
 
+/* Without brackets, as some clients still send it; nothing closes it but a blank or the end. */
 static enum address_result parse_bare(struct cursor *cursor, struct span default_domain,
                                       struct address *address)
 {
@@ -227,6 +242,7 @@ enum address_result address_parse_path(struct span text, struct span default_dom
                                      : parse_bare(&cursor, default_domain, address);
     if (result != ADDRESS_OK && result != ADDRESS_EMPTY)
         return result;
+    /* Parameters are set off by a blank (RFC 5321 §4.1.1.2); anything else belongs to no path. */
     if (cursor.at < cursor.end && *cursor.at != ' ' && *cursor.at != '\t')
         return complaint(&cursor);
     *rest = span_of(cursor.at, (size_t)(cursor.end - cursor.at));
@@ -240,6 +256,8 @@ enum address_result address_parse(struct span text, struct address *address)
     return result == ADDRESS_OK && cursor.at < cursor.end ? complaint(&cursor) : result;
 }
 
+/* What may stand without quotes (RFC 5321 §4.1.2). A dot at either end, or two together, needs
+ * them. */
 static bool is_dot_string(struct span local)
 {
     char previous = '.';
@@ -252,12 +270,15 @@ static bool is_dot_string(struct span local)
     return previous != '.';
 }
 
+/* Room was counted by ADDRESS_TEXT_MAX: every octet of the local part escaped, quotes, "@",
+ * domain. */
 static char *put(char *at, struct span s)
 {
     memcpy(at, s.data, s.len);
     return at + s.len;
 }
 
+/* A quoted-pair only where there is no other way: "\\" and the quote. */
 static char *put_quoted(char *at, struct span local)
 {
     *at++ = '"';
@@ -292,6 +313,7 @@ struct span address_key(const struct address *address, char out[ADDRESS_TEXT_MAX
     return span_of(out, (size_t)(at - out));
 }
 
+/* Both are parsed forms: spelling was settled there, only the case of local parts is left. */
 bool address_equal(const struct address *a, const struct address *b)
 {
     return span_equal_nocase(address_local(a), address_local(b)) &&

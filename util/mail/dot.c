@@ -21,10 +21,12 @@ static size_t walk_text(struct span input, size_t at, enum dot_state *state, boo
         size_t cr = span_find(span_first(rest, feed), '\r');
         bool ends_here = feed == rest.len;
 
+        /* Neither CR nor LF to the end of the input. */
         if (ends_here && cr == feed) {
             *state = DOT_TEXT;
             return input.len;
         }
+        /* The CR is the last octet: what follows it comes with the next input. */
         if (ends_here && cr + 1 == feed) {
             *state = DOT_CR;
             return input.len;
@@ -47,6 +49,7 @@ static bool decode_text(struct dot_decoder *decoder, struct span input, struct b
 {
     bool bare = false;
     size_t end = walk_text(input, *used, &decoder->state, &bare);
+    /* What stood before a bare octet is copied as well: the caller throws it all away. */
     buf_add(out, span_of(input.data + *used, end - *used));
     *used = end;
     return !bare;
@@ -123,6 +126,7 @@ static size_t unchanged_run(struct dot_encoder *encoder, struct span input, bool
     return at;
 }
 
+/* Runs are copied whole; only line ends and dots are looked at one by one. */
 void dot_encode(struct dot_encoder *encoder, struct span input, struct buf *out)
 {
     while (input.len > 0) {
@@ -143,6 +147,8 @@ void dot_encode(struct dot_encoder *encoder, struct span input, struct buf *out)
     }
 }
 
+/* RFC 5321 §4.1.1.4: the line end before the dot belongs to the message. One that is missing is
+ * added, half a one is completed. */
 void dot_encode_end(struct dot_encoder *encoder, struct buf *out)
 {
     if (encoder->in_line)

@@ -10,6 +10,7 @@
 
 #include "util/base/buf.h"
 
+/* Where the decoder stands: behind which octets of a line it stopped. */
 enum dot_state { DOT_LINE_START, DOT_TEXT, DOT_CR, DOT_DOT, DOT_DOT_CR };
 
 /* Zero-initialised is the start of a message. */
@@ -38,6 +39,8 @@ struct dot_encoder {
     bool after_cr;
 };
 
+/* Encodes one piece of the message; `out` must have no limit. dot_encode_end comes once, behind
+ * the last piece. */
 void dot_encode(struct dot_encoder *encoder, struct span input, struct buf *out);
 
 /* Ends the last line if it has no end, and writes the final dot line. */

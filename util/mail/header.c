@@ -16,6 +16,7 @@ static struct span first_line(struct span rest, size_t *with_end)
     return line;
 }
 
+/* WSP, with which a folded line goes on (RFC 5322 §2.2.3). */
 static bool begins_with_blank(struct span s)
 {
     return s.len > 0 && (s.data[0] == ' ' || s.data[0] == '\t');
@@ -29,11 +30,14 @@ static bool name_of(struct span line, struct span *name)
         return false;
     *name = span_trim(span_first(line, colon));
     for (size_t i = 0; i < name->len; i++)
+        /* ftext of RFC 5322 §3.6.8: printable, without the colon; signed char makes octets
+         * above 127 fail as well. */
         if (name->data[i] < 33 || name->data[i] > 126)
             return false;
     return name->len > 0;
 }
 
+/* *rest moves only when there was a field, so whoever stops sees what was none. */
 bool header_next(struct span *rest, struct header_field *field)
 {
     size_t used;
@@ -52,6 +56,7 @@ bool header_next(struct span *rest, struct header_field *field)
     return true;
 }
 
+/* The empty line belongs to the header block; the body begins behind it (RFC 5322 §2.1). */
 size_t header_end(struct span message)
 {
     struct span rest = message;
@@ -65,6 +70,7 @@ size_t header_end(struct span message)
     return message.len;
 }
 
+/* The prefix first: of half a million lines few need their name parsed. */
 static bool is_received(struct span line)
 {
     struct span name;

@@ -11,6 +11,7 @@ static size_t to_swallow(struct span input)
     return feed < input.len ? feed + 1 : input.len;
 }
 
+/* The limit counts the end of the line (RFC 5321 §4.5.3.1.4). *line points into `input`. */
 enum line_result line_cut(struct span input, size_t most, struct span *line, size_t *used)
 {
     struct span looked_at = span_first(input, most);

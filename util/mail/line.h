@@ -15,6 +15,8 @@ enum line_result {
     LINE_TOO_LONG, /* more than `most` octets (with the end): *used is what to swallow now */
 };
 
+/* Cuts the first line off `input`. *used: the octets to consume (0 for LINE_MORE), the line's
+ * end with them. */
 enum line_result line_cut(struct span input, size_t most, struct span *line, size_t *used)
     __attribute__((warn_unused_result));
 

@@ -10,12 +10,15 @@
 
 enum { FOREIGN_MAX = 300 /* octets printed of a foreign word */ };
 
+/* Letters, digits and what names and addresses need: everything else could close a comment or
+ * begin a new one. */
 static bool is_word(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
            (c != '\0' && strchr("-._:[]", c) != NULL);
 }
 
+/* Pieces are added whole: an escape is never cut in its middle. */
 static void add_foreign(struct buf *out, struct span word)
 {
     static const char digits[] = "0123456789abcdef";
@@ -48,6 +51,8 @@ static void add_client(struct buf *out, const struct received *facts)
     buf_add(out, SPAN("])\r\n"));
 }
 
+/* From, by, with, id, for, date: the order of RFC 5321 §4.4. `by` and `id` are ours, the
+ * recipient was parsed: only the client's words are foreign. */
 void received_write(struct buf *out, const struct received *facts)
 {
     char date[DATE_TEXT_MAX];
@@ -68,6 +73,7 @@ void received_write(struct buf *out, const struct received *facts)
     buf_add(out, SPAN("\r\n"));
 }
 
+/* With zeros in front: dates have columns. */
 static char *put_number(char *at, unsigned number, unsigned digits)
 {
     for (unsigned i = digits; i > 0; i--, number /= 10)
@@ -75,6 +81,7 @@ static char *put_number(char *at, unsigned number, unsigned digits)
     return at + digits;
 }
 
+/* Room is DATE_TEXT_MAX: the longest date has 31 octets. */
 static char *put_text(char *at, const char *text, size_t size)
 {
     memcpy(at, text, size);

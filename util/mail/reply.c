@@ -8,6 +8,7 @@
 
 enum { CODE_AND_SEPARATOR = 4, LINE_END = 2 };
 
+/* Room was measured by reply_write. */
 static char *put(char *at, struct span s)
 {
     if (s.len > 0)
@@ -30,6 +31,7 @@ static char *put_line(char *at, struct reply reply, struct span line, bool last)
     return put(at, SPAN("\r\n"));
 }
 
+/* At least one: a reply without text is still a line. */
 static size_t line_count(struct span text)
 {
     size_t lines = 1;
@@ -38,6 +40,7 @@ static size_t line_count(struct span text)
     return lines;
 }
 
+/* A code outside 2yz to 5yz (RFC 5321 §4.2.1 knows no 1yz for us) is a bug of its handler. */
 bool reply_write(struct buf *out, struct reply reply)
 {
     require(reply.code >= 200 && reply.code <= 599);
