@@ -24,6 +24,7 @@ enum {
     DESCRIPTORS_WAITING = 512 /* duplicated, not sent yet */
 };
 
+/* Owned by whoever made it; freed by itself only after channel_free. */
 struct channel {
     struct loop *loop;
     struct channel_calls calls;
@@ -41,6 +42,7 @@ struct channel {
 
 /* ---- the end ---- */
 
+/* Descriptors that were queued and never sent are closed with it. */
 static void release(struct channel *channel)
 {
     for (size_t i = 0; i < channel->fd_count; i++)
@@ -59,6 +61,7 @@ static void stop(struct channel *channel)
     loop_forget(channel->loop, &channel->turn);
 }
 
+/* From within its own callback the memory waits for leave(): the frames below us still use it. */
 void channel_free(struct channel *channel)
 {
     if (channel == NULL)
@@ -69,6 +72,7 @@ void channel_free(struct channel *channel)
         release(channel);
 }
 
+/* At the end of the turn no event of this channel can be pending any more. */
 static void release_later(void *arg)
 {
     release(arg);
@@ -85,6 +89,8 @@ static void leave(struct channel *channel)
     loop_later(channel->loop, &channel->turn);
 }
 
+/* Once, and never from within channel_send: its callers need not fear to be freed under their
+ * own feet. */
 static void announce_end(struct channel *channel)
 {
     if (channel->closed)
@@ -114,6 +120,7 @@ static size_t next_packet(const struct channel *channel, size_t *descriptors)
     }
 }
 
+/* The kernel has its own references now; ours are closed. */
 static void drop_sent(struct channel *channel, size_t size, size_t descriptors)
 {
     for (size_t i = 0; i < descriptors; i++)
@@ -136,6 +143,7 @@ static void give_up_sending(struct channel *channel, int error)
     (void)shutdown(channel->fd, SHUT_RDWR);
 }
 
+/* Stops at EAGAIN and goes on when the socket can be written again; what waits keeps its order. */
 void channel_flush(struct channel *channel)
 {
     int error = 0;
@@ -154,6 +162,7 @@ void channel_flush(struct channel *channel)
         io_want(&channel->io, error == EAGAIN ? IO_READ | IO_WRITE : IO_READ);
 }
 
+/* One flush for all that the turn has queued. */
 static void end_of_turn(void *arg)
 {
     channel_flush(arg);
@@ -184,6 +193,7 @@ static bool queue_descriptors(struct channel *channel, const int *fds, size_t co
     return true;
 }
 
+/* The descriptors first: a frame without its descriptors must never be queued. */
 bool channel_send(struct channel *channel, const struct ipc_type *type, const void *message,
                   const int *fds)
 {
@@ -229,6 +239,8 @@ static bool receive_one(struct channel *channel)
     return false;
 }
 
+/* Reading is bounded, so that one busy neighbour does not starve the others; level-triggered
+ * events bring the rest. */
 static void ready(void *arg, unsigned events)
 {
     struct channel *channel = arg;
@@ -242,6 +254,7 @@ static void ready(void *arg, unsigned events)
     leave(channel);
 }
 
+/* Reads at once, writes only when there is something: an idle channel costs no wake-up. */
 struct channel *channel_new(struct loop *loop, int fd, const struct channel_calls *calls)
 {
     struct channel *channel = mem_new(sizeof(*channel));

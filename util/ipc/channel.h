@@ -1,10 +1,11 @@
 /*
- * channel - a socket to another process, on the loop: frames gathered into packets, descriptors passed.
+ * channel - a socket to another process, on the loop: frames gathered into packets, descriptors
+ * passed.
  *
- * Messages of one turn leave in as few packets as possible. When the other side does not read, up to
- * CHANNEL_BACKLOG octets wait here; past that channel_send fails and the caller decides (pressure
- * travels back). A closed or malformed channel calls `closed` once; descriptors nobody took are
- * closed.
+ * Messages of one turn leave in as few packets as possible. When the other side does not read, up
+ * to CHANNEL_BACKLOG octets wait here; past that channel_send fails and the caller decides
+ * (pressure travels back). A closed or malformed channel calls `closed` once; descriptors nobody
+ * took are closed.
  */
 #ifndef VEREDUS_IPC_CHANNEL_H
 #define VEREDUS_IPC_CHANNEL_H

@@ -37,6 +37,7 @@ static size_t number_width(enum ipc_kind kind)
 
 /* ---- the struct in memory ---- */
 
+/* By memcpy(3): the field's width is data, not a type the compiler knows. */
 static uint64_t load_number(const struct ipc_field *field, const void *message)
 {
     const char *at = (const char *)message + field->offset;
@@ -59,6 +60,7 @@ static uint64_t load_number(const struct ipc_field *field, const void *message)
     }
 }
 
+/* The number was checked against the field's bound before, so nothing is cut off. */
 static void store_number(const struct ipc_field *field, uint64_t number, void *message)
 {
     char *at = (char *)message + field->offset;
@@ -82,6 +84,7 @@ static void store_number(const struct ipc_field *field, uint64_t number, void *m
     }
 }
 
+/* A span as the sender's struct has it, or as the decoder left it. */
 static struct span load_span(const struct ipc_field *field, const void *message)
 {
     struct span s;
@@ -109,6 +112,7 @@ static size_t encoded_size(const struct ipc_field *field, const void *message)
     return within_bounds(field, load_number(field, message)) ? number_width(field->kind) : 0;
 }
 
+/* Lowest octet first, whatever the machine. */
 static char *put_number(char *out, uint64_t number, size_t width)
 {
     for (size_t i = 0; i < width; i++)
@@ -116,6 +120,7 @@ static char *put_number(char *out, uint64_t number, size_t width)
     return out + width;
 }
 
+/* An empty span may have no address at all. */
 static char *put_octets(char *out, const void *octets, size_t size)
 {
     if (size > 0)
@@ -123,6 +128,7 @@ static char *put_octets(char *out, const void *octets, size_t size)
     return out + size;
 }
 
+/* Octet for octet what take_field reads. */
 static char *put_field(char *out, const struct ipc_field *field, const void *message)
 {
     if (field->kind == IPC_SALT)
@@ -134,6 +140,8 @@ static char *put_field(char *out, const struct ipc_field *field, const void *mes
     return put_number(out, load_number(field, message), number_width(field->kind));
 }
 
+/* Measured and checked first, then written in one piece: a frame is in the buffer whole or not
+ * at all. */
 bool ipc_encode(const struct ipc_type *type, const void *message, struct buf *out)
 {
     size_t body = 0;
@@ -169,6 +177,7 @@ static struct span take_octets(struct ipc_cursor *cursor, size_t size)
     return taken;
 }
 
+/* From the highest octet down; of missing octets comes 0, and the cursor is bad. */
 static uint64_t take_number(struct ipc_cursor *cursor, size_t width)
 {
     struct span octets = take_octets(cursor, width);
@@ -178,6 +187,7 @@ static uint64_t take_number(struct ipc_cursor *cursor, size_t width)
     return number;
 }
 
+/* An unknown type is malformed as well: both ends know the same list. */
 const struct ipc_type *ipc_next(struct ipc_cursor *cursor, struct span *body)
 {
     if (cursor->bad || cursor->rest.len == 0)
@@ -191,6 +201,7 @@ const struct ipc_type *ipc_next(struct ipc_cursor *cursor, struct span *body)
     return type;
 }
 
+/* Numbers are bounded before they are stored; a span keeps pointing into the packet. */
 static void take_field(struct ipc_cursor *cursor, const struct ipc_field *field, void *message)
 {
     char *at = (char *)message + field->offset;
@@ -213,6 +224,7 @@ static void take_field(struct ipc_cursor *cursor, const struct ipc_field *field,
     store_number(field, number, message);
 }
 
+/* Zeroed first, so no field of the struct depends on the sender. */
 bool ipc_decode(const struct ipc_type *type, struct span body, void *message)
 {
     struct ipc_cursor cursor = {.rest = body};
@@ -220,6 +232,7 @@ bool ipc_decode(const struct ipc_type *type, struct span body, void *message)
     memset(message, 0, type->size);
     for (size_t i = 0; i < type->field_count && !cursor.bad; i++)
         take_field(&cursor, &type->fields[i], message);
+    /* Octets left over would be a field that only one side knows. */
     return !cursor.bad && cursor.rest.len == 0;
 }
 
@@ -241,6 +254,7 @@ static void trace_octets(struct span s, struct buf *out)
         buf_add(out, SPAN("..."));
 }
 
+/* A salt is always secret: whoever knows it can forge records (util/spool). */
 static void trace_value(const struct ipc_field *field, const void *message, struct buf *out)
 {
     char text[24];
@@ -257,6 +271,7 @@ static void trace_value(const struct ipc_field *field, const void *message, stru
     buf_add(out, span_cstr(text));
 }
 
+/* The order of the table, which is that of the wire. */
 void ipc_trace(const struct ipc_type *type, const void *message, struct buf *out)
 {
     buf_add(out, span_cstr(type->name));

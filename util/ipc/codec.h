@@ -2,9 +2,9 @@
  * codec - messages between processes: one table of fields drives encoding, decoding, tracing and
  * fuzzing.
  *
- * A packet holds one or more frames {type u16, length u32, fields}. A message is a plain struct; its
- * table says where each field lies and how much it may hold. Spans of a decoded message point into
- * the packet. A bad packet is an error that closes that socket, never more.
+ * A packet holds one or more frames {type u16, length u32, fields}. A message is a plain struct;
+ * its table says where each field lies and how much it may hold. Spans of a decoded message point
+ * into the packet. A bad packet is an error that closes that socket, never more.
  */
 #ifndef VEREDUS_IPC_CODEC_H
 #define VEREDUS_IPC_CODEC_H
@@ -24,13 +24,14 @@ struct ipc_field {
 struct ipc_type {
     const char *name; /* "job" */
     uint16_t id;
-    uint16_t size;    /* of the struct */
-    uint8_t fds;      /* descriptors that must come with it */
+    uint16_t size; /* of the struct */
+    uint8_t fds;   /* descriptors that must come with it */
     const struct ipc_field *fields;
     size_t field_count;
 };
 
-/* Appends one frame to `out` (a limit there is respected). False when a value exceeds its `most`. */
+/* Appends one frame to `out` (a limit there is respected). False when a value exceeds its `most`.
+ */
 bool ipc_encode(const struct ipc_type *type, const void *message, struct buf *out)
     __attribute__((warn_unused_result));
 
@@ -39,11 +40,12 @@ struct ipc_cursor {
     bool bad;
 };
 
-/* The next frame's type (from the list of all types, messages.h) and its fields' octets; NULL at the
- * end of the packet or, with cursor->bad, at a malformed frame. */
+/* The next frame's type (from the list of all types, messages.h) and its fields' octets; NULL at
+ * the end of the packet or, with cursor->bad, at a malformed frame. */
 const struct ipc_type *ipc_next(struct ipc_cursor *cursor, struct span *body);
 
-/* Decodes the fields into `message` (type->size octets). False: too short, too long, over a limit. */
+/* Decodes the fields into `message` (type->size octets). False: too short, too long, over a limit.
+ */
 bool ipc_decode(const struct ipc_type *type, struct span body, void *message)
     __attribute__((warn_unused_result));
 

@@ -289,11 +289,13 @@ static const struct ipc_type *const types_by_id[] = {IPC_MESSAGES(BY_ID)};
 static const struct ipc_type *const all_types[] = {IPC_MESSAGES(IN_ORDER)};
 #undef IN_ORDER
 
+/* Ids leave gaps between the groups; a gap is NULL. */
 const struct ipc_type *ipc_type_of(uint16_t id)
 {
     return id < sizeof(types_by_id) / sizeof(types_by_id[0]) ? types_by_id[id] : NULL;
 }
 
+/* In the order of the list; nothing depends on it. */
 const struct ipc_type *const *ipc_types(size_t *count)
 {
     *count = sizeof(all_types) / sizeof(all_types[0]);

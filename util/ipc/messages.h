@@ -47,6 +47,7 @@ struct control_start {
     uint32_t generation;
 };
 
+/* The child serves; master counts on it from here on. */
 struct control_ready {
     uint8_t unused;
 };
@@ -58,8 +59,8 @@ struct control_drain {
 
 /* ---- smtpd and qmgr: segments ---- */
 
-/* smtpd, first on every new socket and for each segment in hand; `last` ends the list (number 0 when
- * there is none). Until then qmgr gives nothing and releases nothing. */
+/* smtpd, first on every new socket and for each segment in hand; `last` ends the list (number 0
+ * when there is none). Until then qmgr gives nothing and releases nothing. */
 struct segment_held {
     uint64_t number; /* 0: none, only `last` counts */
     uint64_t durable_end;
@@ -80,11 +81,13 @@ struct segment_give {
     uint64_t size;
 };
 
+/* smtpd: everything before `end` is on the disk, qmgr may index it. */
 struct segment_durable {
     uint64_t number;
     uint64_t end;
 };
 
+/* smtpd: nothing follows behind `end`; its descriptor is closed. */
 struct segment_sealed {
     uint64_t number;
     uint64_t end;
@@ -104,12 +107,12 @@ struct resolve {
 
 enum resolve_status {
     RESOLVE_OK,
-    RESOLVE_UNKNOWN_USER,   /* 550 5.1.1 */
-    RESOLVE_RELAY_DENIED,   /* 554 5.7.1 */
-    RESOLVE_LOOP,           /* 550 5.4.6 an alias that leads to itself or too deep */
-    RESOLVE_TOO_MANY,       /* 550 5.3.4 more final recipients than alias_expansion */
-    RESOLVE_TEMPORARY,      /* 451 4.3.0 a table could not be read */
-    RESOLVE_DENIED          /* 550 5.1.1 a target that aliases may not have (|command, /file) */
+    RESOLVE_UNKNOWN_USER, /* 550 5.1.1 */
+    RESOLVE_RELAY_DENIED, /* 554 5.7.1 */
+    RESOLVE_LOOP,         /* 550 5.4.6 an alias that leads to itself or too deep */
+    RESOLVE_TOO_MANY,     /* 550 5.3.4 more final recipients than alias_expansion */
+    RESOLVE_TEMPORARY,    /* 451 4.3.0 a table could not be read */
+    RESOLVE_DENIED        /* 550 5.1.1 a target that aliases may not have (|command, /file) */
 };
 
 /* The answer: for RESOLVE_OK one message a final recipient, `more` set on all but the last. */
@@ -130,7 +133,7 @@ struct mailbox_ask {
 
 struct mailbox_answer {
     uint32_t query;
-    uint8_t status;    /* RESOLVE_OK, RESOLVE_UNKNOWN_USER or RESOLVE_TEMPORARY */
+    uint8_t status;   /* RESOLVE_OK, RESOLVE_UNKNOWN_USER or RESOLVE_TEMPORARY */
     struct span path; /* beneath the mail root */
 };
 
@@ -164,6 +167,7 @@ struct job {
     struct span nexthop;
 };
 
+/* JOB_DEFERRED is tried again; the other two are the last word on that recipient. */
 enum job_fate { JOB_DELIVERED, JOB_DEFERRED, JOB_FAILED };
 
 struct job_result {
@@ -177,6 +181,7 @@ struct job_result {
 
 enum { TICKET_SIZE = 48 /* expiry u64, session u64, HMAC-SHA-256 */ };
 
+/* Is this the password of that user? auth answers with a verdict. */
 struct verify {
     uint32_t query;
     struct span user;     /* as the client gave it */
@@ -185,8 +190,10 @@ struct verify {
     uint64_t session;
 };
 
+/* VERIFY_FAILED: the password was wrong or there is no such user, and nobody is told which. */
 enum verify_status { VERIFY_OK, VERIFY_FAILED, VERIFY_TEMPORARY };
 
+/* The ticket is empty unless the status is VERIFY_OK. */
 struct verdict {
     uint32_t query;
     uint8_t status;
@@ -202,10 +209,16 @@ struct mailbox_open {
     struct span ticket;
 };
 
-enum mailbox_status { MAILBOX_OK, MAILBOX_IN_USE, MAILBOX_DENIED, MAILBOX_TEMPORARY, MAILBOX_PARTIAL };
+enum mailbox_status {
+    MAILBOX_OK,
+    MAILBOX_IN_USE,
+    MAILBOX_DENIED,
+    MAILBOX_TEMPORARY,
+    MAILBOX_PARTIAL
+};
 
-/* The mailbox is open: two descriptors, the lock (flocked: its life is the session's) and the list, a
- * sealed memfd of `count` entries (local/mailbox_list.h), each with the name of its file. */
+/* The mailbox is open: two descriptors, the lock (flocked: its life is the session's) and the list,
+ * a sealed memfd of `count` entries (local/mailbox_list.h), each with the name of its file. */
 struct mailbox_opened {
     uint32_t query;
     uint32_t count;
@@ -223,8 +236,9 @@ enum {
 };
 
 /* Asks for messages by the names of the list, each with a NUL behind it: local remembers nothing
- * between two requests. One descriptor: the lock, which proves the right. Every name is answered, by
- * mailbox_message or mailbox_missing; the first name has index `first`, the next one first + 1. */
+ * between two requests. One descriptor: the lock, which proves the right. Every name is answered,
+ * by mailbox_message or mailbox_missing; the first name has index `first`, the next one first + 1.
+ */
 struct mailbox_fetch {
     uint32_t query;
     struct span user;
@@ -238,6 +252,7 @@ struct mailbox_message {
     uint32_t index;
 };
 
+/* The file of that name is gone, or can not be read. */
 struct mailbox_missing {
     uint32_t query;
     uint32_t index;
@@ -261,12 +276,15 @@ struct mailbox_deleted {
 
 /* ---- the operator and master ---- */
 
+/* One packet of the command to master. */
 struct operator_ask {
     uint8_t what; /* enum operator_request */
 };
 
+/* What the operator's command can ask of a running master. */
 enum operator_request { OPERATOR_STATUS, OPERATOR_RELOAD, OPERATOR_STOP };
 
+/* `more` is set on all but the last. */
 struct operator_answer {
     uint8_t ok;
     uint8_t more;
@@ -276,16 +294,17 @@ struct operator_answer {
 /* ---- the tables ---- */
 
 #define IPC_MESSAGES(X)                                                                            \
-    X(1, control_config) X(2, control_page) X(3, control_listener) X(4, control_peer)              \
-    X(5, control_key) X(6, control_start) X(7, control_ready) X(8, control_drain)                  \
-    X(16, segment_held) X(17, segment_want) X(18, segment_give) X(19, segment_durable)             \
-    X(20, segment_sealed)                                                                          \
-    X(32, resolve) X(33, resolved) X(34, mailbox_ask) X(35, mailbox_answer)                        \
-    X(48, agent_credit) X(49, agent_segment) X(50, agent_forget) X(51, job) X(52, job_result)      \
-    X(64, verify) X(65, verdict)                                                                   \
-    X(66, mailbox_open) X(67, mailbox_opened) X(68, mailbox_refused) X(69, mailbox_fetch)          \
-    X(70, mailbox_message) X(71, mailbox_missing) X(72, mailbox_delete) X(73, mailbox_deleted)     \
-    X(80, operator_ask) X(81, operator_answer)
+    X(1, control_config)                                                                           \
+    X(2, control_page) X(3, control_listener) X(4, control_peer) X(5, control_key)                 \
+        X(6, control_start) X(7, control_ready) X(8, control_drain) X(16, segment_held)            \
+            X(17, segment_want) X(18, segment_give) X(19, segment_durable) X(20, segment_sealed)   \
+                X(32, resolve) X(33, resolved) X(34, mailbox_ask) X(35, mailbox_answer)            \
+                    X(48, agent_credit) X(49, agent_segment) X(50, agent_forget) X(51, job)        \
+                        X(52, job_result) X(64, verify) X(65, verdict) X(66, mailbox_open)         \
+                            X(67, mailbox_opened) X(68, mailbox_refused) X(69, mailbox_fetch)      \
+                                X(70, mailbox_message) X(71, mailbox_missing)                      \
+                                    X(72, mailbox_delete) X(73, mailbox_deleted)                   \
+                                        X(80, operator_ask) X(81, operator_answer)
 
 /* ipc_job, ipc_resolve ...: the table of each message. */
 #define IPC_DECLARE(id, name) extern const struct ipc_type ipc_##name;

@@ -32,6 +32,8 @@ static void move_descriptors(struct fd_list *from, size_t count, struct fd_list 
     to->count = count;
 }
 
+/* Fields are decoded one frame after the other: what was handed over before a bad one stays
+ * handed over, and the socket is closed. */
 bool packet_deliver(struct span packet, struct fd_list *fds, packet_message *message, void *arg)
 {
     struct ipc_cursor cursor = {.rest = packet};
@@ -50,6 +52,7 @@ bool packet_deliver(struct span packet, struct fd_list *fds, packet_message *mes
             break;
         move_descriptors(fds, type->fds, &own);
         more = message(arg, type, decoded, &own);
+        /* What the callee did not take is nobody's. */
         fd_list_close(&own);
     }
     fd_list_close(fds);

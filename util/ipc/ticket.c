@@ -22,12 +22,14 @@ enum {
 
 static const char label[16] = "veredus-ticket1";
 
+/* Little-endian, as everything that leaves a process. */
 static void put_u64(uint8_t *out, uint64_t number)
 {
     for (unsigned i = 0; i < 8; i++)
         out[i] = (uint8_t)(number >> (8 * i));
 }
 
+/* What put_u64 wrote. */
 static uint64_t get_u64(const uint8_t *in)
 {
     uint64_t number = 0;
@@ -57,6 +59,7 @@ static bool authenticate(struct span key, struct span user, const uint8_t head[M
     return true;
 }
 
+/* With a key of zeros and for nobody: only the loading counts. */
 void ticket_warm_up(void)
 {
     static const char key[TICKET_KEY_SIZE] = {0};
@@ -64,6 +67,7 @@ void ticket_warm_up(void)
     ticket_make(span_of(key, sizeof key), SPAN("warm-up"), 0, 0, unused);
 }
 
+/* A user too long for a ticket is a bug: no address gets that long. */
 void ticket_make(struct span key, struct span user, uint64_t session, uint64_t expiry,
                  uint8_t out[TICKET_SIZE])
 {
@@ -79,6 +83,7 @@ bool ticket_check(struct span key, struct span user, uint64_t session, uint64_t 
         return false;
     const uint8_t *octets = (const uint8_t *)ticket.data;
     uint8_t mac[MAC_SIZE];
+    /* Computed from the ticket's own head: only then may expiry and session be believed. */
     if (!authenticate(key, user, octets, mac))
         return false;
     return CRYPTO_memcmp(mac, octets + MAC_AT, MAC_SIZE) == 0 &&
