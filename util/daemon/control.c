@@ -17,6 +17,8 @@
 #include "util/base/panic.h"
 #include "util/ipc/packet.h"
 
+/* Master parsed the same text before, so this is read only when the two are of different
+ * builds. */
 static void complain(void *arg, const char *message)
 {
     (void)arg;
@@ -49,6 +51,7 @@ static void take_config(struct control *control, const void *message, struct fd_
         fatal(EX_CONFIG, "cannot use the configuration that master sent");
 }
 
+/* A walk: pages come at the start and with a neighbour's death, not in between. */
 static bool page_is_known(const struct daemon *daemon, enum role role, unsigned index)
 {
     for (size_t i = 0; i < daemon->page_count; i++)
@@ -79,6 +82,7 @@ static void take_page(struct control *control, const void *message, struct fd_li
             (struct daemon_page){.role = came->role, .index = came->index, .page = page};
 }
 
+/* Names are copied: the packet is gone with the next one. */
 static void take_listener(struct control *control, const void *message, struct fd_list *fds)
 {
     const struct control_listener *came = message;
@@ -92,6 +96,7 @@ static void take_listener(struct control *control, const void *message, struct f
     };
 }
 
+/* A daemon without `peer` talks to nobody: what master sends all the same is closed. */
 static void give_peer(struct control *control, const struct control_waiting *peer)
 {
     const struct daemon_calls *calls = control->daemon.calls;
@@ -102,6 +107,7 @@ static void give_peer(struct control *control, const struct control_waiting *pee
         (void)close(peer->fd);
 }
 
+/* Before the daemon serves, its peers wait: it has no state yet to put them into. */
 static void take_peer(struct control *control, const void *message, struct fd_list *fds)
 {
     const struct control_peer *came = message;
@@ -115,6 +121,7 @@ static void take_peer(struct control *control, const void *message, struct fd_li
     control->peers[control->peer_count++] = peer;
 }
 
+/* Kept in memory only; PR_SET_DUMPABLE sees to it that no core file gets it. */
 static void take_key(struct control *control, const void *message, struct fd_list *fds)
 {
     const struct control_key *came = message;
@@ -122,6 +129,7 @@ static void take_key(struct control *control, const void *message, struct fd_lis
     control->daemon.key = arena_copy(&control->arena, came->key);
 }
 
+/* The last message of the start; index and generation are for the log and for names. */
 static void take_start(struct control *control, const void *message, struct fd_list *fds)
 {
     const struct control_start *came = message;
@@ -131,6 +139,7 @@ static void take_start(struct control *control, const void *message, struct fd_l
     control->started = true;
 }
 
+/* Only noted here: whoever reads the socket acts on it. */
 static void take_drain(struct control *control, const void *message, struct fd_list *fds)
 {
     (void)message, (void)fds;
@@ -140,6 +149,7 @@ static void take_drain(struct control *control, const void *message, struct fd_l
 static const struct {
     const struct ipc_type *type;
     void (*take)(struct control *control, const void *message, struct fd_list *fds);
+    /* One row for each message that master sends to a child. */
 } takers[] = {
     {&ipc_control_config, take_config},     {&ipc_control_page, take_page},
     {&ipc_control_listener, take_listener}, {&ipc_control_peer, take_peer},
@@ -147,6 +157,8 @@ static const struct {
     {&ipc_control_drain, take_drain},
 };
 
+/* A message that master never sends a child is logged and passed over: the two may differ by a
+ * build. */
 static bool take(void *arg, const struct ipc_type *type, const void *message, struct fd_list *fds)
 {
     for (size_t i = 0; i < sizeof(takers) / sizeof(takers[0]); i++) {
@@ -161,6 +173,7 @@ static bool take(void *arg, const struct ipc_type *type, const void *message, st
 
 /* ---- the socket ---- */
 
+/* Until EAGAIN, so that one wake-up is enough however much came. */
 void control_receive(struct control *control)
 {
     enum seqpacket_result result = SEQPACKET_OK;
@@ -179,6 +192,7 @@ void control_receive(struct control *control)
         control->lost = true;
 }
 
+/* Blocks: there is nothing else to do before everything is here. */
 bool control_gather(struct control *control)
 {
     while (!control->started && !control->drain && !control->lost)
@@ -191,6 +205,7 @@ bool control_gather(struct control *control)
     return true;
 }
 
+/* `serving` first: a peer that arrives from now on goes straight to the daemon. */
 void control_hand_over(struct control *control)
 {
     control->serving = true;
@@ -199,6 +214,7 @@ void control_hand_over(struct control *control)
     control->peer_count = 0;
 }
 
+/* One packet on an empty socket: an error means that master is gone. */
 void control_say_ready(struct control *control)
 {
     struct buf frame = {0};

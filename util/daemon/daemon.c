@@ -18,6 +18,7 @@
 #include "util/daemon/control.h"
 #include "util/sys/privileges.h"
 
+/* The public struct is the first member, so its address is that of the whole. */
 static struct control *control_of(struct daemon *daemon)
 {
     return (struct control *)daemon;
@@ -25,6 +26,7 @@ static struct control *control_of(struct daemon *daemon)
 
 /* ---- the end ---- */
 
+/* The loop ends with its turn: what was queued for the end of the turn still runs. */
 void daemon_exit(struct daemon *daemon)
 {
     control_of(daemon)->ended = true;
@@ -47,6 +49,7 @@ static void drain(struct control *control)
         daemon_exit(daemon);
 }
 
+/* Before the daemon serves only a note is left: serve() reads it. */
 static void on_terminate(int signal, void *arg)
 {
     struct control *control = arg;
@@ -56,6 +59,7 @@ static void on_terminate(int signal, void *arg)
         drain(control);
 }
 
+/* A lost socket is not watched any more: it would be ready for ever. */
 static void on_control(void *arg, unsigned events)
 {
     struct control *control = arg;
@@ -68,12 +72,14 @@ static void on_control(void *arg, unsigned events)
         drain(control);
 }
 
+/* One turn without waiting: signals, master's socket, timers. */
 bool daemon_poll(struct daemon *daemon)
 {
     loop_turn(daemon->loop, 0);
     return !control_of(daemon)->ended;
 }
 
+/* For poll(2) of a daemon that blocks elsewhere. */
 int daemon_control_fd(const struct daemon *daemon)
 {
     return ((const struct control *)daemon)->fd;
@@ -81,6 +87,7 @@ int daemon_control_fd(const struct daemon *daemon)
 
 /* ---- the start ---- */
 
+/* A signal that can not be ignored would one day kill the process: better now than then. */
 static void ignore(int signal)
 {
     const struct sigaction action = {.sa_handler = SIG_IGN};
@@ -97,6 +104,7 @@ static void set_signals(void)
     ignore(SIGUSR1);
 }
 
+/* Syslog and the time zone need files and sockets: both are opened here, before the sandbox. */
 static void set_log(const struct daemon *daemon)
 {
     const struct conf *conf = daemon->conf;
@@ -107,6 +115,7 @@ static void set_log(const struct daemon *daemon)
     tzset();
 }
 
+/* Only master is root; a role that asked for it is a bug in the table. */
 static struct span user_of(const struct conf *conf, enum role_user user)
 {
     switch (user) {
@@ -159,11 +168,13 @@ static void set_up(struct control *control)
     io_want(&control->io, IO_READ);
     daemon->calls->prepare(daemon, &sandbox);
     confine(daemon, &sandbox);
+    /* Peers come before `start`, so that a daemon can ask them from its first turn on. */
     control_hand_over(control);
     daemon->calls->start(daemon);
     control_say_ready(control);
 }
 
+/* Master's wish to end may have come during the start: it is honoured before the first turn. */
 static void serve(struct control *control)
 {
     struct daemon *daemon = &control->daemon;
@@ -178,6 +189,8 @@ static void serve(struct control *control)
         loop_run(daemon->loop);
 }
 
+/* Descriptor 3 must not leak into what the libraries may execute; without it there is no
+ * master. */
 int daemon_main(const struct daemon_calls *calls)
 {
     struct control *control = mem_new(sizeof(*control));

@@ -20,18 +20,21 @@
 
 enum { DAEMON_CONTROL_FD = 3, DAEMON_LISTENERS = 32, DAEMON_PAGES = 256 };
 
+/* A listening socket; it stays open for the life of the process. */
 struct daemon_listener {
     int fd;
     enum conf_service service;
     struct span name;
 };
 
+/* The page of another process. */
 struct daemon_page {
     enum role role;
     unsigned index;
     const struct page *page; /* read-only */
 };
 
+/* What a daemon sees of its skeleton; valid until the process ends. */
 struct daemon {
     const struct daemon_calls *calls;
     void *state; /* the daemon's own; set by prepare */
@@ -48,6 +51,7 @@ struct daemon {
     bool draining;
 };
 
+/* What a daemon brings along; NULL where it has nothing to do, but for prepare and start. */
 struct daemon_calls {
     enum role role;
     /* Before privileges are dropped: paths and limits for the sandbox go into *sandbox. */
@@ -71,6 +75,8 @@ void daemon_exit(struct daemon *daemon);
 /* For a `run` that blocks: serves what master sent meanwhile without waiting; its socket, to be
  * polled. False: the process is to end. */
 bool daemon_poll(struct daemon *daemon);
+
+/* Stays the skeleton's: it may be polled, not read. */
 int daemon_control_fd(const struct daemon *daemon);
 
 #endif
