@@ -10,6 +10,7 @@
 
 enum { BATCH = 16 /* jobs an agent gets before it is the next one's turn */ };
 
+/* A job in hand; the serial tells it from earlier ones in the same slot. */
 struct agent_slot {
     uint32_t number; /* of the queue entry */
     uint32_t serial;
@@ -25,6 +26,7 @@ struct agent_view {
     int64_t used_at;
 };
 
+/* A process that delivers. Its slots are what it has in hand, its views what it has open. */
 struct agent {
     LIST_ENTRY(agent) link;
     struct agents *agents;
@@ -86,6 +88,7 @@ static struct agent_view *view_new(struct agent *agent, uint64_t number)
 
 /* ---- jobs ---- */
 
+/* The queue names segments by index, agents by number. */
 static uint64_t segment_number(const struct agents *agents, const struct queue_entry *entry)
 {
     return segments_at(&agents->qmgr->segments, entry->segment)->number;
@@ -182,6 +185,7 @@ static void give_jobs(void *arg)
     pressure_touch(agents->qmgr);
 }
 
+/* However often it is called in a turn, jobs are given once, at its end. */
 void agents_wake(struct agents *agents)
 {
     loop_later(agents->qmgr->loop, &agents->turn);
@@ -189,6 +193,7 @@ void agents_wake(struct agents *agents)
 
 /* ---- a segment was opened ---- */
 
+/* NULL when it died since the question was asked. */
 static struct agent *agent_by_id(struct agents *agents, unsigned long long id)
 {
     struct agent *agent;
@@ -252,6 +257,7 @@ static void segment_opened(void *arg, struct helper_task *base)
 
 /* ---- what an agent says ---- */
 
+/* The codec bounds `fate`; the check here is for results made by our own tests. */
 struct fate agent_fate(const struct job_result *result)
 {
     static const enum fate_kind kinds[] = {
@@ -278,6 +284,7 @@ static void on_result(struct agent *agent, const struct job_result *result)
     agents_wake(agent->agents);
 }
 
+/* Anything else an agent may say is ignored: it delivers, it does not decide. */
 static void on_message(void *arg, struct channel *channel, const struct ipc_type *type,
                        const void *message, struct fd_list *fds)
 {
@@ -323,6 +330,8 @@ static void agent_free(struct agent *agent)
     mem_free(agent);
 }
 
+/* Its jobs may have been done or not: they are given again, and the file's name tells
+ * (util/spool, local). */
 static void on_closed(void *arg, struct channel *channel)
 {
     struct agent *agent = arg;
@@ -337,6 +346,7 @@ static void on_closed(void *arg, struct channel *channel)
     agents_wake(agents);
 }
 
+/* Credit comes with the agent's first message: until then it gets nothing. */
 void agents_connect(struct agents *agents, int fd)
 {
     const struct conf_limits *limits = &agents->qmgr->conf->limits;
@@ -353,6 +363,7 @@ void agents_connect(struct agents *agents, int fd)
 
 /* ---- segments that nobody needs ---- */
 
+/* Descriptors of a settled segment would keep its space. */
 void agents_forget(struct agents *agents, uint64_t number)
 {
     struct agent *agent;
@@ -377,6 +388,7 @@ static void forget_idle(void *arg)
     timer_set(&agents->idle_timer, AGENT_IDLE_MS);
 }
 
+/* The idle timer runs from the start, whether there are agents or not. */
 struct agents *agents_new(struct qmgr *qmgr)
 {
     struct agents *agents = mem_new(sizeof *agents);
@@ -388,6 +400,7 @@ struct agents *agents_new(struct qmgr *qmgr)
     return agents;
 }
 
+/* Agents see the end of their socket, and end or wait for the next qmgr. */
 void agents_free(struct agents *agents)
 {
     timer_cancel(&agents->idle_timer);

@@ -13,7 +13,10 @@
 
 enum { AGENT_DEATHS_MOST = 3, AGENT_IDLE_MS = 60000 };
 
+/* Makes the list, empty, and its timers. */
 struct agents *agents_new(struct qmgr *qmgr);
+
+/* Closes every agent's socket; what they had in hand is found again at the next start. */
 void agents_free(struct agents *agents);
 
 /* A socket to a new agent; it becomes theirs. */

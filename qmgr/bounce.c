@@ -10,6 +10,7 @@
 #include "util/base/clock.h"
 #include "util/base/random.h"
 
+/* One bounce, from the first failure to the last state. Owns all that its letter is made of. */
 struct bounce {
     UT_hash_handle hh;       /* while it gathers */
     LIST_ENTRY(bounce) link; /* while it walks */
@@ -24,6 +25,8 @@ struct bounce {
     struct letter letter;
 };
 
+/* All bounces under way: those that gather, by record, and those that walk, at most
+ * BOUNCE_AT_ONCE. */
 struct bounces {
     struct qmgr *qmgr;
     struct spool_writer *writer;
@@ -33,6 +36,7 @@ struct bounces {
     struct timer timer;
 };
 
+/* RFC 5321 §6.1: a failure of a notification is never told to its sender, who is nobody. */
 enum bounce_addressee bounce_addressee_of(const struct message *message)
 {
     if (span_equal(message->protocol, MESSAGE_DOUBLE_BOUNCE))
@@ -42,6 +46,7 @@ enum bounce_addressee bounce_addressee_of(const struct message *message)
 
 /* ---- the end of a bounce ---- */
 
+/* A user less of the message; the original's octets go with it. */
 static void bounce_release(struct bounce *bounce)
 {
     if (bounce->message != NULL)
@@ -64,6 +69,7 @@ static void walk_ends(struct bounce *bounce)
     bounce_release(bounce);
 }
 
+/* By the id of the original: that is what an operator looks for. */
 static void log_bounce(enum log_level level, const char *event, const struct bounce *bounce,
                        struct span detail)
 {
@@ -126,6 +132,8 @@ static bool write_envelope(struct bounce *bounce, const struct resolver_answer *
     return envelope_encode(&envelope, &bounce->envelope);
 }
 
+/* The random part of the Message-ID keeps two bounces of one microsecond apart (RFC 5322
+ * §3.6.4). */
 static void write_body(struct bounce *bounce, uint64_t now_us)
 {
     char id[SPOOL_ID_MAX];
@@ -238,6 +246,7 @@ static void walk_begins(struct bounces *bounces, struct bounce *bounce)
     helper_post(bounces->qmgr->helper, &task->task);
 }
 
+/* As many as may walk at once; the rest waits for a place. */
 static void gathered(void *arg)
 {
     struct bounces *bounces = arg;
@@ -260,6 +269,7 @@ static struct bounce *bounce_of(struct bounces *bounces, uint64_t id)
     return bounce;
 }
 
+/* Texts are copied: the fate's own live in an arena that ends with the decision. */
 void bounce_add(struct bounces *bounces, uint32_t number, const struct fate *fate)
 {
     const struct queue_entry *entry = queue_entry(&bounces->qmgr->queue, number);
@@ -276,6 +286,7 @@ void bounce_add(struct bounces *bounces, uint32_t number, const struct fate *fat
         timer_set(&bounces->timer, BOUNCE_GATHER_MS);
 }
 
+/* The writer is the intake's: bounces go the way of all letters. */
 struct bounces *bounce_new(struct qmgr *qmgr, struct spool_writer *writer)
 {
     struct bounces *bounces = mem_new(sizeof *bounces);
@@ -286,6 +297,7 @@ struct bounces *bounce_new(struct qmgr *qmgr, struct spool_writer *writer)
     return bounces;
 }
 
+/* Nothing is settled here: a bounce that was not committed is made again. */
 void bounce_free(struct bounces *bounces)
 {
     struct bounce *bounce, *next;

@@ -15,6 +15,8 @@ enum { BOUNCE_GATHER_MS = 80, BOUNCE_AT_ONCE = 16, BOUNCE_TEXT_MOST = 512 };
 
 /* `writer` is qmgr's own. */
 struct bounces *bounce_new(struct qmgr *qmgr, struct spool_writer *writer);
+
+/* Frees all that gather or walk; their recipients were not settled and are found again. */
 void bounce_free(struct bounces *bounces);
 
 /* A SETTLING entry failed for good; the fate's texts are copied. */

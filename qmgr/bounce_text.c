@@ -9,11 +9,13 @@
 
 enum { ADDRESS_MOST = 400, REASON_MOST = 512 };
 
+/* Text of our own, which needs no escape. */
 static void add(struct buf *out, const char *text)
 {
     buf_add(out, span_cstr(text));
 }
 
+/* CR and LF become \x0D and \x0A: nothing foreign can begin a line of this letter. */
 void bounce_text_escape(struct buf *out, struct span text, size_t most)
 {
     static const char digits[] = "0123456789ABCDEF";
@@ -88,6 +90,7 @@ static void write_original(struct buf *out, struct span original)
     }
 }
 
+/* What a sender needs: to whom, why, and which message it was. */
 void bounce_text_write(struct buf *out, const struct bounce_facts *facts)
 {
     write_header(out, facts);

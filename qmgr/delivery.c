@@ -13,6 +13,7 @@
 #include "util/base/clock.h"
 #include "util/base/panic.h"
 
+/* Only for entries that have their message: READING to SETTLING. */
 static const struct message_recipient *recipient_of(const struct queue_entry *entry)
 {
     return &entry->message->recipients[entry->recipient];
@@ -52,6 +53,7 @@ static void arrive(struct qmgr *qmgr, struct segment *segment, struct message *m
         delivery_dispatch(qmgr, number);
 }
 
+/* Many recipients, one message: it lives until the last of them is settled or cold. */
 void delivery_arrived(struct qmgr *qmgr, struct segment *segment, struct message *message)
 {
     message->users++; /* ours, while its recipients are looked at */
@@ -62,6 +64,7 @@ void delivery_arrived(struct qmgr *qmgr, struct segment *segment, struct message
     pressure_touch(qmgr);
 }
 
+/* The record is not read here: a million entries come without a million reads. */
 void delivery_recovered(struct qmgr *qmgr, const struct found_entry *found)
 {
     struct segment *segment = segments_get(&qmgr->segments, found->number);
@@ -80,6 +83,7 @@ void delivery_recovered(struct qmgr *qmgr, const struct found_entry *found)
                             });
 }
 
+/* Some transports are decided on the spot; only "local" has an agent. */
 void delivery_dispatch(struct qmgr *qmgr, uint32_t number)
 {
     struct queue_entry *entry = queue_entry(&qmgr->queue, number);
@@ -123,6 +127,7 @@ static struct fate_case case_of(const struct queue_entry *entry, uint64_t now_us
     };
 }
 
+/* Counted, scheduled, logged, then either told to the sender or written. */
 void delivery_settle(struct qmgr *qmgr, uint32_t number, struct fate fate)
 {
     struct queue_entry *entry = queue_entry(&qmgr->queue, number);
@@ -144,6 +149,7 @@ void delivery_settle(struct qmgr *qmgr, uint32_t number, struct fate fate)
     arena_reset(&qmgr->scratch);
 }
 
+/* Of the failed bounce only the delay is known: no attempt is counted. */
 void delivery_postpone(struct qmgr *qmgr, uint32_t number)
 {
     const struct queue_entry *entry = queue_entry(&qmgr->queue, number);
@@ -154,6 +160,7 @@ void delivery_postpone(struct qmgr *qmgr, uint32_t number)
                         fate_delay(&qmgr->conf->limits, facts.tries, facts.spread));
 }
 
+/* A full batch goes out at once, a small one waits for others to share its sync. */
 void delivery_change(struct qmgr *qmgr, uint32_t number, enum letter_state state, uint32_t time)
 {
     struct queue_entry *entry = queue_entry(&qmgr->queue, number);
@@ -244,6 +251,7 @@ static void flush(void *arg)
     helper_post(qmgr->helper, &task->task);
 }
 
+/* The nearest deadline wins: a later wish never moves an earlier one. */
 void delivery_flush_within(struct qmgr *qmgr, int64_t ms)
 {
     int64_t at = loop_now(qmgr->loop) + ms;
@@ -254,12 +262,14 @@ void delivery_flush_within(struct qmgr *qmgr, int64_t ms)
     pressure_touch(qmgr);
 }
 
+/* Cold entries do not count: they are on the disk. */
 bool delivery_is_quiet(const struct qmgr *qmgr)
 {
     return qmgr->queue.counts[QUEUE_ACTIVE] == 0 && !qmgr->states.writing &&
            qmgr->states.pending.count == 0;
 }
 
+/* Only prepares: the first change sets the timer. */
 void delivery_start(struct qmgr *qmgr)
 {
     timer_init(&qmgr->flush_timer, qmgr->loop, flush, qmgr);

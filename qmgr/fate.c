@@ -12,6 +12,7 @@
 static const struct {
     struct span transport;
     struct fate fate;
+    /* Transports without an agent. */
 } decided[] = {
     {SPAN_INIT("discard"), {FATE_DELIVERED, SPAN_INIT("2.0.0"), SPAN_INIT("discarded")}},
     {SPAN_INIT("hold"), {FATE_HELD, SPAN_INIT("4.0.0"), SPAN_INIT("held by the configuration")}},
@@ -19,6 +20,8 @@ static const struct {
      {FATE_FAILED, SPAN_INIT("5.1.2"), SPAN_INIT("mail to this address is not delivered")}},
 };
 
+/* An unknown transport is deferred, not refused: a setting may have been lost, and the mail
+ * must not be. */
 bool fate_of_transport(struct span transport, struct fate *fate)
 {
     if (span_equal(transport, SPAN("local")))
@@ -43,6 +46,7 @@ static uint64_t mix(uint64_t number)
     return number ^ number >> 33;
 }
 
+/* A shift would overflow after sixty tries; the loop ends at the bound. */
 uint32_t fate_delay(const struct conf_limits *limits, uint8_t tries, uint64_t spread)
 {
     uint64_t delay = limits->retry_first;
@@ -61,6 +65,7 @@ static uint64_t age_of(const struct fate_case *facts)
     return facts->now_us > facts->arrival_us ? (facts->now_us - facts->arrival_us) / 1000000 : 0;
 }
 
+/* The life ends with an attempt, never between two: a last one is always made. */
 uint32_t fate_schedule(const struct conf_limits *limits, const struct fate_case *facts,
                        struct arena *arena, struct fate *fate)
 {
@@ -77,6 +82,7 @@ uint32_t fate_schedule(const struct conf_limits *limits, const struct fate_case 
     return (uint32_t)(facts->now_us / 1000000) + fate_delay(limits, facts->tries, facts->spread);
 }
 
+/* FATE_FAILED is written as LETTER_BOUNCED, once the sender was told. */
 enum letter_state fate_state(enum fate_kind kind)
 {
     static const enum letter_state states[] = {
@@ -88,6 +94,7 @@ enum letter_state fate_state(enum fate_kind kind)
     return states[kind];
 }
 
+/* Names that an operator greps for: they never change. */
 const char *fate_event(enum fate_kind kind)
 {
     static const char *const events[] = {

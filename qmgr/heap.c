@@ -9,6 +9,7 @@
 
 enum { HEAP_FIRST = 256 };
 
+/* By half: a heap of a million items is 8 MB, and doubling it would show. */
 static void grow(struct heap *heap)
 {
     size_t cap = heap->cap == 0 ? HEAP_FIRST : heap->cap + heap->cap / 2;
@@ -16,6 +17,7 @@ static void grow(struct heap *heap)
     heap->cap = cap;
 }
 
+/* The hole moves up instead of the item: one store for each level. */
 void heap_push(struct heap *heap, struct heap_item item)
 {
     if (heap->count == heap->cap)
@@ -31,6 +33,7 @@ void heap_push(struct heap *heap, struct heap_item item)
     heap->items[at] = item;
 }
 
+/* A look; nothing moves. */
 struct heap_item heap_first(const struct heap *heap)
 {
     require(heap->count > 0);
@@ -55,6 +58,7 @@ static void sift_down(struct heap *heap, struct heap_item item)
     heap->items[at] = item;
 }
 
+/* The last item fills the hole at the top and sinks to its place. */
 bool heap_take_due(struct heap *heap, uint32_t now, struct heap_item *item)
 {
     if (heap->count == 0 || heap->items[0].time > now)

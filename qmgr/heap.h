@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* `value` is the caller's: the number of a queue entry. */
 struct heap_item {
     uint32_t time; /* seconds since 1970 */
     uint32_t value;
@@ -21,6 +22,7 @@ struct heap {
     size_t count, cap;
 };
 
+/* Adds an item; O(log n), on average less than two moves. */
 void heap_push(struct heap *heap, struct heap_item item);
 
 /* The earliest item; the heap must not be empty. */
@@ -30,6 +32,7 @@ struct heap_item heap_first(const struct heap *heap);
 bool heap_take_due(struct heap *heap, uint32_t now, struct heap_item *item)
     __attribute__((warn_unused_result));
 
+/* Gives the memory back; the heap is empty and can be used again. */
 void heap_free(struct heap *heap);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "util/base/panic.h"
 
+/* `end` points to where the next task is linked. */
 struct task_list {
     struct helper_task *first, **end;
 };
@@ -35,6 +36,7 @@ struct call {
     bool over;
 };
 
+/* Under the lock. */
 static void list_put(struct task_list *list, struct helper_task *task)
 {
     task->next = NULL;
@@ -51,6 +53,7 @@ static struct helper_task *list_take_all(struct task_list *list)
     return first;
 }
 
+/* One wake for any number of results: the loop takes them all. */
 void helper_return(struct helper *helper, struct helper_task *part)
 {
     pthread_mutex_lock(&helper->lock);
@@ -105,6 +108,7 @@ static void results_deliver(void *arg)
     }
 }
 
+/* The lists are emptied, which sets their ends. */
 struct helper *helper_new(struct loop *loop)
 {
     struct helper *helper = mem_new(sizeof *helper);
@@ -129,6 +133,7 @@ void helper_start(struct helper *helper)
         fatal(EX_OSERR, "no helper thread: error %d", error);
 }
 
+/* The thread sleeps only on an empty list, so one signal is enough. */
 void helper_post(struct helper *helper, struct helper_task *task)
 {
     pthread_mutex_lock(&helper->lock);
@@ -148,6 +153,7 @@ static void call_work(struct helper *helper, struct helper_task *task)
     pthread_mutex_unlock(&helper->lock);
 }
 
+/* The task lives on the caller's stack: it returns when the thread is through with it. */
 void helper_call(struct helper *helper, struct helper_task *task)
 {
     struct call call = {.task = {.work = call_work}, .inner = task};
@@ -168,6 +174,7 @@ void helper_set_store(struct helper *helper, struct spool_store *store)
     helper->store = store;
 }
 
+/* Tasks that wait are still done: states that were posted reach the disk. */
 void helper_free(struct helper *helper)
 {
     pthread_mutex_lock(&helper->lock);

@@ -45,6 +45,8 @@ void helper_return(struct helper *helper, struct helper_task *part);
 
 /* From within work: the store. */
 struct spool_store *helper_store(const struct helper *helper);
+
+/* The store becomes the helper's, which closes it. */
 void helper_set_store(struct helper *helper, struct spool_store *store);
 
 #endif

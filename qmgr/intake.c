@@ -23,6 +23,7 @@ struct made {
     struct spool_block block;
 };
 
+/* Segments made ahead, so that a writer never waits for a directory's sync. */
 struct stock {
     struct made items[STOCK_MOST];
     size_t count;
@@ -38,6 +39,7 @@ struct writer {
     bool reported;
 };
 
+/* What the loop knows of all writers; segments themselves are in qmgr->segments. */
 struct intake {
     struct qmgr *qmgr;
     struct spool_writer *own_writer;
@@ -57,6 +59,8 @@ static const unsigned stock_of[KINDS] = {INTAKE_STOCK_SHARED, INTAKE_STOCK_PRIVA
 
 static void pump(struct intake *intake, struct segment *segment);
 
+/* The letters of the scan go their way in the order of the record; then, if more came
+ * meanwhile, the next scan. */
 static void scanned(void *arg, struct helper_task *base)
 {
     struct intake *intake = arg;
@@ -289,6 +293,7 @@ static void abandon_segments(struct writer *writer)
     }
 }
 
+/* One writer less to wait for: that may be what recovery waited for. */
 static void on_closed(void *arg, struct channel *channel)
 {
     struct writer *writer = arg;
@@ -300,6 +305,7 @@ static void on_closed(void *arg, struct channel *channel)
     begin_when_reported(intake);
 }
 
+/* At the head: order does not matter, and removing is cheap. */
 void intake_connect(struct intake *intake, int fd)
 {
     struct writer *writer = mem_new(sizeof *writer);
@@ -368,6 +374,7 @@ static void begin_when_reported(struct intake *intake)
     recover(intake);
 }
 
+/* Nothing to wait for when no smtpd is there. */
 void intake_start(struct intake *intake)
 {
     intake->started = true;
@@ -383,6 +390,7 @@ static void own_want(void *arg, unsigned shared, unsigned private)
     on_want(&intake->own, shared, private);
 }
 
+/* As an smtpd would say it. */
 static void own_durable(void *arg, uint64_t number, uint64_t end)
 {
     struct intake *intake = arg;
@@ -400,6 +408,7 @@ struct spool_writer *intake_writer(struct intake *intake)
     return intake->own_writer;
 }
 
+/* A bounce under way keeps the segment open: the next qmgr scans its tail. */
 void intake_drain(struct intake *intake)
 {
     intake->draining = true;
@@ -407,11 +416,13 @@ void intake_drain(struct intake *intake)
         spool_writer_seal(intake->own_writer);
 }
 
+/* Behind a failure: the disk may have room again. */
 static void supply_again(void *arg)
 {
     wake(arg);
 }
 
+/* qmgr's own writer wants no spares: its segments come from the stock when they are needed. */
 struct intake *intake_new(struct qmgr *qmgr)
 {
     struct intake *intake = mem_new(sizeof *intake);

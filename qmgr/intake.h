@@ -18,8 +18,11 @@ enum {
 
 /* Also makes qmgr's own writer, with its thread: before the sandbox. */
 struct intake *intake_new(struct qmgr *qmgr);
+
+/* Frees it with qmgr's own writer; segments in stock are closed. */
 void intake_free(struct intake *intake);
 
+/* qmgr's own writer, for bounces; lives as long as the intake. */
 struct spool_writer *intake_writer(struct intake *intake);
 
 /* A socket to an smtpd; it becomes the intake's. */

@@ -27,6 +27,7 @@ static struct span put(char **at, struct span text)
     return copy;
 }
 
+/* Counted first, so that one allocation holds it all. */
 struct message *message_new(const struct record *record)
 {
     const struct envelope *envelope = &record->envelope;
@@ -54,6 +55,7 @@ struct message *message_new(const struct record *record)
     return message;
 }
 
+/* The texts that came later are in an arena of their own. */
 void message_free(struct message *message)
 {
     if (message == NULL)
@@ -62,6 +64,7 @@ void message_free(struct message *message)
     mem_free(message);
 }
 
+/* The last user is usually the queue entry that was settled last. */
 void message_release(struct message *message)
 {
     require(message->users > 0);
@@ -69,6 +72,7 @@ void message_release(struct message *message)
         message_free(message);
 }
 
+/* A route that is as before costs nothing. */
 void message_route(struct message *message, uint16_t index, struct span transport,
                    struct span nexthop)
 {
@@ -79,6 +83,7 @@ void message_route(struct message *message, uint16_t index, struct span transpor
         recipient->nexthop = arena_copy(&message->later, nexthop);
 }
 
+/* The flag is for bounces of ours; the empty sender for everybody's (RFC 5321 §4.5.5). */
 bool message_is_notification(const struct message *message)
 {
     return message->sender.len == 0 || (message->flags & RECORD_FLAG_BOUNCE) != 0;

@@ -4,6 +4,7 @@
  */
 #include "qmgr/qmgr.h"
 
+/* No space is worse than no time: FULL refuses, SLOW delays. */
 enum page_pressure pressure_level(unsigned free_percent, uint64_t least_percent, uint64_t busy)
 {
     if (free_percent < least_percent)
@@ -28,6 +29,7 @@ static void write_gauges(void *arg)
         pressure_level(qmgr->free_percent, qmgr->conf->limits.free_space_percent, ready + active));
 }
 
+/* Once a turn, however much changed in it. */
 void pressure_touch(struct qmgr *qmgr)
 {
     loop_later(qmgr->loop, &qmgr->gauges_turn);
@@ -48,12 +50,14 @@ static void measured(void *arg, struct helper_task *base)
     pressure_touch(qmgr);
 }
 
+/* statvfs(2) may wait for a disk, so the helper asks. */
 static void measure(void *arg)
 {
     struct qmgr *qmgr = arg;
     helper_post(qmgr->helper, &task_measure_new(measured, qmgr)->task);
 }
 
+/* 100 percent until the first look: a start is not held up by a measurement. */
 void pressure_start(struct qmgr *qmgr)
 {
     qmgr->free_percent = 100;

@@ -86,6 +86,7 @@ void delivery_start(struct qmgr *qmgr);
 
 /* ---- pressure.c: gauges, free space ---- */
 
+/* Prepares the gauges and the timer that measures; nothing is measured before recovery is over. */
 void pressure_start(struct qmgr *qmgr);
 
 /* Something changed: the gauges are written at the end of this turn. */

@@ -14,6 +14,7 @@ _Static_assert(sizeof(struct queue_entry) + sizeof(struct heap_item) <= 64,
 
 static const struct queue_line line_empty = {QUEUE_NONE, QUEUE_NONE};
 
+/* A window never begins above its bound. */
 void queue_init(struct queue *queue, uint32_t window_first)
 {
     *queue = (struct queue){.free_first = QUEUE_NONE};
@@ -21,6 +22,7 @@ void queue_init(struct queue *queue, uint32_t window_first)
     TAILQ_INIT(&queue->turns);
 }
 
+/* By division: chunks never move, so the address stays good until the array of chunks grows. */
 struct queue_entry *queue_entry(const struct queue *queue, uint32_t number)
 {
     require(number < queue->used);
@@ -63,6 +65,7 @@ static uint32_t entry_new(struct queue *queue)
     return queue->used++;
 }
 
+/* Copied as a whole; then the state is entered by move(), which counts. */
 uint32_t queue_add(struct queue *queue, const struct queue_entry *entry)
 {
     require(entry->state == QUEUE_READING || entry->state == QUEUE_HELD ||
@@ -80,6 +83,7 @@ uint32_t queue_add(struct queue *queue, const struct queue_entry *entry)
     return number;
 }
 
+/* The heap does not know it: DEFERRED entries are never removed. */
 void queue_remove(struct queue *queue, uint32_t number)
 {
     struct queue_entry *entry = queue_entry(queue, number);
@@ -90,6 +94,7 @@ void queue_remove(struct queue *queue, uint32_t number)
     queue->free_first = number;
 }
 
+/* The entry is a user of the message until it is cold again or gone. */
 void queue_attach(struct queue *queue, uint32_t number, struct message *message)
 {
     struct queue_entry *entry = queue_entry(queue, number);
@@ -100,6 +105,7 @@ void queue_attach(struct queue *queue, uint32_t number, struct message *message)
 
 /* ---- waiting ---- */
 
+/* An entry leaves the heap only here, when it is due. */
 uint32_t queue_take_due(struct queue *queue, uint32_t now)
 {
     struct heap_item item;
@@ -109,11 +115,13 @@ uint32_t queue_take_due(struct queue *queue, uint32_t now)
     return item.value;
 }
 
+/* UINT32_MAX lies in the year 2106. */
 uint32_t queue_next_due(const struct queue *queue)
 {
     return queue->heap.count == 0 ? UINT32_MAX : heap_first(&queue->heap).time;
 }
 
+/* The heap holds exactly the DEFERRED entries. */
 void queue_defer(struct queue *queue, uint32_t number, uint32_t time)
 {
     struct queue_entry *entry = queue_entry(queue, number);
@@ -124,6 +132,7 @@ void queue_defer(struct queue *queue, uint32_t number, uint32_t time)
     heap_push(&queue->heap, (struct heap_item){time, number});
 }
 
+/* In no heap and in no line: nothing wakes it. */
 void queue_hold(struct queue *queue, uint32_t number)
 {
     struct queue_entry *entry = queue_entry(queue, number);
@@ -155,6 +164,7 @@ static uint32_t line_take(struct queue *queue, struct queue_line *line)
     return number;
 }
 
+/* `last` may be stale then. */
 static bool line_is_empty(const struct queue_line *line)
 {
     return line->first == QUEUE_NONE;
@@ -206,6 +216,7 @@ static struct destination *destination_of(struct queue *queue, struct span trans
     return destination != NULL ? destination : destination_new(queue, span_of(key, len));
 }
 
+/* Valid from READY on. */
 static struct destination *destination_at(const struct queue *queue,
                                           const struct queue_entry *entry)
 {
@@ -214,6 +225,7 @@ static struct destination *destination_at(const struct queue *queue,
 
 /* ---- ready, active ---- */
 
+/* Who survived an agent's death goes into the other line. */
 void queue_ready(struct queue *queue, uint32_t number, struct span transport, struct span name)
 {
     struct queue_entry *entry = queue_entry(queue, number);
@@ -227,6 +239,7 @@ void queue_ready(struct queue *queue, uint32_t number, struct span transport, st
     update_turn(queue, destination);
 }
 
+/* The walk over destinations ends at the first that may have one more. */
 uint32_t queue_take_ready(struct queue *queue, bool suspect)
 {
     struct destination *destination;
@@ -248,6 +261,7 @@ uint32_t queue_take_ready(struct queue *queue, bool suspect)
     return QUEUE_NONE;
 }
 
+/* Slow start: every success widens the window by one, a death halves it. */
 void queue_answered(struct queue *queue, uint32_t number, bool delivered)
 {
     struct queue_entry *entry = queue_entry(queue, number);
@@ -260,6 +274,7 @@ void queue_answered(struct queue *queue, uint32_t number, bool delivered)
     move(queue, entry, QUEUE_SETTLING);
 }
 
+/* It keeps its message: the next try needs no read. */
 void queue_abandoned(struct queue *queue, uint32_t number)
 {
     struct queue_entry *entry = queue_entry(queue, number);
@@ -276,6 +291,7 @@ void queue_abandoned(struct queue *queue, uint32_t number)
     update_turn(queue, destination);
 }
 
+/* qmgr's own word, without an agent: no window is touched. */
 void queue_decided(struct queue *queue, uint32_t number)
 {
     struct queue_entry *entry = queue_entry(queue, number);
@@ -283,6 +299,7 @@ void queue_decided(struct queue *queue, uint32_t number)
     move(queue, entry, QUEUE_SETTLING);
 }
 
+/* Messages first, while entries can still be walked. */
 void queue_free(struct queue *queue)
 {
     for (uint32_t number = 0; number < queue->used; number++)

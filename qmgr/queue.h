@@ -22,6 +22,7 @@
 
 enum { QUEUE_NONE = UINT32_MAX, QUEUE_WINDOW_MOST = 1024, QUEUE_DESTINATIONS_MOST = 65535 };
 
+/* An entry's place in the drawing above. */
 enum queue_state {
     QUEUE_FREE,     /* no entry */
     QUEUE_DEFERRED, /* cold, in the heap */
@@ -93,6 +94,7 @@ void queue_free(struct queue *queue);
  * message, if any, gets one more user. */
 uint32_t queue_add(struct queue *queue, const struct queue_entry *entry);
 
+/* The entry of that number; valid until the next queue_add. A number never given is a bug. */
 struct queue_entry *queue_entry(const struct queue *queue, uint32_t number);
 
 /* A due entry: READING from now on; QUEUE_NONE when nobody is due. */
@@ -123,6 +125,8 @@ void queue_decided(struct queue *queue, uint32_t number);
 
 /* READING or SETTLING -> DEFERRED until `time`, or HELD: its message is let go. */
 void queue_defer(struct queue *queue, uint32_t number, uint32_t time);
+
+/* The same, without a time: only an operator ends it. */
 void queue_hold(struct queue *queue, uint32_t number);
 
 /* It is done: the entry is free, its message has one user less. */

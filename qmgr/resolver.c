@@ -8,6 +8,7 @@
 #include "util/base/log.h"
 #include "util/mail/address.h"
 
+/* One question, kept until it is answered. The address is parsed once, when it is asked. */
 struct question {
     UT_hash_handle hh;
     uint32_t query;
@@ -52,7 +53,7 @@ static void set_timer(struct resolver *resolver)
     timer_set(&resolver->timer, wait > 0 ? wait : 0);
 }
 
-/* HARDENING A72: a lookup that is silent means "later", never "user unknown". */
+/* A lookup that is silent means "later", never "user unknown". */
 static void patience_ends(void *arg)
 {
     struct resolver *resolver = arg;
@@ -121,6 +122,8 @@ static void on_closed(void *arg, struct channel *channel)
     channel_free(channel);
 }
 
+/* All open questions are asked again, in their order; parts of answers that came from the old
+ * lookup are dropped. */
 void resolver_connect(struct resolver *resolver, int fd)
 {
     const struct channel_calls calls = {on_message, on_closed, resolver};
@@ -134,6 +137,7 @@ void resolver_connect(struct resolver *resolver, int fd)
     set_timer(resolver);
 }
 
+/* An address that is none is answered by the timer, because never from within this call. */
 void resolver_ask(struct resolver *resolver, struct span address, resolver_answered *answered,
                   void *arg)
 {
@@ -151,6 +155,7 @@ void resolver_ask(struct resolver *resolver, struct span address, resolver_answe
         set_timer(resolver);
 }
 
+/* Without case, as mailboxes are compared here. */
 const struct resolver_target *resolver_pick(const struct resolver_answer *words,
                                             struct span address)
 {
@@ -160,6 +165,7 @@ const struct resolver_target *resolver_pick(const struct resolver_answer *words,
     return words->count == 1 ? &words->targets[0] : NULL;
 }
 
+/* Without a socket until master brings one. */
 struct resolver *resolver_new(struct loop *loop)
 {
     struct resolver *resolver = mem_new(sizeof *resolver);
@@ -168,6 +174,7 @@ struct resolver *resolver_new(struct loop *loop)
     return resolver;
 }
 
+/* Nobody is called: those who asked are being freed too. */
 void resolver_free(struct resolver *resolver)
 {
     struct question *question, *next;

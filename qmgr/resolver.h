@@ -27,7 +27,10 @@ struct resolver_answer {
 
 typedef void resolver_answered(void *arg, const struct resolver_answer *answer);
 
+/* Makes it without a socket: questions wait for one. */
 struct resolver *resolver_new(struct loop *loop);
+
+/* Closes the socket; questions that are open are dropped, `answered` is not called. */
 void resolver_free(struct resolver *resolver);
 
 /* A socket to lookup; it becomes the resolver's. */

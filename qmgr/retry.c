@@ -12,6 +12,7 @@
 
 enum { WAIT_MOST_S = 60 /* a clock that jumps is noticed after this */, BLOCKED_MS = 50 };
 
+/* One batch at a time; `batch` names its entries in the order of the disk. */
 struct retries {
     struct qmgr *qmgr;
     struct timer timer;
@@ -103,12 +104,14 @@ static void take_up(struct qmgr *qmgr, uint32_t number, struct read_item *item)
                  ask);
 }
 
+/* The place of an entry, first half: its segment. */
 static uint64_t number_of(const struct retries *retries, uint32_t number)
 {
     struct qmgr *qmgr = retries->qmgr;
     return segments_at(&qmgr->segments, queue_entry(&qmgr->queue, number)->segment)->number;
 }
 
+/* Second half: where in the segment its record begins, in octets. */
 static uint64_t offset_of(const struct retries *retries, uint32_t number)
 {
     return (uint64_t)queue_entry(&retries->qmgr->queue, number)->place * SPOOL_ALIGN;
@@ -199,18 +202,21 @@ static void look(void *arg)
               blocked ? BLOCKED_MS : 1000 * (wait < WAIT_MOST_S ? wait : WAIT_MOST_S));
 }
 
+/* Before recovery is over nothing is due: entries still come in. */
 void retry_wake(struct retries *retries)
 {
     if (retries->started)
         loop_later(retries->qmgr->loop, &retries->turn);
 }
 
+/* The first look may find a million entries due: batches keep it in bounds. */
 void retry_start(struct retries *retries)
 {
     retries->started = true;
     retry_wake(retries);
 }
 
+/* The timer and the turn end in the same look(). */
 struct retries *retry_new(struct qmgr *qmgr)
 {
     struct retries *retries = mem_new(sizeof *retries);
@@ -220,6 +226,7 @@ struct retries *retry_new(struct qmgr *qmgr)
     return retries;
 }
 
+/* Questions to lookup that are under way end with the resolver. */
 void retry_free(struct retries *retries)
 {
     timer_cancel(&retries->timer);

@@ -13,7 +13,10 @@
 
 enum { RETRY_READY_MOST = 5000 };
 
+/* Makes it, asleep until retry_start. */
 struct retries *retry_new(struct qmgr *qmgr);
+
+/* Frees it; the helper must not have a task of it any more. */
 void retry_free(struct retries *retries);
 
 /* Recovery is over: from now on the queue's due times count. */

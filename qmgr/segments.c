@@ -21,6 +21,7 @@ static uint32_t free_index(struct segments *segments)
     return (uint32_t)segments->count++;
 }
 
+/* For numbers that come from outside. */
 struct segment *segments_find(const struct segments *segments, uint64_t number)
 {
     struct segment *segment;
@@ -28,6 +29,7 @@ struct segment *segments_find(const struct segments *segments, uint64_t number)
     return segment;
 }
 
+/* Sealed until a writer says otherwise: recovery seals all that nobody holds. */
 struct segment *segments_get(struct segments *segments, uint64_t number)
 {
     struct segment *segment = segments_find(segments, number);
@@ -43,12 +45,15 @@ struct segment *segments_get(struct segments *segments, uint64_t number)
     return segment;
 }
 
+/* For the index that an entry holds: it must be in use. */
 struct segment *segments_at(const struct segments *segments, uint32_t index)
 {
     require(index < segments->count && segments->items[index] != NULL);
     return segments->items[index];
 }
 
+/* An index is used again: nothing in the queue may hold it any more, which is what
+ * `outstanding` counts. */
 bool segments_forget_done(struct segments *segments, struct segment *segment)
 {
     if (!segment->sealed || segment->outstanding > 0 || segment->scanning)

@@ -39,11 +39,13 @@ struct segment *segments_get(struct segments *segments, uint64_t number);
 /* NULL when it is not known. */
 struct segment *segments_find(const struct segments *segments, uint64_t number);
 
+/* The segment of that index; one that is not in use is a bug. */
 struct segment *segments_at(const struct segments *segments, uint32_t index);
 
 /* Forgets it when it is sealed, settled and no task is about it: true then. */
 bool segments_forget_done(struct segments *segments, struct segment *segment);
 
+/* Frees all of them; nothing on the disk changes. */
 void segments_free(struct segments *segments);
 
 #endif

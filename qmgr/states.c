@@ -18,12 +18,14 @@ static void list_room(struct state_list *list, size_t count)
     list->cap = cap;
 }
 
+/* Copied: the entry may change again before the batch is written. */
 void states_add(struct states *states, const struct state_change *change)
 {
     list_room(&states->pending, 1);
     states->pending.items[states->pending.count++] = *change;
 }
 
+/* The memory of the batch before is used for what comes next. */
 const struct state_list *states_begin(struct states *states)
 {
     if (states->writing)
@@ -50,6 +52,7 @@ static void put_back(struct states *states)
     states->flying.count = 0;
 }
 
+/* Each change is given back in the order it was added. */
 void states_end(struct states *states, bool durable,
                 void (*settled)(void *arg, const struct state_change *change), void *arg)
 {
@@ -64,6 +67,7 @@ void states_end(struct states *states, bool durable,
     states->flying.count = 0;
 }
 
+/* Both lists; the disk has what it has. */
 void states_free(struct states *states)
 {
     mem_free(states->pending.items);

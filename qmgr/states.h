@@ -31,6 +31,7 @@ struct states {
     bool writing;
 };
 
+/* Adds a copy to what is pending. */
 void states_add(struct states *states, const struct state_change *change);
 
 /* Everything pending becomes the batch under way and is returned: valid and unchanged until
@@ -42,6 +43,7 @@ const struct state_list *states_begin(struct states *states) __attribute__((warn
 void states_end(struct states *states, bool durable,
                 void (*settled)(void *arg, const struct state_change *change), void *arg);
 
+/* Frees both lists; what was not written is forgotten, and found again at the start. */
 void states_free(struct states *states);
 
 #endif

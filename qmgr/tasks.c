@@ -19,6 +19,7 @@ static void *task_new(size_t size, void (*work)(struct helper *, struct helper_t
     return task;
 }
 
+/* Fine for every struct that owns nothing but itself. */
 void task_free(struct helper_task *task)
 {
     mem_free(task);
@@ -26,6 +27,7 @@ void task_free(struct helper_task *task)
 
 /* ---- opening, recovery ---- */
 
+/* The problem is a sentence: the start ends with it. */
 void task_open_work(struct helper *helper, struct helper_task *base)
 {
     struct task_open *task = (struct task_open *)base;
@@ -40,6 +42,7 @@ struct recovery {
     struct task_recover *task;
 };
 
+/* In the thread: entries are gathered in parts and handed over as the parts fill. */
 static void recovered(void *arg, const struct spool_found *found)
 {
     const struct recovery *recovery = arg;
@@ -68,6 +71,7 @@ static void recover_work(struct helper *helper, struct helper_task *base)
     task->part = NULL;
 }
 
+/* The held segments follow the struct: one allocation. */
 struct task_recover *task_recover_new(size_t held_count, task_done *found, task_done *done,
                                       void *arg)
 {
@@ -97,6 +101,7 @@ static void make_work(struct helper *helper, struct helper_task *base)
     }
 }
 
+/* -1 until one was opened, so a failed task closes nothing. */
 struct task_make *task_make_new(enum spool_kind kind, task_done *done, void *arg)
 {
     struct task_make *task = task_new(sizeof *task, make_work, done, arg);
@@ -119,6 +124,7 @@ static void reader_work(struct helper *helper, struct helper_task *base)
     task->error = errno;
 }
 
+/* The same; the token comes back untouched. */
 struct task_reader *task_reader_new(uint64_t number, task_done *done, void *arg)
 {
     struct task_reader *task = task_new(sizeof *task, reader_work, done, arg);
@@ -157,6 +163,7 @@ static void scan_work(struct helper *helper, struct helper_task *base)
         spool_segment_seal(segment);
 }
 
+/* An empty list of messages, ready to be appended to. */
 struct task_scan *task_scan_new(uint64_t number, uint64_t end, task_done *done, void *arg)
 {
     struct task_scan *task = task_new(sizeof *task, scan_work, done, arg);
@@ -217,6 +224,7 @@ static enum record_result read_octets(struct spool_segment *segment, const struc
     return RECORD_OK;
 }
 
+/* Its header is bounded: a bounce quotes no more than ORIGINAL_HEADER_MOST. */
 static void original_work(struct helper *helper, struct helper_task *base)
 {
     struct task_original *task = (struct task_original *)base;

@@ -17,6 +17,7 @@ typedef void task_done(void *arg, struct helper_task *task);
 
 /* ---- opening, recovery ---- */
 
+/* Opening, which the start waits for. */
 struct task_open {
     struct helper_task task;
     const char *directory;
@@ -24,6 +25,7 @@ struct task_open {
     struct span problem; /* in the arena; empty: it is open */
 };
 
+/* In the thread: opens the spool and gives it to the helper; for helper_call. */
 void task_open_work(struct helper *helper, struct helper_task *task);
 
 /* An entry of a state file that is not done. */
@@ -42,6 +44,7 @@ struct task_found {
     struct found_entry entries[FOUND_CHUNK];
 };
 
+/* Recovery: parts while it runs, `ok` at its end. */
 struct task_recover {
     struct helper_task task;
     struct task_found *part; /* being filled; the thread's */
@@ -52,6 +55,7 @@ struct task_recover {
     struct spool_held held[];
 };
 
+/* `held` has `held_count` items, to be filled in before it is posted. */
 struct task_recover *task_recover_new(size_t held_count, task_done *found, task_done *done,
                                       void *arg);
 
@@ -66,6 +70,7 @@ struct task_make {
     struct spool_block block;
 };
 
+/* The descriptor that comes back is the receiver's to close. */
 struct task_make *task_make_new(enum spool_kind kind, task_done *done, void *arg);
 
 /* A read-only descriptor of a segment. */
@@ -78,6 +83,7 @@ struct task_reader {
     struct spool_salt salt;
 };
 
+/* As with task_make, the descriptor is the receiver's; `token` is to be filled in. */
 struct task_reader *task_reader_new(uint64_t number, task_done *done, void *arg);
 
 /* Indexes what is new before `end`, or (`tail`) whatever lies in it; then seals it if asked to. */
@@ -92,10 +98,12 @@ struct task_scan {
     struct message *newest;
 };
 
+/* Scans up to `end`; `tail` and `seal` are to be filled in where they are wanted. */
 struct task_scan *task_scan_new(uint64_t number, uint64_t end, task_done *done, void *arg);
 
 /* ---- records ---- */
 
+/* A record to be read, and what came of it. */
 struct read_item {
     uint64_t number, offset;
     enum record_result result;
@@ -104,12 +112,14 @@ struct read_item {
 
 enum { READ_ITEMS = 128 };
 
+/* Some records, read one after the other. */
 struct task_read {
     struct helper_task task;
     size_t count;
     struct read_item items[READ_ITEMS];
 };
 
+/* `items` is to be filled in, in the order the disk is to be read. */
 struct task_read *task_read_new(task_done *done, void *arg);
 
 enum { ORIGINAL_HEADER_MOST = 64 << 10 };
@@ -123,12 +133,16 @@ struct task_original {
     struct buf octets;       /* up to ORIGINAL_HEADER_MOST */
 };
 
+/* Reads the record at that place; freed with task_original_free. */
 struct task_original *task_original_new(uint64_t number, uint64_t offset, task_done *done,
                                         void *arg);
+
+/* Also frees the octets, unless the receiver took them (and left an empty buffer). */
 void task_original_free(struct task_original *task);
 
 /* ---- states, space ---- */
 
+/* A batch of states, written and synced. */
 struct task_states {
     struct helper_task task;
     const struct state_list *changes; /* unchanged meanwhile */
@@ -137,14 +151,17 @@ struct task_states {
     size_t segments;
 };
 
+/* The list stays its owner's and must not change until `done`. */
 struct task_states *task_states_new(const struct state_list *changes, task_done *done, void *arg);
 
+/* Free space and segments, as the disk has them. */
 struct task_measure {
     struct helper_task task;
     unsigned free_percent;
     size_t segments;
 };
 
+/* Asks for free space and the number of segments. */
 struct task_measure *task_measure_new(task_done *done, void *arg);
 
 /* Frees a task of any kind but task_original; what it brought is the receiver's. */
