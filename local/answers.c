@@ -21,6 +21,8 @@ static bool wait_writable(int fd, int64_t deadline)
     return left > 0 && (poll(&watched, 1, (int)left) > 0 || errno == EINTR);
 }
 
+/* A peer that does not read for ANSWERS_TIMEOUT_MS is given up: this process has others to
+ * serve. */
 static int send_packet(const struct answers *answers)
 {
     struct span octets = buf_span(&answers->packet);
@@ -33,6 +35,7 @@ static int send_packet(const struct answers *answers)
     return error;
 }
 
+/* Descriptors are closed either way: the receiver has its own, or nobody has. */
 bool answers_send(struct answers *answers)
 {
     if (buf_len(&answers->packet) > 0 && !answers->failed) {
@@ -46,6 +49,7 @@ bool answers_send(struct answers *answers)
     return !answers->failed;
 }
 
+/* What does not fit any more goes into the next packet, in order. */
 void answers_add(struct answers *answers, const struct ipc_type *type, const void *message,
                  const int *fds)
 {
@@ -61,6 +65,7 @@ void answers_add(struct answers *answers, const struct ipc_type *type, const voi
         answers->fds.fds[answers->fds.count++] = fds[i];
 }
 
+/* What was not sent is dropped. */
 void answers_free(struct answers *answers)
 {
     fd_list_close(&answers->fds);

@@ -54,6 +54,7 @@ struct work {
     char final[MAILDIR_NAME_SIZE];
 };
 
+/* Deliveries that go through the stages side by side, and the mailboxes they go to. */
 struct batch {
     struct deliverer *deliverer;
     struct work *works;
@@ -62,6 +63,7 @@ struct batch {
     size_t place_count;
 };
 
+/* The one place where a fate is written; the texts are static. */
 static void settle(struct work *work, enum job_fate fate, const char *enhanced, const char *text)
 {
     work->delivery->fate = fate;
@@ -108,6 +110,7 @@ static void defer(struct work *work, const char *doing, int error)
 
 /* ---- reading the letter ---- */
 
+/* Deferred, not failed: qmgr sees the damage too when it reads the record, and holds it. */
 static void report_damage(struct work *work)
 {
     char id[SPOOL_ID_MAX];
@@ -119,6 +122,7 @@ static void report_damage(struct work *work)
     settle(work, JOB_DEFERRED, "4.3.0", "damaged in the spool");
 }
 
+/* The checksum of the body is compared before an octet is delivered. */
 static enum record_result read_whole(struct work *work, struct arena *arena)
 {
     const struct delivery *delivery = work->delivery;
@@ -127,6 +131,7 @@ static enum record_result read_whole(struct work *work, struct arena *arena)
     return result == RECORD_OK ? record_check_body(&delivery->segment, &work->record) : result;
 }
 
+/* Jobs of one record share the descriptor of their segment. */
 static bool same_record(const struct delivery *a, const struct delivery *b)
 {
     return a->segment.fd == b->segment.fd && a->offset == b->offset;
@@ -151,6 +156,8 @@ static void read_letter(struct batch *batch, struct work *work)
 
 /* ---- finding the mailbox ---- */
 
+/* Opened once a batch, however many letters go there; the table has a row for each delivery at
+ * most. */
 static struct place *place_of(struct batch *batch, struct span path)
 {
     for (size_t i = 0; i < batch->place_count; i++)
@@ -167,6 +174,7 @@ static struct place *place_of(struct batch *batch, struct span path)
     return place;
 }
 
+/* The name is made here: it depends on the record alone, not on this delivery. */
 static void find_mailbox(struct batch *batch, struct work *work)
 {
     struct place *place = place_of(batch, work->delivery->mailbox);
@@ -191,11 +199,13 @@ static void find_mailbox(struct batch *batch, struct work *work)
 
 /* ---- what was delivered already ---- */
 
+/* What a visit needs. */
 struct look {
     struct batch *batch;
     const struct place *place;
 };
 
+/* Only jobs that may have been delivered before are compared: new ones can not be there. */
 static struct work *work_named(const struct look *look, const char *name)
 {
     struct span unique = maildir_name_unique_part(span_cstr(name));
@@ -208,6 +218,7 @@ static struct work *work_named(const struct look *look, const char *name)
     return NULL;
 }
 
+/* The file is there under its final name: the job is done. */
 static bool visit_delivered(void *arg, const char *name, unsigned char type)
 {
     (void)type;
@@ -217,6 +228,7 @@ static bool visit_delivered(void *arg, const char *name, unsigned char type)
     return true;
 }
 
+/* Whoever wrote it is dead: the job would not have come again otherwise. */
 static bool visit_leftover(void *arg, const char *name, unsigned char type)
 {
     (void)type;
@@ -226,6 +238,8 @@ static bool visit_leftover(void *arg, const char *name, unsigned char type)
     return true;
 }
 
+/* A mailbox that can not be read defers all its deliveries: a second copy would be worse than a
+ * late one. */
 static void defer_all_at(struct batch *batch, const struct place *place, const char *doing,
                          int error)
 {
@@ -249,6 +263,7 @@ static void look_for_delivered(struct batch *batch, const struct place *place)
 
 /* ---- cleaning ---- */
 
+/* Only regular files of ours, and only after DELIVER_STALE seconds. */
 static bool visit_stale(void *arg, const char *name, unsigned char type)
 {
     const struct place *place = arg;
@@ -276,6 +291,7 @@ static void clean(struct deliverer *deliverer, struct place *place)
                   LOG_ERRNO(error));
 }
 
+/* Before anything is written, so that no work is done twice. */
 static void look_into_mailboxes(struct batch *batch)
 {
     for (size_t i = 0; i < batch->place_count; i++) {
@@ -302,6 +318,7 @@ static int create(const struct work *work)
     return fd;
 }
 
+/* Nothing is synced yet: all files first. */
 static void write_letter(struct batch *batch, struct work *work)
 {
     struct letter letter = {.segment = &work->delivery->segment,
@@ -313,6 +330,7 @@ static void write_letter(struct batch *batch, struct work *work)
         defer(work, "writing the letter", errno);
 }
 
+/* fsync(2), not fdatasync(2): the file is new, and its name in tmp/ counts for nothing. */
 static void sync_letter(struct batch *batch, struct work *work)
 {
     (void)batch;
@@ -320,6 +338,7 @@ static void sync_letter(struct batch *batch, struct work *work)
         defer(work, "syncing the letter", errno);
 }
 
+/* rename(2) is atomic: a reader sees the whole letter or none. */
 static void show_letter(struct batch *batch, struct work *work)
 {
     (void)batch;
@@ -334,6 +353,8 @@ static void show_letter(struct batch *batch, struct work *work)
     work->place->renamed_into = true;
 }
 
+/* Once each; a failure defers all that were renamed into it: their files are found when the
+ * jobs come again. */
 static void sync_directories(struct batch *batch)
 {
     for (size_t i = 0; i < batch->place_count; i++) {
@@ -343,6 +364,7 @@ static void sync_directories(struct batch *batch)
     }
 }
 
+/* A stage never sees what an earlier one settled. */
 static void each_open(struct batch *batch, void (*stage)(struct batch *batch, struct work *work))
 {
     for (size_t i = 0; i < batch->count; i++)
@@ -350,12 +372,14 @@ static void each_open(struct batch *batch, void (*stage)(struct batch *batch, st
             stage(batch, &batch->works[i]);
 }
 
+/* Only behind the sync of the directory. */
 static void accept_delivered(struct batch *batch, struct work *work)
 {
     (void)batch;
     settle(work, JOB_DELIVERED, "2.0.0", "delivered to mailbox");
 }
 
+/* The order of the stages is the drawing above. */
 void deliver_batch(struct deliverer *deliverer, struct delivery *deliveries, size_t count)
 {
     require(count > 0 && count <= DELIVER_BATCH);

@@ -26,6 +26,7 @@ struct segment {
     UT_hash_handle hh;
 };
 
+/* All that the process keeps; one qmgr at a time. */
 struct deliver_state {
     struct deliverer deliverer;
     int qmgr; /* -1: none */
@@ -41,6 +42,7 @@ struct deliver_state {
 
 /* ---- segments ---- */
 
+/* Its descriptor keeps the space of a segment that may be gone from the spool already. */
 static void forget_segment(struct deliver_state *state, struct segment *segment)
 {
     if (segment == NULL)
@@ -50,6 +52,7 @@ static void forget_segment(struct deliver_state *state, struct segment *segment)
     mem_free(segment);
 }
 
+/* NULL when qmgr never gave it, or took it back. */
 static struct segment *find_segment(const struct deliver_state *state, uint64_t number)
 {
     struct segment *found;
@@ -57,6 +60,7 @@ static struct segment *find_segment(const struct deliver_state *state, uint64_t 
     return found;
 }
 
+/* The next qmgr gives descriptors of its own. */
 static void forget_all_segments(struct deliver_state *state)
 {
     struct segment *segment, *next;
@@ -65,6 +69,7 @@ static void forget_all_segments(struct deliver_state *state)
     }
 }
 
+/* A second descriptor of one number replaces the first. */
 static void take_segment(struct deliver_state *state, const struct agent_segment *message, int fd)
 {
     forget_segment(state, find_segment(state, message->number));
@@ -76,6 +81,7 @@ static void take_segment(struct deliver_state *state, const struct agent_segment
 
 /* ---- jobs ---- */
 
+/* More than credit allows is a bug of qmgr: its socket is closed. */
 static bool take_job(struct deliver_state *state, const struct job *job)
 {
     if (state->count == state->credit) {
@@ -112,6 +118,7 @@ static bool on_message(void *arg, const struct ipc_type *type, const void *messa
     return true;
 }
 
+/* What it asked for and was not begun is forgotten: it asks again. */
 static void drop_qmgr(struct deliver_state *state)
 {
     if (state->qmgr >= 0)
@@ -121,6 +128,7 @@ static void drop_qmgr(struct deliver_state *state)
     forget_all_segments(state);
 }
 
+/* As many as were answered: the sum stays what it was at the start. */
 static void give_credit(struct deliver_state *state, size_t jobs)
 {
     struct agent_credit credit = {(uint16_t)jobs};
@@ -143,6 +151,7 @@ static bool gather(struct deliver_state *state)
     return true;
 }
 
+/* Results and new credit leave in the same packets. */
 static void answer_batch(struct deliver_state *state)
 {
     for (size_t i = 0; i < state->count; i++) {
@@ -174,6 +183,7 @@ static void serve_qmgr(struct daemon *daemon)
 
 /* ---- the daemon ---- */
 
+/* The directories of mailboxes are opened later, beneath the root. */
 static void prepare(struct daemon *daemon, struct sandbox *sandbox)
 {
     struct deliver_state *state = mem_new(sizeof *state);
@@ -190,6 +200,7 @@ static void start(struct daemon *daemon)
     (void)daemon; /* qmgr's socket came through peer */
 }
 
+/* A new qmgr replaces the old one, whose socket may not have closed yet. */
 static void take_peer(struct daemon *daemon, enum role role, unsigned index, int fd)
 {
     struct deliver_state *state = daemon->state;
@@ -213,6 +224,7 @@ static void drain(struct daemon *daemon)
     daemon_exit(daemon);
 }
 
+/* poll(2) on two sockets: there is nothing else to wait for. */
 static void run(struct daemon *daemon)
 {
     struct deliver_state *state = daemon->state;

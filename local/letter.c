@@ -10,6 +10,7 @@
 
 enum { BLOCK = 65536 };
 
+/* By memchr(3): most octets are no line feeds. */
 void wire_count_add(struct wire_count *count, struct span octets)
 {
     const char *at = octets.data;
@@ -24,6 +25,7 @@ void wire_count_add(struct wire_count *count, struct span octets)
         count->last = octets.data[octets.len - 1];
 }
 
+/* RFC 1939 §3: what is sent ends in CR LF, so a last line without an end gets one. */
 uint64_t wire_count_end(const struct wire_count *count)
 {
     bool unfinished = count->octets > 0 && count->last != '\n';
@@ -39,6 +41,7 @@ struct output {
     bool cr_held; /* the last octet that came was CR: what follows decides */
 };
 
+/* Octets are counted as they are written: the name of the file states both sizes. */
 static bool flush(struct output *output)
 {
     struct span octets = buf_span(output->buf);
@@ -69,6 +72,7 @@ static void add_lines(struct output *output, struct span octets)
     }
 }
 
+/* The checksum was compared before (deliver.c): here the octets are only converted. */
 static bool copy_body(struct output *output, const struct letter *letter)
 {
     char block[BLOCK];
@@ -89,12 +93,15 @@ static bool copy_body(struct output *output, const struct letter *letter)
     return flush(output);
 }
 
+/* Both come from the envelope, which holds no CR, LF or NUL (util/spool/envelope.h). */
 static void add_field(struct buf *out, struct span name, struct span value)
 {
     buf_add(out, name);
     buf_add(out, value);
 }
 
+/* RFC 5321 §4.4: the final delivery adds Return-Path, at the top; Delivered-To lets loops be
+ * seen. */
 bool letter_write(const struct letter *letter, int fd, struct letter_size *size)
 {
     const struct envelope *envelope = &letter->record->envelope;

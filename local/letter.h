@@ -17,7 +17,10 @@ struct wire_count {
     char last;
 };
 
+/* Counts a piece; pieces may be cut anywhere, also between CR and LF. */
 void wire_count_add(struct wire_count *count, struct span octets);
+
+/* The octets of all that was added, as POP3 sends them. */
 uint64_t wire_count_end(const struct wire_count *count);
 
 struct letter_size {

@@ -24,6 +24,7 @@ static void allow_descriptors(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit); /* what there is will do */
 }
 
+/* The root is opened by name once; everything else is opened beneath it. */
 int mail_root_prepare(const struct daemon *daemon, struct sandbox *sandbox)
 {
     const char *path = daemon->conf->mail_root.data;

@@ -19,12 +19,15 @@ static const char lock_name[] = "veredus-pop3.lock";
 
 /* ---- the lock ---- */
 
+/* A second link would let somebody else hold or change what we open. */
 static bool is_plain_file(int fd, struct stat *status)
 {
     return fstat(fd, status) == 0 && S_ISREG(status->st_mode) && status->st_nlink == 1 &&
            status->st_uid == geteuid();
 }
 
+/* RFC 1939 §4: one session at a time has the maildrop. The lock file stays; only the lock comes
+ * and goes. */
 enum mailbox_status mailbox_lock(const struct maildir *maildir, int *lock)
 {
     struct stat status;
@@ -64,6 +67,7 @@ struct target {
     char file[MAILDIR_NAME_SIZE];
 };
 
+/* "new/" or "cur/", then one part without a slash and without a dot at its front. */
 static bool target_of(const struct maildir *maildir, struct span name, struct target *target)
 {
     bool is_new = span_has_prefix(name, SPAN("new/"));
@@ -76,11 +80,13 @@ static bool target_of(const struct maildir *maildir, struct span name, struct ta
            span_to_cstr(file, target->file, sizeof target->file);
 }
 
+/* What is looked for, and the name it has now. */
 struct search {
     struct span unique;
     char found[MAILDIR_NAME_SIZE];
 };
 
+/* The unique part is what a rename between new/ and cur/, or new flags, leave as it is. */
 static bool visit_search(void *arg, const char *name, unsigned char type)
 {
     (void)type;
@@ -114,6 +120,7 @@ static int find_moved(struct target *target)
     return -1;
 }
 
+/* The listed name first: in most sessions nothing moves. */
 int mailbox_open_message(const struct maildir *maildir, struct span name)
 {
     struct target target;
@@ -150,6 +157,8 @@ static bool delete_one(const struct maildir *maildir, struct span name)
     return unlinkat(place, target.file, 0) == 0 || errno == ENOENT;
 }
 
+/* One sync for each directory at the end, however many messages went (RFC 1939 §6: the client
+ * is told then). */
 enum mailbox_status mailbox_delete(const struct maildir *maildir, struct span names, uint32_t *gone)
 {
     bool all = true;

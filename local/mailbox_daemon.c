@@ -42,6 +42,7 @@ struct mailbox_state {
 
 /* ---- lookup ---- */
 
+/* Questions fail as temporary until master brings a new socket. */
 static void drop_lookup(struct mailbox_state *state)
 {
     if (state->lookup >= 0)
@@ -49,12 +50,14 @@ static void drop_lookup(struct mailbox_state *state)
     state->lookup = -1;
 }
 
+/* What is waited for; shared with the visitor of the packet. */
 struct lookup_wait {
     uint32_t query;
     bool answered;
     struct mailbox_answer answer; /* its path points into the packet */
 };
 
+/* An answer to an older question, given up on, is passed over. */
 static bool on_lookup(void *arg, const struct ipc_type *type, const void *message,
                       struct fd_list *fds)
 {
@@ -68,6 +71,7 @@ static bool on_lookup(void *arg, const struct ipc_type *type, const void *messag
     return !wait->answered;
 }
 
+/* Blocks, LOOKUP_MS at most: this process serves one request at a time anyway. */
 static bool wait_for_answer(struct mailbox_state *state, struct lookup_wait *wait)
 {
     int64_t deadline = clock_ms() + LOOKUP_MS;
@@ -107,11 +111,13 @@ static struct mailbox_answer ask_lookup(struct mailbox_state *state, struct span
 
 /* ---- remembered paths ---- */
 
+/* One row a hash: a collision costs a question, nothing more. */
 static struct remembered *row_of(struct mailbox_state *state, struct span user)
 {
     return &state->remembered[hash_bytes(user.data, user.len) % REMEMBERED];
 }
 
+/* A name or path too long for its row is asked for each time. */
 static void remember(struct mailbox_state *state, struct span user, struct span path)
 {
     struct remembered *row = row_of(state, user);
@@ -124,6 +130,7 @@ static void remember(struct mailbox_state *state, struct span user, struct span 
     row->path_len = path.len;
 }
 
+/* The whole name is compared, not its hash. */
 static bool recall(struct mailbox_state *state, struct span user, struct span *path)
 {
     struct remembered *row = row_of(state, user);
@@ -135,6 +142,7 @@ static bool recall(struct mailbox_state *state, struct span user, struct span *p
 
 /* ---- opening ---- */
 
+/* What is somebody else's is denied; what could not be opened may be there the next time. */
 static enum mailbox_status open_maildir(const struct mailbox_state *state, struct span path,
                                         struct maildir *maildir)
 {
@@ -151,6 +159,7 @@ static enum mailbox_status open_maildir(const struct mailbox_state *state, struc
     return MAILBOX_TEMPORARY;
 }
 
+/* The answer's path is copied before the next question overwrites it. */
 static enum mailbox_status find_mailbox(struct mailbox_state *state, struct span user,
                                         struct maildir *maildir)
 {
@@ -177,6 +186,7 @@ static enum mailbox_status lock_and_scan(const struct maildir *maildir, int fds[
     return MAILBOX_TEMPORARY;
 }
 
+/* The ticket first: nothing is looked up for whoever has none. */
 static void serve_open(struct mailbox_state *state, const struct mailbox_open *open)
 {
     struct maildir maildir = MAILDIR_NONE;
@@ -201,6 +211,7 @@ static void serve_open(struct mailbox_state *state, const struct mailbox_open *o
 
 /* ---- later requests: the lock is the proof ---- */
 
+/* The lock must be that of the very mailbox found at this path. */
 static bool open_proven(struct mailbox_state *state, struct span path, int lock,
                         struct maildir *maildir)
 {
@@ -228,6 +239,8 @@ static bool open_again(struct mailbox_state *state, struct span user, int lock,
     return false;
 }
 
+/* Every name is answered, in order, also when the lock was refused: pop3d waits for as many
+ * answers as it asked for. */
 static void serve_fetch(struct mailbox_state *state, const struct mailbox_fetch *fetch, int lock)
 {
     struct maildir maildir = MAILDIR_NONE;
@@ -246,6 +259,7 @@ static void serve_fetch(struct mailbox_state *state, const struct mailbox_fetch 
     maildir_close(&maildir);
 }
 
+/* The status says whether all of them are gone for good (RFC 1939 §6). */
 static void serve_delete(struct mailbox_state *state, const struct mailbox_delete *request,
                          int lock)
 {
@@ -304,6 +318,7 @@ static void start(struct daemon *daemon)
     (void)daemon; /* the sockets came through peer */
 }
 
+/* lookup is replaced when it was started anew; pop3d workers are added. */
 static void take_peer(struct daemon *daemon, enum role role, unsigned index, int fd)
 {
     struct mailbox_state *state = daemon->state;
@@ -327,6 +342,7 @@ static void drain(struct daemon *daemon)
         daemon_exit(daemon);
 }
 
+/* Backwards, because a peer that is gone gives its place to the last one. */
 static void serve_ready(struct daemon *daemon, const struct pollfd *watched)
 {
     struct mailbox_state *state = daemon->state;
@@ -340,6 +356,7 @@ static void serve_ready(struct daemon *daemon, const struct pollfd *watched)
         daemon_exit(daemon);
 }
 
+/* All pop3d workers take turns: one packet of each a round. */
 static void run(struct daemon *daemon)
 {
     struct mailbox_state *state = daemon->state;

@@ -20,6 +20,7 @@
 
 enum { LIST_SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE };
 
+/* The first octets of the memfd; both sides are of one build, so it lies as in memory. */
 struct list_head {
     uint64_t magic;
     uint32_t count;
@@ -38,6 +39,7 @@ struct list_row {
     struct list_place name;
 };
 
+/* By address: a uidl cut from its name needs no second copy. */
 static bool is_part_of(struct span part, struct span whole)
 {
     uintptr_t at = (uintptr_t)part.data;
@@ -45,6 +47,7 @@ static bool is_part_of(struct span part, struct span whole)
     return at >= start && at + part.len <= start + whole.len;
 }
 
+/* The NUL behind the name is what lets pop3d send it back without a copy. */
 static size_t texts_size(const struct mailbox_entry *entry)
 {
     size_t uidl = is_part_of(entry->uidl, entry->name) ? 0 : entry->uidl.len;
@@ -64,6 +67,7 @@ static struct list_row row_of(const struct mailbox_entry *entry, size_t at)
     };
 }
 
+/* In the order in which row_of counted. */
 static void add_texts(struct buf *out, const struct mailbox_entry *entry)
 {
     buf_add(out, entry->name);
@@ -72,6 +76,7 @@ static void add_texts(struct buf *out, const struct mailbox_entry *entry)
         buf_add(out, entry->uidl);
 }
 
+/* Head, rows, texts; the places in the rows count from the head. */
 static void compose(struct buf *out, const struct list_head *head,
                     const struct mailbox_entry *entries)
 {
@@ -87,6 +92,7 @@ static void compose(struct buf *out, const struct list_head *head,
     require(buf_len(out) == head->size);
 }
 
+/* A memfd takes everything at once, mostly; nothing promises it. */
 static bool write_all(int fd, struct span octets)
 {
     while (octets.len > 0) {
@@ -100,6 +106,7 @@ static bool write_all(int fd, struct span octets)
     return true;
 }
 
+/* Sealed before it is handed out: nobody can change it under pop3d's mapping. */
 static int seal(struct span octets)
 {
     int fd = memfd_create("mailbox-list", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -113,6 +120,7 @@ static int seal(struct span octets)
     return -1;
 }
 
+/* Measured first: places have 32 bits, and a list that needs more is refused whole. */
 int mailbox_list_seal(const struct mailbox_entry *entries, size_t count)
 {
     uint64_t octets = 0;
@@ -143,6 +151,7 @@ static bool head_is_sound(const struct list_head *head, size_t size)
            head->count <= (size - sizeof *head) / sizeof(struct list_row);
 }
 
+/* Seals first: without them the size could change behind the check. */
 bool mailbox_list_open(struct mailbox_list *list, int fd)
 {
     *list = (struct mailbox_list){0};
@@ -167,6 +176,7 @@ bool mailbox_list_open(struct mailbox_list *list, int fd)
     return false;
 }
 
+/* Subtracted, so that no sum can wrap. */
 static bool text_at(const struct mailbox_list *list, struct list_place place, struct span *text)
 {
     if (place.at > list->size || place.len > list->size - place.at)
@@ -175,6 +185,7 @@ static bool text_at(const struct mailbox_list *list, struct list_place place, st
     return true;
 }
 
+/* Copied out of the mapping before it is judged. */
 bool mailbox_list_entry(const struct mailbox_list *list, uint32_t index,
                         struct mailbox_entry *entry)
 {
@@ -187,6 +198,7 @@ bool mailbox_list_entry(const struct mailbox_list *list, uint32_t index,
            row.name.len < list->size - row.name.at && entry->name.data[row.name.len] == '\0';
 }
 
+/* The descriptor is the caller's. */
 void mailbox_list_close(struct mailbox_list *list)
 {
     if (list->data != NULL)

@@ -17,12 +17,14 @@
 
 enum { BLOCK = 65536, FIRST_ROOM = 64, MESSAGES_MOST = 4000000 };
 
+/* A message as the folder shows it; its name and unique part point into the scan's arena. */
 struct found {
     struct mailbox_entry entry;
     struct span unique;
     uint64_t arrival;
 };
 
+/* One pass over both folders. */
 struct scan {
     struct arena arena; /* the names */
     struct found *found;
@@ -51,6 +53,7 @@ static bool measure(int directory, const char *name, uint64_t *octets)
     return got == 0;
 }
 
+/* The folder is part of the name: the session names messages so. */
 static void add(struct scan *scan, struct span name, uint64_t octets)
 {
     if (scan->count == scan->room) {
@@ -67,6 +70,7 @@ static void add(struct scan *scan, struct span name, uint64_t octets)
     };
 }
 
+/* Where the file system does not tell the type, the file itself is asked. */
 static bool visit(void *arg, const char *name, unsigned char type)
 {
     struct scan *scan = arg;
@@ -79,6 +83,7 @@ static bool visit(void *arg, const char *name, unsigned char type)
     return scan->count < MESSAGES_MOST;
 }
 
+/* The same visitor for both: only the folder's name differs. */
 static int scan_folder(struct scan *scan, struct span folder, int directory)
 {
     scan->folder = folder;
@@ -86,6 +91,7 @@ static int scan_folder(struct scan *scan, struct span folder, int directory)
     return maildir_each(directory, visit, scan);
 }
 
+/* By octets, whatever the locale. */
 static int compare_spans(struct span a, struct span b)
 {
     size_t shorter = a.len < b.len ? a.len : b.len;
@@ -93,6 +99,8 @@ static int compare_spans(struct span a, struct span b)
     return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
 }
 
+/* Oldest first, and the same order in every session: message numbers of two sessions agree as
+ * far as they can. */
 static int by_arrival(const void *left, const void *right)
 {
     const struct found *a = left;
@@ -118,6 +126,7 @@ static size_t drop_doubles(struct scan *scan, struct mailbox_entry *entries)
     return kept;
 }
 
+/* errno is that of the sealing. */
 static int seal_list(struct scan *scan, uint32_t *count)
 {
     if (scan->count > 0)
@@ -132,6 +141,7 @@ static int seal_list(struct scan *scan, uint32_t *count)
     return fd;
 }
 
+/* Nothing is kept here: the list is the session's. */
 int mailbox_scan(const struct maildir *maildir, uint32_t *count)
 {
     struct scan scan = {0};

@@ -17,6 +17,7 @@
 
 enum { DIRECTORY_MODE = 0700 };
 
+/* Control octets would reach the log and the terminal of whoever looks at the directory. */
 static bool part_is_sound(struct span part)
 {
     if (part.len == 0 || part.len >= MAILDIR_NAME_SIZE)
@@ -27,6 +28,7 @@ static bool part_is_sound(struct span part)
     return !span_equal(part, SPAN(".")) && !span_equal(part, SPAN(".."));
 }
 
+/* Checked before anything is opened: paths come from a table that people edit. */
 bool maildir_path_is_sound(struct span path)
 {
     if (path.len == 0 || path.len > MAILDIR_PATH_MOST || path.data[path.len - 1] == '/')
@@ -67,12 +69,14 @@ static int open_or_make(int parent, const char *name)
     return maildir_open_at(parent, name, O_RDONLY | O_DIRECTORY, 0);
 }
 
+/* What somebody put in the way, in contrast to what the disk or the kernel could not do. */
 static bool error_means_untrusted(int error)
 {
     return error == ELOOP || error == ENOTDIR || error == EXDEV || error == EACCES ||
            error == EPERM;
 }
 
+/* The owner is read from the descriptor: the name may already lead elsewhere. */
 static enum maildir_result open_directory(int parent, const char *name, int *out)
 {
     int fd = open_or_make(parent, name);
@@ -88,6 +92,7 @@ static enum maildir_result open_directory(int parent, const char *name, int *out
     return MAILDIR_UNTRUSTED;
 }
 
+/* Each part from the one before; only the last stays open. */
 static enum maildir_result open_home(int root, struct span path, int *home)
 {
     int parent = root;
@@ -108,6 +113,7 @@ static enum maildir_result open_home(int root, struct span path, int *home)
     return result;
 }
 
+/* tmp, new and cur are made together with the mailbox: a delivery needs all three. */
 enum maildir_result maildir_open(int root, struct span path, struct maildir *out)
 {
     *out = MAILDIR_NONE;
@@ -129,6 +135,7 @@ enum maildir_result maildir_open(int root, struct span path, struct maildir *out
     return result;
 }
 
+/* Fine twice. */
 static void close_if_open(int *fd)
 {
     if (*fd >= 0)
@@ -144,6 +151,7 @@ void maildir_close(struct maildir *maildir)
     close_if_open(&maildir->cur);
 }
 
+/* Names that begin with a dot are not messages. */
 int maildir_each(int directory, maildir_visit *visit, void *arg)
 {
     /* A descriptor of its own: the place in the directory is not shared with the next walk. */

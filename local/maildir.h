@@ -39,6 +39,7 @@ bool maildir_path_is_sound(struct span path);
 enum maildir_result maildir_open(int root, struct span path, struct maildir *out)
     __attribute__((warn_unused_result));
 
+/* Closes what is open of it; what is not, is -1 and left alone. */
 void maildir_close(struct maildir *maildir);
 
 /* Opens `name` (one part) in the directory, never through a symlink: the descriptor, or -1 with

@@ -15,12 +15,14 @@
 
 enum { HASH_DIGITS = 20, SHA256_SIZE = 32, UIDL_DIGITS = 40 };
 
+/* OpenSSL was warmed up before the sandbox (mail_root.c). */
 static void sha256(struct span text, uint8_t out[SHA256_SIZE])
 {
     if (EVP_Digest(text.data, text.len, out, NULL, EVP_sha256(), NULL) != 1)
         fatal(EX_SOFTWARE, "OpenSSL does not compute SHA-256");
 }
 
+/* Two digits an octet, the higher half first. */
 static void put_hex(const uint8_t *octets, size_t digits, char *out)
 {
     static const char hex[] = "0123456789abcdef";
@@ -29,12 +31,14 @@ static void put_hex(const uint8_t *octets, size_t digits, char *out)
     out[digits] = '\0';
 }
 
+/* Little-endian: the name must be the same on every machine that reads the spool. */
 static void put_u64(uint8_t *out, uint64_t number)
 {
     for (unsigned i = 0; i < 8; i++)
         out[i] = (uint8_t)(number >> (8 * i));
 }
 
+/* 80 bits of it: enough that no two letters meet, and nobody outside knows the salt. */
 static void hash_place(const struct letter_place *place, char out[HASH_DIGITS + 1])
 {
     uint8_t text[SPOOL_SALT + 24];
@@ -66,6 +70,7 @@ static void escape_host(struct span hostname, char out[MAILDIR_HOST_MOST + 1])
     out[used] = '\0';
 }
 
+/* The second of arrival, not of delivery: a repeated delivery must get the same name. */
 void maildir_name_unique(const struct letter_place *place, struct span hostname,
                          char out[MAILDIR_NAME_SIZE])
 {
@@ -78,6 +83,7 @@ void maildir_name_unique(const struct letter_place *place, struct span hostname,
     require(length > 0 && length < MAILDIR_NAME_SIZE);
 }
 
+/* Sizes come last: they are known when the letter is written. */
 void maildir_name_final(const char *unique, uint64_t disk, uint64_t wire,
                         char out[MAILDIR_NAME_SIZE])
 {
@@ -86,6 +92,7 @@ void maildir_name_final(const char *unique, uint64_t disk, uint64_t wire,
     require(length > 0 && length < MAILDIR_NAME_SIZE);
 }
 
+/* Up to the first ',' (fields) or ':' (flags). */
 struct span maildir_name_unique_part(struct span name)
 {
     size_t length = 0;
@@ -94,6 +101,7 @@ struct span maildir_name_unique_part(struct span name)
     return span_first(name, length);
 }
 
+/* ASCII digits alone. */
 static size_t digits_at(struct span text)
 {
     size_t count = 0;
@@ -102,11 +110,13 @@ static size_t digits_at(struct span text)
     return count;
 }
 
+/* As put_hex writes them. */
 static bool is_hex(char octet)
 {
     return (octet >= '0' && octet <= '9') || (octet >= 'a' && octet <= 'f');
 }
 
+/* Cleaning removes nothing that another program may have put there. */
 bool maildir_name_is_ours(struct span name)
 {
     size_t seconds = digits_at(name);
@@ -131,6 +141,7 @@ static bool field_of(struct span name, struct span letter, uint64_t *number)
     return false;
 }
 
+/* A size that the stored one contradicts is not believed. */
 bool maildir_name_wire_size(struct span name, uint64_t *octets)
 {
     uint64_t disk = 0;
@@ -140,12 +151,14 @@ bool maildir_name_wire_size(struct span name, uint64_t *octets)
     return !field_of(name, SPAN("S="), &disk) || (*octets >= disk && *octets - disk <= disk + 2);
 }
 
+/* 0 for a name that does not begin with a number: it sorts first. */
 uint64_t maildir_name_arrival(struct span name)
 {
     uint64_t seconds = 0;
     return span_to_u64(span_first(name, digits_at(name)), INT64_MAX, &seconds) ? seconds : 0;
 }
 
+/* RFC 1939 §7: 1 to 70 characters from 0x21 to 0x7E. */
 static bool is_uidl(struct span text)
 {
     for (size_t i = 0; i < text.len; i++)
@@ -154,6 +167,7 @@ static bool is_uidl(struct span text)
     return text.len > 0 && text.len <= MAILDIR_UIDL_MOST;
 }
 
+/* A name that is no uidl is hashed: the same name gives the same uidl in every session. */
 struct span maildir_name_uidl(struct span unique, struct arena *arena)
 {
     if (is_uidl(unique))
