@@ -10,6 +10,7 @@
 #include "util/base/hash.h"
 #include "util/mail/address.h"
 
+/* One login. Owns copies of both secrets, wiped when it is freed. */
 struct attempt {
     struct attempts *all;
     struct account *account;
@@ -42,6 +43,7 @@ struct attempts {
     struct account *accounts;
 };
 
+/* The hasher's threads are started by the process, in its sandbox. */
 struct attempts *attempts_new(const struct attempts_parts *parts)
 {
     struct attempts *attempts = mem_new(sizeof(*attempts));
@@ -50,12 +52,14 @@ struct attempts *attempts_new(const struct attempts_parts *parts)
     return attempts;
 }
 
+/* OPENSSL_cleanse, because a compiler may drop a memset(3) before a free(3). */
 static void wipe(char *secret, size_t len)
 {
     OPENSSL_cleanse(secret, len);
     mem_free(secret);
 }
 
+/* The timer first: it points here. */
 static void attempt_free(struct attempt *attempt)
 {
     timer_cancel(&attempt->timer);
@@ -85,6 +89,7 @@ void attempts_free(struct attempts *attempts)
     mem_free(attempts);
 }
 
+/* Canonical, as the table of passwords has it. */
 static struct span account_name(const struct account *account)
 {
     return span_of(account->name, account->name_len);
@@ -119,11 +124,13 @@ static void attempt_end(struct attempt *attempt, enum verify_status status)
     }
 }
 
+/* The wait is the answer's only difference: its text is that of every failure. */
 static void delay_over(void *arg)
 {
     attempt_end(arg, VERIFY_FAILED);
 }
 
+/* In the loop. A user that does not exist fails here even if the dummy should match. */
 static void hashed(void *arg)
 {
     struct attempt *attempt = arg;
@@ -141,6 +148,7 @@ static void hashed(void *arg)
     timer_set(&attempt->timer, delays_failed(parts->delays, name, attempt->client, now));
 }
 
+/* The job is submitted only now: one of each account is with the threads. */
 static void start_first(struct account *account)
 {
     struct attempt *attempt = TAILQ_FIRST(&account->list);
@@ -166,6 +174,7 @@ static struct span canonical_user(const struct conf *conf, struct span given,
     return span_of(out, kept.len);
 }
 
+/* With a NUL behind it, for crypt(3). */
 static char *copy_secret(struct span secret)
 {
     char *copy = mem_new(secret.len + 1);
@@ -174,6 +183,7 @@ static char *copy_secret(struct span secret)
     return copy;
 }
 
+/* Made by its first attempt, freed with its last. */
 static struct account *account_of(struct attempts *attempts, struct span name)
 {
     struct account *account;
@@ -196,6 +206,7 @@ struct facts {
     bool exists;
 };
 
+/* A user that does not exist is queued like one that does: the table of accounts tells nothing. */
 static void enqueue(struct attempts *attempts, void *origin, const struct verify *question,
                     const struct facts *facts)
 {
@@ -223,6 +234,7 @@ static void enqueue(struct attempts *attempts, void *origin, const struct verify
         start_first(account);
 }
 
+/* 0 for an account that nobody is trying. */
 static unsigned waiting_for(struct attempts *attempts, struct span name)
 {
     struct account *account;
@@ -254,6 +266,7 @@ static enum verify_status shortcut(struct attempts *attempts, const struct verif
                                                                       : VERIFY_FAILED;
 }
 
+/* The table is read before anything is queued: an unreadable one is answered "later" at once. */
 void attempts_begin(struct attempts *attempts, void *origin, const struct verify *question)
 {
     struct arena arena = {0};
@@ -276,6 +289,7 @@ void attempts_begin(struct attempts *attempts, void *origin, const struct verify
     arena_free(&arena);
 }
 
+/* The attempts go on: their failures still count. */
 void attempts_forget(struct attempts *attempts, const void *origin)
 {
     struct account *account, *next;

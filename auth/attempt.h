@@ -41,7 +41,10 @@ struct attempts_parts {
     void (*answer)(void *origin, const struct attempt_answer *answer);
 };
 
+/* Takes over what the parts say. */
 struct attempts *attempts_new(const struct attempts_parts *parts);
+
+/* Frees everything, the parts too; nobody is answered any more. */
 void attempts_free(struct attempts *attempts);
 
 /* Begins a login. `origin` comes back with the answer, which may come from within this call. The

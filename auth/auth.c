@@ -23,6 +23,7 @@ struct peer {
     LIST_ENTRY(peer) link;
 };
 
+/* All that the process keeps. */
 struct auth {
     struct daemon *daemon;
     struct hasher *hasher; /* owned by the attempts */
@@ -32,6 +33,7 @@ struct auth {
     int64_t drain_until;
 };
 
+/* Opened by the driver at the first lookup: at the start there may be no table yet. */
 static struct table *open_passwords(const struct conf *conf)
 {
     struct arena arena = {0};
@@ -43,6 +45,7 @@ static struct table *open_passwords(const struct conf *conf)
     return table;
 }
 
+/* User and client, never the password; a failure is ordinary, an unreadable table is not. */
 static void log_verdict(const struct attempt_answer *answer)
 {
     if (answer->status == VERIFY_OK)
@@ -53,6 +56,8 @@ static void log_verdict(const struct attempt_answer *answer)
               LOG_UINT("session", answer->session));
 }
 
+/* A ticket lives TICKET_SECONDS: long enough for the mailbox to be opened, too short to be
+ * kept. */
 static void send_verdict(void *origin, const struct attempt_answer *answer)
 {
     struct peer *peer = origin;
@@ -76,6 +81,7 @@ static void send_verdict(void *origin, const struct attempt_answer *answer)
 
 /* ---- peers ---- */
 
+/* The password lies in the packet's buffer until the next packet. */
 static void peer_message(void *arg, struct channel *channel, const struct ipc_type *type,
                          const void *message, struct fd_list *fds)
 {
@@ -89,6 +95,7 @@ static void peer_message(void *arg, struct channel *channel, const struct ipc_ty
         log_event(LOG_WARN, "message-unexpected", LOG_STR("type", type->name));
 }
 
+/* Its attempts go on without it: who guesses must not escape the delay by hanging up. */
 static void peer_closed(void *arg, struct channel *channel)
 {
     struct peer *peer = arg;
@@ -99,6 +106,7 @@ static void peer_closed(void *arg, struct channel *channel)
     mem_free(peer);
 }
 
+/* Only pop3d has a socket to auth (util/sys/role.c). */
 static void connect_peer(struct daemon *daemon, enum role role, unsigned index, int fd)
 {
     struct auth *auth = daemon->state;
@@ -130,6 +138,7 @@ static void drain_step(void *arg)
     daemon_exit(auth->daemon);
 }
 
+/* OpenSSL and libxcrypt read what they need now, while files can still be opened. */
 static void prepare(struct daemon *daemon, struct sandbox *sandbox)
 {
     struct auth *auth = mem_new(sizeof(*auth));
@@ -153,6 +162,7 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     daemon->state = auth;
 }
 
+/* Threads behind the sandbox, which holds for those that are made in it only. */
 static void start(struct daemon *daemon)
 {
     if (daemon->key.len != TICKET_KEY_SIZE)

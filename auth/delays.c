@@ -10,6 +10,7 @@
 
 enum { KEY_MAX = 600 };
 
+/* An account or an address that failed lately. */
 struct entry {
     char key[KEY_MAX];
     size_t key_len;
@@ -23,6 +24,7 @@ struct delays {
     struct entry *entries;
 };
 
+/* Both in seconds. */
 struct delays *delays_new(uint64_t first, uint64_t most)
 {
     struct delays *delays = mem_new(sizeof(*delays));
@@ -32,12 +34,14 @@ struct delays *delays_new(uint64_t first, uint64_t most)
     return delays;
 }
 
+/* The first entry is the one that failed longest ago. */
 static void drop(struct delays *delays, struct entry *entry)
 {
     HASH_DEL(delays->entries, entry);
     mem_free(entry);
 }
 
+/* Failures are forgotten with the process. */
 void delays_free(struct delays *delays)
 {
     while (delays->entries)
@@ -60,6 +64,7 @@ static void set_key(struct entry *entry, char mark, struct span name)
     }
 }
 
+/* The key is made on the stack: looking allocates nothing. */
 static struct entry *find(struct delays *delays, char mark, struct span name)
 {
     struct entry wanted, *found;
@@ -69,6 +74,7 @@ static struct entry *find(struct delays *delays, char mark, struct span name)
     return found;
 }
 
+/* By age, then by number: a flood of names pushes out the oldest ones. */
 static void forget_old(struct delays *delays, int64_t now_ms)
 {
     while (delays->entries &&
@@ -87,6 +93,7 @@ static uint64_t delay_of(const struct delays *delays, unsigned failures)
     return delay < delays->most ? delay : delays->most;
 }
 
+/* Taken out and put in again, so that it stands at the end. */
 static uint64_t count_failure(struct delays *delays, char mark, struct span name, int64_t now_ms)
 {
     struct entry *entry = find(delays, mark, name);
@@ -103,6 +110,8 @@ static uint64_t count_failure(struct delays *delays, char mark, struct span name
     return delay_of(delays, entry->failures);
 }
 
+/* The longer of the two waits: many accounts from one address are as slow as one account from
+ * many. */
 int64_t delays_failed(struct delays *delays, struct span account, struct span client,
                       int64_t now_ms)
 {
@@ -113,6 +122,8 @@ int64_t delays_failed(struct delays *delays, struct span account, struct span cl
     return (int64_t)(by_account > by_client ? by_account : by_client) * 1000;
 }
 
+/* The address keeps its failures: one right password must not clear the way for guessing
+ * others. */
 void delays_succeeded(struct delays *delays, struct span account)
 {
     struct entry *entry = find(delays, 'a', account);

@@ -18,6 +18,7 @@
 
 enum { NICENESS = 10 };
 
+/* Two lists and a lock; `dummy` is written before there are threads. */
 struct hasher {
     pthread_t threads[HASHER_THREADS];
     unsigned thread_count;
@@ -30,6 +31,7 @@ struct hasher {
     char dummy[CRYPT_OUTPUT_SIZE];
 };
 
+/* In constant time: CRYPTO_memcmp, although only a hash could be learnt. */
 static bool password_matches(const struct hash_job *job, struct crypt_data *scratch)
 {
     const char *hashed = crypt_rn(job->password, job->stored, scratch, (int)sizeof(*scratch));
@@ -56,6 +58,7 @@ static struct hash_job *take_job(struct hasher *hasher)
     return job;
 }
 
+/* The order of the answers does not matter: each account has one job. */
 static void give_back(struct hasher *hasher, struct hash_job *job)
 {
     pthread_mutex_lock(&hasher->lock);
@@ -65,6 +68,7 @@ static void give_back(struct hasher *hasher, struct hash_job *job)
     wake_send(&hasher->wake);
 }
 
+/* The scratch of crypt(3) is 32 KiB: too large for a thread's stack to be left unwiped. */
 static void *hash_thread(void *arg)
 {
     struct hasher *hasher = arg;
@@ -82,6 +86,7 @@ static void *hash_thread(void *arg)
     return NULL;
 }
 
+/* In the loop; `done` may submit the next job. */
 static void jobs_finished(void *arg)
 {
     struct hasher *hasher = arg;
@@ -117,6 +122,7 @@ static void make_dummy(struct hasher *hasher)
     mem_free(scratch);
 }
 
+/* The dummy costs one hash, at the start. */
 struct hasher *hasher_new(struct loop *loop)
 {
     struct hasher *hasher = mem_new(sizeof(*hasher));
@@ -129,6 +135,7 @@ struct hasher *hasher_new(struct loop *loop)
     return hasher;
 }
 
+/* Signals reach these threads as well; libevent's handler only writes to a pipe. */
 void hasher_start(struct hasher *hasher, unsigned threads)
 {
     require(threads >= 1 && threads <= HASHER_THREADS);
@@ -138,6 +145,7 @@ void hasher_start(struct hasher *hasher, unsigned threads)
     hasher->thread_count = threads;
 }
 
+/* Jobs that wait are not begun any more; those under way are waited for. */
 void hasher_free(struct hasher *hasher)
 {
     pthread_mutex_lock(&hasher->lock);
@@ -152,6 +160,7 @@ void hasher_free(struct hasher *hasher)
     mem_free(hasher);
 }
 
+/* The job stays its owner's and must not move until `done`. */
 void hasher_submit(struct hasher *hasher, struct hash_job *job)
 {
     job->next = NULL;

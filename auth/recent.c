@@ -15,6 +15,7 @@
 
 enum { DIGEST = 32, KEY = 32 };
 
+/* A login that was right a short while ago; neither name nor password is in it. */
 struct entry {
     uint8_t digest[DIGEST];
     int64_t until_ms;
@@ -49,6 +50,7 @@ static void digest_of(const struct recent *recent, const struct span parts[3],
     buf_free(&text);
 }
 
+/* The key is drawn anew with each process: a copy of the table is worth nothing elsewhere. */
 struct recent *recent_new(void)
 {
     struct recent *recent = mem_new(sizeof(*recent));
@@ -62,12 +64,14 @@ struct recent *recent_new(void)
     return recent;
 }
 
+/* Only digests: nothing to wipe. */
 static void drop(struct recent *recent, struct entry *entry)
 {
     HASH_DEL(recent->entries, entry);
     mem_free(entry);
 }
 
+/* The key is wiped: without it the table says nothing. */
 void recent_free(struct recent *recent)
 {
     while (recent->entries)
@@ -85,6 +89,7 @@ static void drop_expired(struct recent *recent, int64_t now_ms)
         drop(recent, recent->entries);
 }
 
+/* The stored hash is part of the key: a changed password is asked for at once. */
 bool recent_knows(struct recent *recent, struct span user, struct span password, struct span stored,
                   int64_t now_ms)
 {
@@ -97,6 +102,7 @@ bool recent_knows(struct recent *recent, struct span user, struct span password,
     return entry != NULL;
 }
 
+/* An entry that is there already is replaced, so that it moves to the end. */
 void recent_add(struct recent *recent, struct span user, struct span password, struct span stored,
                 int64_t now_ms)
 {
