@@ -129,19 +129,30 @@ static void test_held_segment_is_read_to_its_durable_end(void **state)
     assert_false(spool_segment_is_sealed(spool_segment_find(rig->store, held.number)));
 }
 
-static void test_orphans_are_scanned_when_their_writer_is_gone(void **state)
+static void count_open(void *arg, const struct spool_segment *segment)
+{
+    assert_false(spool_segment_is_sealed(segment));
+    (*(unsigned *)arg)++;
+}
+
+static void test_tail_is_scanned_when_its_writer_is_gone(void **state)
 {
     struct rig *rig = *state;
+    unsigned open = 0;
     rig_start_writer(rig, 1, 1);
     uint64_t id = rig_store_letter(rig, 1, 100);
-    assert_true(spool_store_scan_orphans(rig->store, rig_visit, rig));
-    assert_int_equal(rig->found_count, 0);
+    struct spool_segment *segment = spool_segment_find(rig->store, spool_id_number(id));
+    assert_true(spool_segment_has_writer(segment));
+    spool_store_each_open(rig->store, count_open, &open);
+    assert_int_equal(open, 3);
     rig_stop_writer(rig);
-    assert_true(spool_store_scan_orphans(rig->store, rig_visit, rig));
+    assert_false(spool_segment_has_writer(segment));
+    assert_true(spool_segment_scan_tail(segment, rig_visit, rig));
     assert_int_equal(rig_times_found(rig, id), 1);
-    assert_true(spool_segment_is_sealed(spool_segment_find(rig->store, spool_id_number(id))));
-    assert_true(spool_store_sync(rig->store));
-    assert_int_equal(spool_store_segments(rig->store), 1); /* the unused ones are given back */
+    assert_true(spool_segment_is_sealed(segment));
+    open = 0;
+    spool_store_each_open(rig->store, count_open, &open);
+    assert_int_equal(open, 2);
 }
 
 /* ---- damage ---- */
@@ -401,7 +412,7 @@ int main(void)
         TEST(test_recovered_segments_with_nothing_to_do_are_released),
         TEST(test_segment_of_a_living_writer_stays_open),
         TEST(test_held_segment_is_read_to_its_durable_end),
-        TEST(test_orphans_are_scanned_when_their_writer_is_gone),
+        TEST(test_tail_is_scanned_when_its_writer_is_gone),
         TEST(test_every_flipped_octet_of_a_first_record_is_set_aside),
         TEST(test_every_flipped_octet_of_a_middle_record_is_set_aside),
         TEST(test_every_flipped_octet_of_a_last_record_of_a_batch_is_set_aside),

@@ -389,12 +389,39 @@ static void test_letter_set_aside_is_copied_octet_by_octet(void **state)
     rig_start_writer(rig, 0, 0);
     uint64_t bad = rig_store_letter(rig, 1, 100);
     rig_scan_durable(rig);
-    spool_segment_set_aside(spool_segment_find(rig->store, spool_id_number(bad)),
-                            spool_id_offset(bad));
+    struct spool_segment *segment = spool_segment_find(rig->store, spool_id_number(bad));
+    assert_true(spool_segment_set_aside(segment, spool_id_offset(bad)));
     (void)snprintf(path, sizeof path, "%s/corrupt/%.*s", rig->directory,
                    SPAN_ARG(spool_id_text(bad, id)));
     assert_int_equal(stat(path, &facts), 0);
     assert_true(facts.st_size >= SPOOL_RECORD_HEADER + 100 && facts.st_size % 64 == 0);
+
+    ino_t inode = facts.st_ino;
+    struct timespec written = facts.st_mtim;
+    assert_true(spool_segment_set_aside(segment, spool_id_offset(bad))); /* nothing new */
+    assert_int_equal(stat(path, &facts), 0);
+    assert_int_equal(facts.st_ino, inode);
+    assert_memory_equal(&facts.st_mtim, &written, sizeof written);
+}
+
+static void test_letter_that_can_not_be_set_aside_keeps_its_segment(void **state)
+{
+    struct rig *rig = *state;
+    char path[RIG_PATH * 2];
+    char id[SPOOL_ID_MAX];
+    rig_start_writer(rig, 0, 0);
+    uint64_t bad = rig_store_letter(rig, 1, 100);
+    rig_scan_durable(rig);
+    (void)snprintf(path, sizeof path, "%s/corrupt/%.*s", rig->directory,
+                   SPAN_ARG(spool_id_text(bad, id)));
+    assert_int_equal(mkdir(path, 0700), 0); /* in the way of the copy */
+    struct spool_segment *segment = spool_segment_find(rig->store, spool_id_number(bad));
+    assert_false(spool_segment_set_aside(segment, spool_id_offset(bad)));
+    rig_set_state(rig, bad, LETTER_BOUNCED);
+    spool_segment_seal(segment);
+    assert_true(spool_store_sync(rig->store));
+    assert_non_null(spool_segment_find(rig->store, spool_id_number(bad)));
+    assert_int_equal(rmdir(path), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -425,6 +452,7 @@ int main(void)
         TEST(test_open_segment_is_not_given_back),
         TEST(test_holes_are_punched_around_stragglers),
         TEST(test_letter_set_aside_is_copied_octet_by_octet),
+        TEST(test_letter_that_can_not_be_set_aside_keeps_its_segment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

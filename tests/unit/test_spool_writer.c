@@ -361,6 +361,83 @@ static void test_recovery_never_reports_a_batch_whose_sync_failed(void **state)
     assert_int_equal(rig_count_files(rig, "corrupt", ""), 0);
 }
 
+/* qmgr crashed as well, before it wrote down where the segment ends. */
+static void test_recovery_without_the_writers_word_does_not_see_a_failed_batch(void **state)
+{
+    struct rig *rig = *state;
+    rig_start_writer(rig, 1, 0);
+    uint64_t good = rig_store_letter(rig, 1, 100);
+    fault.sync_error = EIO;
+    struct rig_letter *failed[3];
+    for (unsigned i = 0; i < 3; i++)
+        failed[i] = rig_submit(rig, 1, 100);
+    rig_settle(rig);
+    rig_stop_writer(rig);
+    rig_restart_store(rig);
+    assert_int_equal(rig_times_found(rig, good), 1);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(failed[i]->result, SPOOL_IO);
+        assert_int_equal(rig_times_found(rig, failed[i]->letter.id), 0);
+    }
+    assert_int_equal(rig_count_files(rig, "corrupt", ""), 0);
+}
+
+static void test_failed_batch_that_can_not_be_taken_back_is_refused_all_the_same(void **state)
+{
+    struct rig *rig = *state;
+    rig_start_writer(rig, 1, 0);
+    loop_turn(rig->loop, 0);
+    rig->give_nothing = true;
+    fault.sync_error = EIO;
+    fault.stream_error = EIO; /* of the overwriting */
+    struct rig_letter *failed = rig_submit(rig, 1, 100);
+    rig_settle(rig);
+    fault.stream_error = 0;
+    assert_int_equal(failed->result, SPOOL_IO);
+    assert_int_equal(rig->sealed[0].end, SPOOL_BLOCK);
+}
+
+/* ---- rotation ---- */
+
+static void test_rotation_seals_what_holds_letters_and_goes_on_in_the_spare(void **state)
+{
+    struct rig *rig = *state;
+    rig_start_writer(rig, 1, 0);
+    uint64_t before = rig_store_letter(rig, 1, 100);
+    spool_writer_rotate(rig->writer);
+    assert_int_equal(rig->sealed_count, 1);
+    assert_int_equal(rig->sealed[0].number, spool_id_number(before));
+    assert_int_equal(rig->sealed[0].end, rig->durable[0].end);
+    uint64_t after = rig_store_letter(rig, 1, 100);
+    assert_int_not_equal(spool_id_number(after), spool_id_number(before));
+}
+
+static void test_rotation_waits_for_the_batch_under_way(void **state)
+{
+    struct rig *rig = *state;
+    rig_start_writer(rig, 1, 0);
+    struct rig_letter *letter = rig_submit(rig, 1, 100);
+    while (fault.batches == 0)
+        loop_turn(rig->loop, 0);
+    spool_writer_rotate(rig->writer);
+    assert_int_equal(rig->sealed_count, letter->done ? 1 : 0);
+    rig_settle(rig);
+    assert_int_equal(letter->result, SPOOL_OK);
+    assert_int_equal(rig->sealed_count, 1);
+    assert_int_equal(rig->sealed[0].end, rig->durable[0].end);
+    rig_scan_durable(rig);
+    assert_int_equal(rig_times_found(rig, letter->letter.id), 1);
+}
+
+static void test_rotation_keeps_a_segment_without_letters(void **state)
+{
+    struct rig *rig = *state;
+    rig_start_writer(rig, 1, 0);
+    spool_writer_rotate(rig->writer);
+    loop_turn(rig->loop, 0);
+    assert_int_equal(rig->sealed_count, 0);
+}
+
 /* ---- streams ---- */
 
 static struct spool_stream *stream_of(struct rig *rig, struct rig_letter *letter)
@@ -448,6 +525,9 @@ static void test_stream_whose_sync_fails_is_not_accepted(void **state)
     assert_int_equal(letter->result, SPOOL_IO);
     assert_int_equal(rig->durable_count, 0);
     assert_int_equal(rig->sealed[0].end, SPOOL_BLOCK);
+    rig_stop_writer(rig);
+    rig_restart_store(rig); /* without the word that it was sealed */
+    assert_int_equal(rig_times_found(rig, letter->letter.id), 0);
 }
 
 static void test_stream_that_can_not_be_written_is_never_used_again(void **state)
@@ -488,6 +568,11 @@ int main(void)
         TEST(test_write_errors_become_results),
         TEST(test_failed_sync_seals_at_the_last_durable_end),
         TEST(test_recovery_never_reports_a_batch_whose_sync_failed),
+        TEST(test_recovery_without_the_writers_word_does_not_see_a_failed_batch),
+        TEST(test_failed_batch_that_can_not_be_taken_back_is_refused_all_the_same),
+        TEST(test_rotation_seals_what_holds_letters_and_goes_on_in_the_spare),
+        TEST(test_rotation_waits_for_the_batch_under_way),
+        TEST(test_rotation_keeps_a_segment_without_letters),
         TEST(test_stream_commits_a_letter_of_any_size),
         TEST(test_stream_needs_a_private_segment),
         TEST(test_aborted_stream_leaves_nothing_and_its_segment_is_used_again),

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { COPY = 4096 };
@@ -21,6 +22,7 @@ static int copy_octets(const struct spool_io *io, int from_fd, int to_fd, uint64
     for (uint64_t at = from; error == 0 && at < to; at += COPY) {
         uint8_t octets[COPY] = {0};
         size_t size = to - at < COPY ? (size_t)(to - at) : COPY;
+        /* Block by block: an unreadable sector costs its own block and no more. */
         ssize_t count = pread(from_fd, octets, size, (off_t)at);
         if (count == 0)
             break;
@@ -46,7 +48,9 @@ static int copy_aside(const struct spool_store *store, int fd, const char *name,
     return error;
 }
 
-void segment_set_aside(struct spool_segment *segment, int fd, uint64_t from, uint64_t to)
+/* The alarm is given before it is known whether the copy went well: that it is damaged is the
+ * news. */
+bool segment_set_aside(struct spool_segment *segment, int fd, uint64_t from, uint64_t to)
 {
     char id[SPOOL_ID_MAX];
     struct span text = spool_id_text(spool_id(segment->block.number, from), id);
@@ -54,9 +58,10 @@ void segment_set_aside(struct spool_segment *segment, int fd, uint64_t from, uin
     log_event(LOG_ERROR, "record-corrupt", LOG_SPAN("id", text), LOG_UINT("offset", from),
               LOG_UINT("octets", to - from));
     if (error == 0)
-        return;
+        return true;
     segment->keep = true;
     log_event(LOG_ERROR, "record-not-set-aside", LOG_SPAN("id", text), LOG_ERRNO(error));
+    return false;
 }
 
 /* The end of a record that can not be asked: the next place in the index, or the end of it. */
@@ -71,13 +76,29 @@ static uint64_t end_by_index(const struct spool_segment *segment, uint64_t offse
     return end;
 }
 
-void spool_segment_set_aside(struct spool_segment *segment, uint64_t offset)
+/* An id is never used twice, so a copy of that name and size is of this letter. */
+static bool was_set_aside(const struct spool_segment *segment, uint64_t from, uint64_t to)
 {
+    char name[SPOOL_ID_MAX];
+    struct stat facts;
+    (void)spool_id_text(spool_id(segment->block.number, from), name);
+    return fstatat(segment->store->corrupt, name, &facts, AT_SYMLINK_NOFOLLOW) == 0 &&
+           (uint64_t)facts.st_size == to - from;
+}
+
+/* A segment that can not be opened is kept: what is in it may be readable another day. */
+bool spool_segment_set_aside(struct spool_segment *segment, uint64_t offset)
+{
+    uint64_t end = end_by_index(segment, offset);
+    if (was_set_aside(segment, offset, end))
+        return true;
     int fd = segment->fd >= 0 ? segment->fd : segment_open(segment, O_RDONLY);
-    if (fd >= 0)
-        segment_set_aside(segment, fd, offset, end_by_index(segment, offset));
-    else
+    if (fd < 0) {
         segment->keep = true;
-    if (fd >= 0 && fd != segment->fd)
+        return false;
+    }
+    bool copied = segment_set_aside(segment, fd, offset, end);
+    if (fd != segment->fd)
         close(fd);
+    return copied;
 }

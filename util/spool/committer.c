@@ -11,12 +11,14 @@
 #include <string.h>
 #include <sysexits.h>
 
+/* `last` points into the struct, so a queue must not be copied. */
 static void queue_init(struct sync_queue *queue)
 {
     queue->first = NULL;
     queue->last = &queue->first;
 }
 
+/* In the order they were submitted. */
 static void queue_append(struct sync_queue *queue, struct sync_job *job)
 {
     job->next = NULL;
@@ -24,6 +26,8 @@ static void queue_append(struct sync_queue *queue, struct sync_job *job)
     queue->last = &job->next;
 }
 
+/* For the batch that sessions wait for: a large message's sync may take longer than all of
+ * theirs. */
 static void queue_prepend(struct sync_queue *queue, struct sync_job *job)
 {
     job->next = queue->first;
@@ -32,6 +36,7 @@ static void queue_prepend(struct sync_queue *queue, struct sync_job *job)
     queue->first = job;
 }
 
+/* NULL when it is empty. */
 static struct sync_job *queue_take(struct sync_queue *queue)
 {
     struct sync_job *job = queue->first;
@@ -51,6 +56,7 @@ static struct sync_job *next_job(struct committer *committer)
     return committer->stopping ? NULL : queue_take(&committer->waiting);
 }
 
+/* The lock is not held during the sync: submitting never waits for a disk. */
 static void *serve(void *arg)
 {
     struct committer *committer = arg;
@@ -67,6 +73,7 @@ static void *serve(void *arg)
     return NULL;
 }
 
+/* One at a time: `finished` may submit the next job, which wants the lock. */
 static struct sync_job *take_finished(struct committer *committer)
 {
     pthread_mutex_lock(&committer->lock);
@@ -75,6 +82,7 @@ static struct sync_job *take_finished(struct committer *committer)
     return job;
 }
 
+/* In the loop; one wake may stand for several jobs. */
 static void on_wake(void *arg)
 {
     struct committer *committer = arg;
@@ -109,6 +117,7 @@ static void start_thread(struct committer *committer)
     committer->running = true;
 }
 
+/* The thread is started here, at first use: behind the sandbox. */
 void committer_submit(struct committer *committer, struct sync_job *job, bool urgent)
 {
     if (!committer->running)
@@ -122,6 +131,7 @@ void committer_submit(struct committer *committer, struct sync_job *job, bool ur
     pthread_mutex_unlock(&committer->lock);
 }
 
+/* What waits is dropped: whoever submitted it is being freed. */
 void committer_stop(struct committer *committer)
 {
     pthread_mutex_lock(&committer->lock);

@@ -30,7 +30,7 @@ struct committer {
     const struct spool_io *io;
     struct wake wake;
     pthread_t thread;
-    bool running; /* the thread was started; the loop's */
+    bool running;         /* the thread was started; the loop's */
     pthread_mutex_t lock; /* guards all that follows */
     pthread_cond_t work;
     struct sync_queue waiting;
@@ -38,8 +38,8 @@ struct committer {
     bool stopping;
 };
 
-/* Makes it. The thread starts with the first job: by then the process is in its sandbox, which holds
- * for threads that are made in it only. One that can not be had is fatal. */
+/* Makes it. The thread starts with the first job: by then the process is in its sandbox, which
+ * holds for threads that are made in it only. One that can not be had is fatal. */
 void committer_init(struct committer *committer, struct loop *loop, const struct spool_io *io);
 
 /* Submits a job: the urgent one goes before all that wait. */

@@ -14,6 +14,7 @@
 enum { FIELD_HEAD = 3 }; /* tag, 16 bits of length */
 enum { TAG_RECIPIENT = 32 };
 
+/* One value of the struct and its place on the disk. */
 struct field_rule {
     uint8_t tag;
     bool number; /* one octet, else text */
@@ -42,6 +43,7 @@ static const struct field_rule recipient_rules[] = {
     {0, false, 0},
 };
 
+/* CR, LF and NUL are what could begin a line or end a text elsewhere. */
 static bool text_is_clean(struct span text)
 {
     for (size_t i = 0; i < text.len; i++)
@@ -52,6 +54,7 @@ static bool text_is_clean(struct span text)
 
 /* ---- encoding ---- */
 
+/* 16 bits of length bound every value; a longer one is refused, never cut. */
 static bool put_field(struct buf *out, uint8_t tag, struct span value)
 {
     uint8_t head[FIELD_HEAD] = {tag};
@@ -80,6 +83,7 @@ static bool put_fields(struct buf *out, const struct field_rule *rules, const vo
     return true;
 }
 
+/* Each recipient is encoded by itself first, because its length stands before it. */
 static bool put_all(const struct envelope *envelope, struct buf *out)
 {
     struct buf one = {0};
@@ -94,6 +98,7 @@ static bool put_all(const struct envelope *envelope, struct buf *out)
     return good;
 }
 
+/* Into a buffer of its own: `out` must not hold half an envelope when a value is refused. */
 bool envelope_encode(const struct envelope *envelope, struct buf *out)
 {
     if (envelope->recipient_count == 0 || envelope->recipient_count > ENVELOPE_RECIPIENTS_MAX)
@@ -143,6 +148,7 @@ static bool take_field(const struct field_rule *rules, uint8_t tag, struct span 
     return value.len > 0 && text_is_clean(value);
 }
 
+/* An address is the least a recipient must have. */
 static bool decode_recipient(struct span rest, struct envelope_recipient *recipient)
 {
     uint32_t seen = 0;
@@ -174,6 +180,7 @@ static bool decode_fields(struct span rest, struct envelope *envelope)
     return envelope->recipient_count > 0 && envelope->recipient_count <= ENVELOPE_RECIPIENTS_MAX;
 }
 
+/* Two passes: the first counts, so that the array is allocated once. */
 bool envelope_decode(struct span octets, struct arena *arena, struct envelope *envelope)
 {
     *envelope = (struct envelope){0};

@@ -27,6 +27,7 @@ enum {
 static const char segment_magic[8] = {'V', 'e', 'r', 'e', 'd', 'S', 'e', 'g'};
 static const char state_magic[8] = {'V', 'e', 'r', 'e', 'd', 'S', 't', 'a'};
 
+/* The checksum lies at the end of the first sector and covers all that is before it. */
 static void facts_encode(const char magic[8], const struct spool_block *block,
                          uint8_t out[SPOOL_BLOCK])
 {
@@ -39,6 +40,7 @@ static void facts_encode(const char magic[8], const struct spool_block *block,
     octets_put(out + FACTS_CRC, crc32c(0, out, FACTS_CRC), 4);
 }
 
+/* The block is believed as a whole or not at all. */
 static bool facts_decode(const char magic[8], const uint8_t in[SPOOL_BLOCK],
                          struct spool_block *block)
 {
@@ -84,11 +86,13 @@ enum {
     MARK_CRC = SPOOL_STATE_MARK - 4
 };
 
+/* The salt comes first, so that two files never agree on a checksum by accident. */
 static uint32_t salted_crc(const struct spool_salt *salt, const uint8_t *octets, size_t size)
 {
     return crc32c(crc32c(0, salt->octets, SPOOL_SALT), octets, size);
 }
 
+/* Two sectors, by turns. */
 unsigned state_mark_place(uint64_t sequence)
 {
     return sequence % 2 == 0 ? 1024 : 2048;
@@ -105,6 +109,7 @@ void state_mark_encode(const struct state_mark *mark, const struct spool_salt *s
     octets_put(out + MARK_CRC, salted_crc(salt, out, MARK_CRC), 4);
 }
 
+/* A mark of zeros fails here: no index ends before the first block. */
 bool state_mark_decode(const uint8_t in[SPOOL_STATE_MARK], const struct spool_salt *salt,
                        struct state_mark *mark)
 {
@@ -137,6 +142,7 @@ enum {
 
 static const char record_magic[4] = {'V', 'R', 'e', 'c'};
 
+/* The field of this checksum counts as zeros. */
 static uint32_t record_crc_head(const uint8_t in[SPOOL_RECORD_HEADER], struct span envelope)
 {
     static const uint8_t no_crc[4];
@@ -145,6 +151,7 @@ static uint32_t record_crc_head(const uint8_t in[SPOOL_RECORD_HEADER], struct sp
     return crc32c(crc, envelope.data, envelope.len);
 }
 
+/* The two checksums last: the header's own, then the one that covers it and the envelope. */
 void record_header_encode(const struct record_header *header, struct span envelope,
                           uint8_t out[SPOOL_RECORD_HEADER])
 {
@@ -165,12 +172,14 @@ void record_header_encode(const struct record_header *header, struct span envelo
     octets_put(out + RECORD_CRC_HEAD, record_crc_head(out, envelope), 4);
 }
 
+/* 2^40 octets are far above any setting; the sum below can not wrap. */
 static bool lengths_are_possible(const struct record_header *header)
 {
     return header->envelope_len <= SPOOL_ENVELOPE_MAX && header->body_len >> 40 == 0 &&
            header->recipients > 0 && header->recipients <= UINT16_MAX;
 }
 
+/* A place is a multiple of 64 below 64 MiB: it fits the 20 bits that an id has for it. */
 static bool places_are_possible(const struct record_header *header)
 {
     return header->offset % SPOOL_ALIGN == 0 && header->offset < SPOOL_SEGMENT_MAX &&
@@ -178,6 +187,7 @@ static bool places_are_possible(const struct record_header *header)
            header->batch_start <= header->offset;
 }
 
+/* Its own checksum is compared before any field is believed. */
 bool record_header_decode(const uint8_t in[SPOOL_RECORD_HEADER], struct record_header *header)
 {
     if (memcmp(in, record_magic, sizeof record_magic) != 0 ||
@@ -202,6 +212,7 @@ bool record_header_check(const uint8_t in[SPOOL_RECORD_HEADER], struct span enve
     return octets_get(in + RECORD_CRC_HEAD, 4) == record_crc_head(in, envelope);
 }
 
+/* Two comparisons, for a walk that looks at every place of a segment. */
 bool record_header_is_of(const uint8_t in[SPOOL_RECORD_HEADER], uint64_t number,
                          const struct spool_salt *salt)
 {
@@ -209,11 +220,13 @@ bool record_header_is_of(const uint8_t in[SPOOL_RECORD_HEADER], uint64_t number,
            octets_get(in + RECORD_NUMBER, 8) == number;
 }
 
+/* The unit is a power of two, so a mask does for the division. */
 uint64_t spool_align(uint64_t offset, uint64_t unit)
 {
     return (offset + unit - 1) & ~(unit - 1);
 }
 
+/* With its padding: the next record begins on a multiple of SPOOL_ALIGN. */
 uint64_t record_size(const struct record_header *header)
 {
     return spool_align(SPOOL_RECORD_HEADER + header->envelope_len + header->body_len, SPOOL_ALIGN);
@@ -251,6 +264,7 @@ enum state_entry_result state_entry_decode(const uint8_t in[SPOOL_STATE_ENTRY],
     return possible ? STATE_ENTRY_OK : STATE_ENTRY_BAD;
 }
 
+/* What is held is not done: an operator still has a word to say. */
 bool letter_is_done(enum letter_state state)
 {
     return state == LETTER_DELIVERED || state == LETTER_BOUNCED;
@@ -258,6 +272,7 @@ bool letter_is_done(enum letter_state state)
 
 /* ---- queue ids ---- */
 
+/* 44 bits of number, 20 of place: one number names a record for ever. */
 uint64_t spool_id(uint64_t number, uint64_t offset)
 {
     return number << PLACE_BITS | offset / SPOOL_ALIGN;
@@ -280,6 +295,7 @@ struct span spool_id_text(uint64_t id, char out[SPOOL_ID_MAX])
     return span_of(out, length);
 }
 
+/* Number 0 and places inside the block belong to no record. */
 bool spool_id_parse(struct span text, uint64_t *id)
 {
     return base32_to_u64(text, id) && spool_id_number(*id) > 0 &&

@@ -36,7 +36,10 @@ struct spool_block {
     enum spool_kind kind;
 };
 
+/* Writes the whole block, zeros behind the facts. */
 void spool_block_encode(const struct spool_block *block, uint8_t out[SPOOL_BLOCK]);
+
+/* False when magic, version, checksum or a value is wrong; *block is undefined then. */
 bool spool_block_decode(const uint8_t in[SPOOL_BLOCK], struct spool_block *block)
     __attribute__((warn_unused_result));
 
@@ -44,6 +47,8 @@ enum { RECORD_FLAG_8BIT = 1, RECORD_FLAG_BOUNCE = 2 };
 
 /* The head of a state file: the facts of the block under a magic of its own, written once. */
 void spool_state_head_encode(const struct spool_block *block, uint8_t out[SPOOL_BLOCK]);
+
+/* As spool_block_decode; the marks in the same block are read with state_mark_decode. */
 bool spool_state_head_decode(const uint8_t in[SPOOL_BLOCK], struct spool_block *block)
     __attribute__((warn_unused_result));
 
@@ -57,10 +62,15 @@ struct state_mark {
     uint32_t entries;     /* so many slots are filled on the disk */
 };
 
-/* Where in the state file the mark of that sequence lies. */
+/* Where in the state file the mark of that sequence lies, in octets from its start. */
 unsigned state_mark_place(uint64_t sequence);
+
+/* Writes a mark; its checksum begins with `salt`. */
 void state_mark_encode(const struct state_mark *mark, const struct spool_salt *salt,
                        uint8_t out[SPOOL_STATE_MARK]);
+
+/* False when the checksum under `salt` or a value is wrong: that mark was torn, or never
+ * written. */
 bool state_mark_decode(const uint8_t in[SPOOL_STATE_MARK], const struct spool_salt *salt,
                        struct state_mark *mark) __attribute__((warn_unused_result));
 
@@ -89,6 +99,8 @@ void record_header_encode(const struct record_header *header, struct span envelo
  * is checked with record_header_check, once the envelope is at hand. */
 bool record_header_decode(const uint8_t in[SPOOL_RECORD_HEADER], struct record_header *header)
     __attribute__((warn_unused_result));
+
+/* True when crc_head fits the header and `envelope`. */
 bool record_header_check(const uint8_t in[SPOOL_RECORD_HEADER], struct span envelope)
     __attribute__((warn_unused_result));
 
@@ -121,9 +133,13 @@ struct state_entry {
     uint32_t time; /* seconds since 1970 */
 };
 
+/* Writes an entry; its checksum begins with `salt`. */
 void state_entry_encode(const struct state_entry *entry, const struct spool_salt *salt,
                         uint8_t out[SPOOL_STATE_ENTRY]);
 enum state_entry_result { STATE_ENTRY_OK, STATE_ENTRY_EMPTY, STATE_ENTRY_BAD };
+
+/* STATE_ENTRY_EMPTY: all zeros, never written. STATE_ENTRY_BAD: a wrong checksum or an unknown
+ * state. */
 enum state_entry_result state_entry_decode(const uint8_t in[SPOOL_STATE_ENTRY],
                                            const struct spool_salt *salt, struct state_entry *entry)
     __attribute__((warn_unused_result));
@@ -133,9 +149,17 @@ bool letter_is_done(enum letter_state state);
 
 /* A queue id is a place: segment number and record offset, in one number, in base 32. */
 uint64_t spool_id(uint64_t number, uint64_t offset);
+
+/* The segment's number in it. */
 uint64_t spool_id_number(uint64_t id);
+
+/* The record's offset in octets. */
 uint64_t spool_id_offset(uint64_t id);
+
+/* As text, NUL-terminated; returns its span in `out`. */
 struct span spool_id_text(uint64_t id, char out[SPOOL_ID_MAX]);
+
+/* Reads it back, lower case too. False for what can be no place of a record. */
 bool spool_id_parse(struct span text, uint64_t *id) __attribute__((warn_unused_result));
 
 #endif

@@ -12,11 +12,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* openat(2) takes its mode as a variable argument, which a pointer to a function can not. */
 static int system_openat(int directory, const char *path, int flags, mode_t mode)
 {
     return openat(directory, path, flags, mode);
 }
 
+/* The size stays: readers of records behind the hole find them where they were. */
 static int system_punch(int fd, off_t offset, off_t length)
 {
     return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
@@ -64,6 +66,7 @@ static void drop_written(struct iovec **pieces, size_t *pieces_left, size_t coun
     }
 }
 
+/* IOV_MAX pieces at a time; the batch stays below it, so that it goes out with one call. */
 int spool_io_write_pieces(const struct spool_io *io, int fd, struct iovec *pieces, size_t count,
                           uint64_t offset)
 {
@@ -81,6 +84,8 @@ int spool_io_write_pieces(const struct spool_io *io, int fd, struct iovec *piece
     return 0;
 }
 
+/* fdatasync(2) also writes the size when it changed: a record behind the old end is durable
+ * with it. */
 int spool_io_sync(const struct spool_io *io, int fd)
 {
     while (io->fdatasync(fd) != 0)

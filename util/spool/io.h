@@ -33,6 +33,8 @@ extern const struct spool_io spool_io_system;
  */
 int spool_io_write(const struct spool_io *io, int fd, const void *octets, size_t size,
                    uint64_t offset) __attribute__((warn_unused_result));
+
+/* The same from several pieces, in order; any number of them. */
 int spool_io_write_pieces(const struct spool_io *io, int fd, struct iovec *pieces, size_t count,
                           uint64_t offset) __attribute__((warn_unused_result));
 

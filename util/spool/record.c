@@ -62,6 +62,7 @@ static enum record_result complete_envelope(const struct segment_view *segment,
 enum record_result record_read(const struct segment_view *segment, uint64_t offset,
                                struct arena *arena, struct record *record)
 {
+    /* A KiB holds the header and the envelope of a letter to a few recipients. */
     char *first = arena_alloc(arena, FIRST_READ);
     ssize_t count = read_at(segment->fd, first, FIRST_READ, offset);
     if (count < 0)
@@ -87,6 +88,7 @@ enum record_result record_read(const struct segment_view *segment, uint64_t offs
     return RECORD_OK;
 }
 
+/* In pieces: a message is never in memory as a whole. */
 enum record_result record_check_body(const struct segment_view *segment,
                                      const struct record *record)
 {
@@ -106,6 +108,7 @@ enum record_result record_check_body(const struct segment_view *segment,
     return crc == record->header.crc_body ? RECORD_OK : RECORD_BAD;
 }
 
+/* A segment that ends before its record does is an error, not the end of a message. */
 ssize_t record_read_body(const struct segment_view *segment, const struct record *record,
                          uint64_t at, void *out, size_t size)
 {

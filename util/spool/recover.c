@@ -24,16 +24,19 @@
 
 enum { STATE_READ = 65536, UNKNOWN_LENGTH = 1 << 20 };
 
+/* The two names that a number may have. */
 struct pair {
     uint64_t number;
     bool letters, state;
 };
 
+/* All numbers of the directory. */
 struct pair_list {
     struct pair *pairs;
     size_t count, cap;
 };
 
+/* What every pair needs. */
 struct recovery {
     struct spool_store *store;
     const struct spool_held *held;
@@ -55,6 +58,7 @@ struct evidence {
 
 /* ---- the directory ---- */
 
+/* Each name is an item of its own until merge_pairs. */
 static void note(struct pair_list *list, uint64_t number, bool letters)
 {
     if (list->count == list->cap) {
@@ -77,12 +81,14 @@ static bool is_numbered(const char *name, const char *suffix, uint64_t *number)
     return strcmp(name, canonical) == 0;
 }
 
+/* A link or a directory of that name is not ours, whoever put it there. */
 static bool is_regular(const struct spool_store *store, const char *name)
 {
     struct stat facts;
     return fstatat(store->queue, name, &facts, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(facts.st_mode);
 }
 
+/* What is not ours is named in the log and left alone. */
 static void note_name(struct spool_store *store, struct pair_list *list, const char *name)
 {
     uint64_t number;
@@ -100,6 +106,7 @@ static void note_name(struct spool_store *store, struct pair_list *list, const c
         log_event(LOG_WARN, "spool-foreign-file", LOG_STR("name", name));
 }
 
+/* By number, which is by age. */
 static int compare_pairs(const void *a, const void *b)
 {
     uint64_t left = ((const struct pair *)a)->number;
@@ -125,6 +132,7 @@ static void merge_pairs(struct pair_list *list)
     list->count = kept;
 }
 
+/* errno is told apart from the end of the directory by setting it to zero before each call. */
 static bool read_names(struct spool_store *store, struct pair_list *list)
 {
     int fd = openat(store->queue, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -149,6 +157,7 @@ static bool read_names(struct spool_store *store, struct pair_list *list)
 
 /* ---- one pair: the evidence ---- */
 
+/* O_NOFOLLOW, as everywhere in the spool: its names are files or nothing. */
 static int open_file(const struct spool_store *store, uint64_t number, const char *suffix,
                      int flags)
 {
@@ -172,6 +181,7 @@ static bool read_mark(const uint8_t *head, const struct spool_salt *salt, struct
     return any;
 }
 
+/* The number in it must be that of the name: a file that was renamed by hand is not believed. */
 static void read_block(struct evidence *evidence, uint64_t number)
 {
     uint8_t octets[SPOOL_BLOCK];
@@ -201,6 +211,7 @@ static void read_head(struct evidence *evidence, uint64_t number)
 
 /* ---- one pair: its entries ---- */
 
+/* Below the mark's count a slot must be sound; behind it lies what a power cut may have left. */
 static void take_entries(struct spool_segment *segment, const uint8_t *octets, size_t count,
                          bool *damaged)
 {
@@ -236,6 +247,7 @@ static bool load_entries(struct spool_segment *segment, int fd)
     return !damaged;
 }
 
+/* By place, then recipient: the order in which the walk meets them. */
 static int compare_slots(const void *a, const void *b, void *entries)
 {
     const struct state_entry *left = (const struct state_entry *)entries + *(const uint32_t *)a;
@@ -308,6 +320,8 @@ static void report_indexed(struct scan *scan)
     scan_report_known(scan, 0, known->next);
 }
 
+/* Entries that the walk did not meet are reported at its end: their letters are gone or
+ * unreadable, and their recipients are not forgotten. */
 static void recover_letters(struct scan *scan, const struct evidence *evidence)
 {
     struct spool_segment *segment = scan->segment;
@@ -319,7 +333,6 @@ static void recover_letters(struct scan *scan, const struct evidence *evidence)
     mem_free(scan->known.slots);
     state_close_gaps(segment);
     segment->mark_due = segment->live > 0; /* what was read may be in memory only */
-    segment->lent = true;
     if (evidence->writing)
         return;
     if (segment->scanned_end < evidence->mark.sealed_end)
@@ -360,6 +373,8 @@ static void begin_scan(struct scan *scan, const struct evidence *evidence)
     scan->after_punch = false;
 }
 
+/* The letters of an open segment are synced before they are read: what was only in the cache of
+ * a dead writer's kernel must not be indexed and then lost. */
 static void recover_pair(const struct recovery *recovery, const struct evidence *evidence)
 {
     struct spool_store *store = recovery->store;
@@ -395,6 +410,7 @@ static void ask_writer(const struct recovery *recovery, struct evidence *evidenc
     }
 }
 
+/* The letters went first (release.c), so nothing is owed any more. */
 static void remove_state(struct spool_store *store, uint64_t number)
 {
     char name[STORE_NAME_MAX];
@@ -403,6 +419,7 @@ static void remove_state(struct spool_store *store, uint64_t number)
     (void)store->io->unlinkat(store->queue, name, 0);
 }
 
+/* Renamed, not copied: its octets stay exactly as they are. */
 static void set_segment_aside(struct spool_store *store, uint64_t number)
 {
     char name[STORE_NAME_MAX];
@@ -412,6 +429,8 @@ static void set_segment_aside(struct spool_store *store, uint64_t number)
         log_event(LOG_ERROR, "segment-not-set-aside", LOG_STR("file", name), LOG_ERRNO(errno));
 }
 
+/* The order is that of the evidence: what the files say, then what a living writer says, then
+ * the walk. */
 static void examine_pair(const struct recovery *recovery, const struct pair *pair)
 {
     struct spool_store *store = recovery->store;
@@ -441,6 +460,7 @@ static void examine_pair(const struct recovery *recovery, const struct pair *pai
         close(evidence.state_fd);
 }
 
+/* The next number lies behind all that were seen, whatever `next` says. */
 bool spool_store_recover(struct spool_store *store, const struct spool_held *held,
                          size_t held_count, spool_visit *visit, void *arg)
 {

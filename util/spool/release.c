@@ -18,12 +18,15 @@
 
 enum { GRANULE_BITS = 20, GRANULES = 64 };
 
+/* Sealed, settled and synced: nothing can be asked of it any more. */
 static bool is_finished(const struct spool_segment *segment)
 {
     return segment->sealed_end != 0 && segment->live == 0 && !segment->keep &&
            segment->dirty_low == segment->dirty_high;
 }
 
+/* A file with holes would cost what a new one costs; one that somebody reads must not change
+ * under his eyes. */
 static bool can_be_recycled(const struct spool_segment *segment)
 {
     struct stat facts;
@@ -59,6 +62,8 @@ static bool drop_letters(struct spool_segment *segment)
     return false;
 }
 
+/* Without the sync the state file stays: with the letters back after a power cut, it still says
+ * that they are done. */
 static void forget_doomed(struct spool_store *store, bool names_are_gone)
 {
     struct spool_segment *segment, *next;
@@ -75,6 +80,7 @@ static void forget_doomed(struct spool_store *store, bool names_are_gone)
 
 /* ---- holes ---- */
 
+/* A bit for each MiB that the octets touch. */
 static uint64_t granules_of(uint64_t from, uint64_t to)
 {
     uint64_t bits = 0;
@@ -115,6 +121,7 @@ static bool may_be_punched(const struct spool_segment *segment)
            segment->mark.entries >= segment->count;
 }
 
+/* Neighbouring granules go with one call. */
 static void punch_holes(struct spool_segment *segment)
 {
     uint64_t whole = granules_of(0, segment->sealed_end & ~((UINT64_C(1) << GRANULE_BITS) - 1));
@@ -136,6 +143,7 @@ static void punch_holes(struct spool_segment *segment)
     close(fd);
 }
 
+/* All letters first, then one sync for all of them, then the state files. */
 void store_release(struct spool_store *store)
 {
     bool any = false;
@@ -157,6 +165,8 @@ void store_release(struct spool_store *store)
     forget_doomed(store, names_are_gone);
 }
 
+/* A segment whose state file failed keeps its entries dirty, so it is not finished and nothing
+ * of it is released. */
 bool spool_store_sync(struct spool_store *store)
 {
     int failure = 0;

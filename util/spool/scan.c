@@ -25,6 +25,7 @@ enum { SEARCH_READ = 65536 };
 
 /* ---- headers ---- */
 
+/* The salt first: at a place of no record it differs at once. */
 static bool proves_itself(const struct scan *scan, const uint8_t *octets, uint64_t offset,
                           struct record_header *header)
 {
@@ -32,6 +33,7 @@ static bool proves_itself(const struct scan *scan, const uint8_t *octets, uint64
            record_header_decode(octets, header) && header->offset == offset;
 }
 
+/* A short read is no header. */
 static bool header_at(const struct scan *scan, uint64_t offset, struct record_header *header)
 {
     uint8_t octets[SPOOL_RECORD_HEADER];
@@ -86,6 +88,8 @@ static bool next_header(const struct scan *scan, uint64_t *at, uint64_t limit,
     return search_header(scan, at, limit, header);
 }
 
+/* The batch_start of the last header tells what was durable before that batch was written
+ * (writer.c). */
 void scan_find_end(struct scan *scan, uint64_t file_size)
 {
     struct record_header header;
@@ -102,6 +106,7 @@ void scan_find_end(struct scan *scan, uint64_t file_size)
 
 /* ---- entries ---- */
 
+/* The order of sort_entries in recover.c. */
 static int compare_place(const struct state_entry *entry, uint32_t place, uint32_t recipient)
 {
     if (entry->place != place)
@@ -124,6 +129,7 @@ static bool known_slot(const struct spool_segment *segment, struct known_entries
     return false;
 }
 
+/* As the letter arrived: nobody has tried it yet. */
 static struct state_entry fresh_entry(const struct record *record, uint32_t recipient)
 {
     return (struct state_entry){
@@ -147,6 +153,7 @@ static bool is_all_done(const struct scan *scan, const struct record *record)
     return done;
 }
 
+/* What is done needs nobody's attention. */
 static void report(struct scan *scan, uint32_t slot, const struct record *record)
 {
     struct spool_found found = {scan->segment, slot, scan->segment->entries[slot], record};
@@ -154,12 +161,14 @@ static void report(struct scan *scan, uint32_t slot, const struct record *record
         scan->visit(scan->arg, &found);
 }
 
+/* Entries whose record was passed over, or is not read again. */
 void scan_report_known(struct scan *scan, size_t from, size_t to)
 {
     for (size_t i = from; i < to; i++)
         report(scan, scan->known.slots[i], NULL);
 }
 
+/* Entries that the disk had keep their state; only the rest is new. */
 static void index_record(struct scan *scan, const struct record *record)
 {
     for (uint32_t i = 0; i < record->header.recipients; i++) {
@@ -194,6 +203,7 @@ static bool was_judged(struct scan *scan, uint64_t from, uint64_t to)
     return false;
 }
 
+/* Before `proven` it was accepted, and somebody must hear of it; behind that it never was. */
 static void lose(struct scan *scan, uint64_t from, uint64_t to)
 {
     bool accepted = from < scan->proven;
@@ -202,7 +212,7 @@ static void lose(struct scan *scan, uint64_t from, uint64_t to)
     if (was_judged(scan, from, to))
         return;
     if (accepted) {
-        segment_set_aside(scan->segment, scan->view.fd, from, to);
+        (void)segment_set_aside(scan->segment, scan->view.fd, from, to);
         scan->good = false;
         return;
     }
@@ -210,6 +220,7 @@ static void lose(struct scan *scan, uint64_t from, uint64_t to)
               LOG_UINT("offset", from), LOG_UINT("octets", to - from));
 }
 
+/* What can not be read is not zero. */
 static bool is_zero(const struct scan *scan, uint64_t from, uint64_t to)
 {
     uint8_t octets[SPOOL_BLOCK];
@@ -273,6 +284,8 @@ static uint64_t pass_damage(struct scan *scan, uint64_t at)
     return next;
 }
 
+/* One record at a time in the arena: a segment of 64 MiB costs the memory of its largest
+ * envelope. */
 void scan_run(struct scan *scan)
 {
     struct arena *arena = &scan->segment->store->arena;
@@ -293,6 +306,8 @@ void scan_run(struct scan *scan)
 
 /* ---- while qmgr runs ---- */
 
+/* Bodies are not read: they were durable before qmgr heard of them, and their reader compares
+ * the checksum. */
 bool spool_segment_scan(struct spool_segment *segment, uint64_t durable_end, spool_visit *visit,
                         void *arg)
 {
@@ -318,6 +333,12 @@ bool spool_segment_scan(struct spool_segment *segment, uint64_t durable_end, spo
     return scan.good && durable_end <= size;
 }
 
+bool spool_segment_has_writer(const struct spool_segment *segment)
+{
+    return segment->fd >= 0 && segment_is_open_for(segment->fd, LOCK_WRITER);
+}
+
+/* Bodies are read here, as at the start: which of them are whole, nobody can say any more. */
 bool spool_segment_scan_tail(struct spool_segment *segment, spool_visit *visit, void *arg)
 {
     struct stat facts;
@@ -341,16 +362,4 @@ bool spool_segment_scan_tail(struct spool_segment *segment, spool_visit *visit, 
     scan_run(&scan);
     spool_segment_seal(segment);
     return scan.good;
-}
-
-bool spool_store_scan_orphans(struct spool_store *store, spool_visit *visit, void *arg)
-{
-    bool good = true;
-    struct spool_segment *segment, *next;
-    HASH_ITER (hh, store->segments, segment, next) {
-        if (segment->sealed_end == 0 && segment->lent &&
-            !segment_is_open_for(segment->fd, LOCK_WRITER))
-            good = spool_segment_scan_tail(segment, visit, arg) && good;
-    }
-    return good;
 }

@@ -17,11 +17,13 @@ enum { RUN_ENTRIES = 1024, RUN_GAP = 32, CAP_FIRST = 64 };
 
 /* ---- in memory ---- */
 
+/* A bit an entry. */
 static bool is_dirty(const struct spool_segment *segment, uint32_t slot)
 {
     return (segment->dirty[slot / 64] >> (slot % 64) & 1) != 0;
 }
 
+/* The bounds only grow until the next sync; a scan for dirty bits stays within them. */
 static void set_dirty(struct spool_segment *segment, uint32_t slot)
 {
     segment->dirty[slot / 64] |= UINT64_C(1) << (slot % 64);
@@ -32,11 +34,14 @@ static void set_dirty(struct spool_segment *segment, uint32_t slot)
         segment->dirty_high = slot + 1;
 }
 
+/* An empty slot is nobody's. */
 static bool is_live(const struct state_entry *entry)
 {
     return entry->state != LETTER_NONE && !letter_is_done((enum letter_state)entry->state);
 }
 
+/* By half: a segment of small letters has a hundred thousand entries, and doubling would waste
+ * most. */
 void state_reserve(struct spool_segment *segment, uint32_t count)
 {
     if (count <= segment->cap)
@@ -50,6 +55,7 @@ void state_reserve(struct spool_segment *segment, uint32_t count)
     segment->cap = cap;
 }
 
+/* Gaps come from entries that recovery could not read. */
 static bool next_gap(struct spool_segment *segment, uint32_t *slot)
 {
     while (segment->gap < segment->gap_end) {
@@ -60,6 +66,7 @@ static bool next_gap(struct spool_segment *segment, uint32_t *slot)
     return false;
 }
 
+/* Its place in the file is its slot: it never moves. */
 uint32_t state_add(struct spool_segment *segment, const struct state_entry *entry)
 {
     uint32_t slot;
@@ -80,6 +87,7 @@ void state_close_gaps(struct spool_segment *segment)
         spool_segment_set(segment, slot, &nobody);
 }
 
+/* `live` counts what is left to do; at zero a sealed segment can go. */
 void spool_segment_set(struct spool_segment *segment, uint32_t slot,
                        const struct state_entry *entry)
 {
@@ -96,6 +104,7 @@ void spool_segment_set(struct spool_segment *segment, uint32_t slot,
     }
 }
 
+/* Our own descriptor is closed: from here on the letters are opened when they are needed. */
 void spool_segment_seal(struct spool_segment *segment)
 {
     if (segment->sealed_end != 0)
@@ -114,6 +123,7 @@ bool spool_segment_is_sealed(const struct spool_segment *segment)
 
 /* ---- on the disk ---- */
 
+/* O_EXCL: a number is used once, so the name must be free. */
 int state_create(struct spool_store *store, const struct spool_block *block)
 {
     uint8_t head[SPOOL_BLOCK];
@@ -177,6 +187,7 @@ static int write_entries(const struct spool_segment *segment, int fd)
     return error;
 }
 
+/* It tells of the sync before, because this one has not happened yet; see above. */
 static struct state_mark next_mark(const struct spool_segment *segment)
 {
     return (struct state_mark){
@@ -187,6 +198,7 @@ static struct state_mark next_mark(const struct spool_segment *segment)
     };
 }
 
+/* A sector of its own, which the mark before it does not share. */
 static int write_mark(const struct spool_segment *segment, int fd, const struct state_mark *mark)
 {
     uint8_t octets[SPOOL_STATE_MARK];
@@ -200,6 +212,7 @@ bool state_is_dirty(const struct spool_segment *segment)
     return segment->dirty_low < segment->dirty_high || segment->mark_due;
 }
 
+/* Only behind a good sync: then the disk has all that was dirty. */
 static void note_synced(struct spool_segment *segment, const struct state_mark *mark)
 {
     if (segment->dirty_low < segment->dirty_high)
@@ -214,6 +227,7 @@ static void note_synced(struct spool_segment *segment, const struct state_mark *
                         (mark->indexed_end < segment->sealed_end || mark->entries < segment->count);
 }
 
+/* Opened for this once: thousands of state files are not worth as many descriptors. */
 int state_sync(struct spool_segment *segment)
 {
     const struct spool_io *io = segment->store->io;

@@ -32,6 +32,7 @@ enum { DIRECTORY_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW };
  * restored from an old copy, does not use a number twice. */
 enum { EPOCH = 1767225600 };
 
+/* Names are canonical: recovery compares them letter by letter. */
 void store_name(uint64_t number, const char *suffix, char out[STORE_NAME_MAX])
 {
     char digits[BASE32_U64_MAX];
@@ -41,6 +42,7 @@ void store_name(uint64_t number, const char *suffix, char out[STORE_NAME_MAX])
 
 /* ---- segments in memory ---- */
 
+/* An empty segment has nothing before its first block. */
 struct spool_segment *store_add(struct spool_store *store, const struct spool_block *block, int fd)
 {
     struct spool_segment *segment = mem_new(sizeof *segment);
@@ -70,6 +72,16 @@ struct spool_segment *spool_segment_find(struct spool_store *store, uint64_t num
     return segment;
 }
 
+void spool_store_each_open(struct spool_store *store,
+                           void (*visit)(void *arg, const struct spool_segment *segment), void *arg)
+{
+    struct spool_segment *segment, *next;
+    HASH_ITER (hh, store->segments, segment, next) {
+        if (segment->sealed_end == 0)
+            visit(arg, segment);
+    }
+}
+
 const struct spool_block *spool_segment_block(const struct spool_segment *segment)
 {
     return &segment->block;
@@ -87,6 +99,7 @@ struct segment_view segment_view_of(const struct spool_segment *segment, int fd)
 
 /* ---- descriptors ---- */
 
+/* Opened by number each time: sealed segments hold no descriptor. */
 int segment_open(const struct spool_segment *segment, int flags)
 {
     char name[STORE_NAME_MAX];
@@ -95,6 +108,8 @@ int segment_open(const struct spool_segment *segment, int flags)
                                       0);
 }
 
+/* Open file description locks: they go with the descriptor to another process, and end with its
+ * last copy. */
 static int set_lock(int fd, enum segment_lock octet, short type)
 {
     struct flock range = {
@@ -102,6 +117,7 @@ static int set_lock(int fd, enum segment_lock octet, short type)
     return fcntl(fd, F_OFD_SETLK, &range);
 }
 
+/* A separate open: the offset and the lock are not shared with ours. */
 static int open_for_others(struct spool_segment *segment, int flags, enum segment_lock octet)
 {
     int fd = segment_open(segment, flags);
@@ -114,12 +130,10 @@ static int open_for_others(struct spool_segment *segment, int flags, enum segmen
     return fd;
 }
 
+/* From here on somebody may write, so the end of the letters is his to say. */
 int spool_segment_open_writer(struct spool_segment *segment)
 {
-    int fd = open_for_others(segment, O_WRONLY, LOCK_WRITER);
-    if (fd >= 0)
-        segment->lent = true;
-    return fd;
+    return open_for_others(segment, O_WRONLY, LOCK_WRITER);
 }
 
 int spool_segment_open_reader(struct spool_segment *segment)
@@ -127,6 +141,7 @@ int spool_segment_open_reader(struct spool_segment *segment)
     return open_for_others(segment, O_RDONLY, LOCK_READER);
 }
 
+/* When the kernel can not tell, somebody has it. */
 bool segment_is_open_for(int fd, enum segment_lock octet)
 {
     struct flock range = {
@@ -134,6 +149,7 @@ bool segment_is_open_for(int fd, enum segment_lock octet)
     return fcntl(fd, F_OFD_GETLK, &range) != 0 || range.l_type != F_UNLCK;
 }
 
+/* errno is that of the read, not of the close behind it. */
 enum record_result spool_segment_read(struct spool_segment *segment, uint64_t offset,
                                       struct arena *arena, struct record *record)
 {
@@ -170,6 +186,7 @@ static int write_next(struct spool_store *store, uint64_t reserved)
     return error;
 }
 
+/* Numbers are reserved sixteen at a time: one small file is written for so many segments. */
 static int take_number(struct spool_store *store, uint64_t *number)
 {
     if (store->next_number >= store->reserved) {
@@ -183,6 +200,7 @@ static int take_number(struct spool_store *store, uint64_t *number)
     return 0;
 }
 
+/* The greater of what the file says and what the clock says. */
 static uint64_t first_number(const struct spool_store *store)
 {
     uint64_t number = 0;
@@ -202,6 +220,7 @@ static uint64_t first_number(const struct spool_store *store)
 
 /* ---- a new pair ---- */
 
+/* Written ahead, not only allocated: syncs over written blocks change no metadata. */
 static int write_zeros(struct spool_store *store, int fd, uint64_t from, uint64_t to)
 {
     static const uint8_t zeros[ZEROS_AT_ONCE];
@@ -261,6 +280,7 @@ static int make_letters(struct spool_store *store, const struct spool_block *blo
     return -1;
 }
 
+/* On failure nothing is left but a number that is never used. */
 struct spool_segment *spool_segment_new(struct spool_store *store, enum spool_kind kind)
 {
     struct spool_block block = {.kind = kind};
@@ -312,6 +332,8 @@ static int open_below(const struct spool_store *store, const char *name)
     return store->io->openat(store->directory, name, DIRECTORY_FLAGS, 0);
 }
 
+/* The lock is on the directory itself, so it is held as long as the process lives, and no file
+ * has to be cleaned up. */
 static const char *open_directories(struct spool_store *store, const char *directory)
 {
     store->directory = store->io->openat(AT_FDCWD, directory, DIRECTORY_FLAGS & ~O_NOFOLLOW, 0);
@@ -351,12 +373,14 @@ struct spool_store *spool_store_open(const char *directory, struct arena *arena,
     return spool_store_open_io(directory, &spool_io_system, arena, problem);
 }
 
+/* -1 stands for what was never opened. */
 static void close_if_open(int fd)
 {
     if (fd >= 0)
         close(fd);
 }
 
+/* The lock goes with the descriptor of the directory. */
 void spool_store_close(struct spool_store *store)
 {
     struct spool_segment *segment, *next;
@@ -370,11 +394,14 @@ void spool_store_close(struct spool_store *store)
     mem_free(store);
 }
 
+/* Divided first: octets times a hundred might wrap. */
 static uint64_t percent(uint64_t part, uint64_t whole)
 {
     return whole == 0 ? 100 : part / (whole / 100 + 1);
 }
 
+/* f_bavail, not f_bfree: what is reserved for root is not ours. A file system that can not be
+ * asked counts as full. */
 unsigned spool_store_free_percent(const struct spool_store *store)
 {
     struct statvfs facts;

@@ -48,9 +48,9 @@ struct spool_held {
  * Entries that are done are not reported. Segments in `held` are read up to their durable end only
  * and stay open (their writer goes on). So does a segment that a living process has open for
  * writing without having said so yet: of its letters those are reported that prove themselves
- * durable, the rest comes with its word, or with spool_store_scan_orphans. All others are sealed,
- * and released when nothing is left to do. Once, before any segment is made. False with errno when
- * the directory can not be read. */
+ * durable, the rest comes with its word, or with a scan of the tail when it is gone. All others are
+ * sealed, and released when nothing is left to do. Once, before any segment is made. False with
+ * errno when the directory can not be read. */
 bool spool_store_recover(struct spool_store *store, const struct spool_held *held,
                          size_t held_count, spool_visit *visit, void *arg)
     __attribute__((warn_unused_result));
@@ -62,11 +62,14 @@ struct spool_segment *spool_segment_new(struct spool_store *store, enum spool_ki
 /* The segment of that number; NULL when there is none. */
 struct spool_segment *spool_segment_find(struct spool_store *store, uint64_t number);
 
+/* Its facts: number, salt, kind; valid as long as the segment. */
 const struct spool_block *spool_segment_block(const struct spool_segment *segment);
 
 /* A separate open of the letters: write-only for their one writer, read-only for agents; the caller
  * closes it. -1 with errno. */
 int spool_segment_open_writer(struct spool_segment *segment) __attribute__((warn_unused_result));
+
+/* As above, for reading alone; any number of them. */
 int spool_segment_open_reader(struct spool_segment *segment) __attribute__((warn_unused_result));
 
 /* Indexes the letters up to `durable_end`: an entry LETTER_WAITING for each recipient, in memory,
@@ -75,17 +78,24 @@ int spool_segment_open_reader(struct spool_segment *segment) __attribute__((warn
 bool spool_segment_scan(struct spool_segment *segment, uint64_t durable_end, spool_visit *visit,
                         void *arg) __attribute__((warn_unused_result));
 
-/* The writer is gone, its last word unknown: syncs, then scans the tail as recovery does, seals. */
+/* True while a living process has its letters open for writing. */
+bool spool_segment_has_writer(const struct spool_segment *segment);
+
+/* The writer is gone (ask spool_segment_has_writer), its last word unknown: syncs, then scans the
+ * tail as recovery does, seals. False when a record was set aside. */
 bool spool_segment_scan_tail(struct spool_segment *segment, spool_visit *visit, void *arg)
     __attribute__((warn_unused_result));
 
-/* The same for every open segment that was given to a writer and that no living process has open.
- * False when a record was set aside. */
-bool spool_store_scan_orphans(struct spool_store *store, spool_visit *visit, void *arg);
+/* Calls `visit` for each segment that is not sealed. */
+void spool_store_each_open(struct spool_store *store,
+                           void (*visit)(void *arg, const struct spool_segment *segment),
+                           void *arg);
 
 /* No letter will be added behind what was scanned: the next sync writes that end down, and no
  * recovery looks behind it. So a batch whose sync failed is never taken for mail. */
 void spool_segment_seal(struct spool_segment *segment);
+
+/* True once it was sealed, in this life or an earlier one. */
 bool spool_segment_is_sealed(const struct spool_segment *segment);
 
 /* Changes an entry in memory; spool_store_sync writes what changed. */
@@ -104,8 +114,10 @@ enum record_result spool_segment_read(struct spool_segment *segment, uint64_t of
     __attribute__((warn_unused_result));
 
 /* A letter of the index turned out to be damaged: copies its octets to corrupt/ and raises the
- * alarm. What becomes of its entries is the caller's to say. */
-void spool_segment_set_aside(struct spool_segment *segment, uint64_t offset);
+ * alarm, once however often it is called. What becomes of its entries is the caller's to say. False
+ * when there is no copy; then its segment is not given back in this life of the store. */
+bool spool_segment_set_aside(struct spool_segment *segment, uint64_t offset)
+    __attribute__((warn_unused_result));
 
 /* Percent of free octets or inodes, whichever is less. */
 unsigned spool_store_free_percent(const struct spool_store *store);

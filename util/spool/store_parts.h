@@ -40,7 +40,6 @@ struct spool_segment {
 
     uint64_t punched; /* a bit a MiB */
     bool punch_due;   /* an entry became done since holes were last looked for */
-    bool lent;        /* a writer has, or may have, a descriptor */
     bool keep;        /* something could not be set aside: not given back in this life */
     bool doomed;      /* its letters are gone, its state file is next */
 };
@@ -63,6 +62,8 @@ void store_name(uint64_t number, const char *suffix, char out[STORE_NAME_MAX]);
 
 /* A segment in memory, open, without entries; in the table. */
 struct spool_segment *store_add(struct spool_store *store, const struct spool_block *block, int fd);
+
+/* Closes and frees it; the files stay as they are. */
 void store_forget(struct spool_segment *segment);
 
 /* Opens the letters; -1 with errno. */
@@ -75,6 +76,7 @@ enum segment_lock { LOCK_WRITER = 0, LOCK_READER = 1 };
 /* True when a living process has such a descriptor; `fd` is one of ours, open for writing. */
 bool segment_is_open_for(int fd, enum segment_lock lock);
 
+/* The facts by which records of the segment are read; `fd` is not owned. */
 struct segment_view segment_view_of(const struct spool_segment *segment, int fd);
 
 /* ---- state.c ---- */
@@ -132,8 +134,9 @@ void scan_report_known(struct scan *scan, size_t from, size_t to);
 
 /* ---- aside.c ---- */
 
-/* Copies the octets to corrupt/<id> and raises the alarm; a copy that fails keeps the segment. */
-void segment_set_aside(struct spool_segment *segment, int fd, uint64_t from, uint64_t to);
+/* Copies the octets to corrupt/<id> and raises the alarm; a copy that fails keeps the segment:
+ * false. */
+bool segment_set_aside(struct spool_segment *segment, int fd, uint64_t from, uint64_t to);
 
 /* ---- release.c ---- */
 

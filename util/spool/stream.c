@@ -13,11 +13,13 @@
 
 #include <unistd.h>
 
+/* The header's place is left free until the end. */
 static uint64_t body_start(const struct letter *letter)
 {
     return SPOOL_BLOCK + SPOOL_RECORD_HEADER + letter->envelope.len;
 }
 
+/* The list is short: as many as large letters are on their way. */
 static void unlink_stream(struct spool_stream *stream)
 {
     struct spool_stream **link = &stream->writer->streams;
@@ -26,6 +28,7 @@ static void unlink_stream(struct spool_stream *stream)
     *link = stream->next;
 }
 
+/* The letter's place is known at once: a private segment has one record, at its first block. */
 struct spool_stream *spool_stream_open(struct spool_writer *writer, struct letter *letter)
 {
     struct held_segment *segment = writer->private;
@@ -49,6 +52,7 @@ struct spool_stream *spool_stream_open(struct spool_writer *writer, struct lette
     return stream;
 }
 
+/* Any failure is final: the stream answers it again and again until it is aborted or committed. */
 enum spool_result spool_stream_write(struct spool_stream *stream, struct span octets)
 {
     const struct held_segment *segment = stream->segment;
@@ -79,12 +83,15 @@ static void finish(struct spool_stream *stream)
     writer->committing--;
     if (result == SPOOL_OK)
         segment->durable_end = segment->end;
+    else
+        writer_take_back(writer, segment, letter);
     letter->done(letter->arg, result, letter->id);
     if (result == SPOOL_OK)
         writer->calls.durable(writer->calls.arg, segment->grant.number, segment->durable_end);
     writer_release(writer, segment);
 }
 
+/* In the loop; the stream ends with it. */
 static void on_synced(void *arg, int error)
 {
     struct spool_stream *stream = arg;
@@ -92,6 +99,7 @@ static void on_synced(void *arg, int error)
     finish(stream);
 }
 
+/* Header and envelope together, last of all: until now a reader finds nothing. */
 static enum spool_result write_header(struct spool_stream *stream)
 {
     struct record_header header;
@@ -112,6 +120,7 @@ static enum spool_result write_header(struct spool_stream *stream)
                                                pieces, 2, SPOOL_BLOCK));
 }
 
+/* `done` never comes from within this call, not even on failure. */
 void spool_stream_commit(struct spool_stream *stream)
 {
     struct spool_writer *writer = stream->writer;
@@ -128,6 +137,7 @@ void spool_stream_commit(struct spool_stream *stream)
     committer_submit(&writer->committer, &stream->job, false);
 }
 
+/* The segment goes back to the spares: what was written lies behind a header that is not there. */
 void spool_stream_abort(struct spool_stream *stream)
 {
     struct spool_writer *writer = stream->writer;
@@ -144,6 +154,7 @@ void spool_stream_abort(struct spool_stream *stream)
     loop_later(writer->loop, &writer->turn);
 }
 
+/* Failed commits wait for the end of the turn, so that `done` is not called from within commit. */
 void writer_end_streams(struct spool_writer *writer)
 {
     struct spool_stream *stream = writer->streams;
@@ -157,6 +168,7 @@ void writer_end_streams(struct spool_writer *writer)
     }
 }
 
+/* Without callbacks: their owners are being freed too. */
 void writer_drop_streams(struct spool_writer *writer)
 {
     while (writer->streams != NULL) {

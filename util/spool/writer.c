@@ -11,6 +11,7 @@
 #include "util/spool/writer_parts.h"
 
 #include "util/base/crc32c.h"
+#include "util/base/log.h"
 #include "util/base/panic.h"
 
 #include <errno.h>
@@ -18,6 +19,7 @@
 
 static const uint8_t zeros[SPOOL_BLOCK];
 
+/* A full disk is the sender's to wait out (452), all else is ours (451). */
 enum spool_result writer_result(int error)
 {
     if (error == 0)
@@ -26,6 +28,7 @@ enum spool_result writer_result(int error)
     return full ? SPOOL_NO_SPACE : SPOOL_IO;
 }
 
+/* What batch and stream have in common; lengths and checksum are the caller's to fill in. */
 void writer_header(const struct held_segment *segment, const struct letter *letter,
                    struct record_header *header)
 {
@@ -40,6 +43,20 @@ void writer_header(const struct held_segment *segment, const struct letter *lett
     };
 }
 
+/* Not synced: a failing disk may not take it, but whoever reads through the cache does not see the
+ * letter any more. */
+void writer_take_back(const struct spool_writer *writer, const struct held_segment *segment,
+                      const struct letter *letter)
+{
+    char id[SPOOL_ID_MAX];
+    int error = spool_io_write(writer->io, segment->grant.fd, zeros, SPOOL_RECORD_HEADER,
+                               spool_id_offset(letter->id));
+    if (error != 0)
+        log_event(LOG_WARN, "letter-not-taken-back", LOG_SPAN("id", spool_id_text(letter->id, id)),
+                  LOG_ERRNO(error));
+}
+
+/* Called once, when the id is known: Received names it. */
 void writer_trace(struct letter *letter)
 {
     letter->trace_octets = SPAN("");
@@ -50,6 +67,7 @@ void writer_trace(struct letter *letter)
 
 /* ---- segments ---- */
 
+/* From the front: the oldest grant is used first. */
 static struct held_segment *take_spare(struct held_segment **spares)
 {
     struct held_segment *segment = *spares;
@@ -60,6 +78,7 @@ static struct held_segment *take_spare(struct held_segment **spares)
     return segment;
 }
 
+/* A handful. */
 static unsigned count_spares(const struct held_segment *spares)
 {
     unsigned count = 0;
@@ -68,6 +87,7 @@ static unsigned count_spares(const struct held_segment *spares)
     return count;
 }
 
+/* Closed before it is said: who hears "sealed" may look at the lock. */
 void writer_release(struct spool_writer *writer, struct held_segment *segment)
 {
     close(segment->grant.fd);
@@ -75,10 +95,12 @@ void writer_release(struct spool_writer *writer, struct held_segment *segment)
     mem_free(segment);
 }
 
+/* Nothing is written to it any more; what is durable in it stays so. */
 static void seal_open(struct spool_writer *writer)
 {
     struct held_segment *segment = writer->open;
     writer->open = NULL;
+    writer->rotate = false;
     if (segment != NULL)
         writer_release(writer, segment);
 }
@@ -115,11 +137,13 @@ static uint64_t room_for(const struct letter *letter)
                        SPOOL_BLOCK);
 }
 
+/* Subtracted, not added: no sum can wrap. */
 static bool fits(const struct held_segment *segment, uint64_t at, const struct letter *letter)
 {
     return at < segment->grant.size && room_for(letter) <= segment->grant.size - at;
 }
 
+/* pwritev(2) takes no pointer to const, and does not write through it. */
 static void add_piece(struct batch *batch, const void *octets, size_t size)
 {
     if (size == 0)
@@ -129,11 +153,14 @@ static void add_piece(struct batch *batch, const void *octets, size_t size)
     batch->piece_count++;
 }
 
+/* Zeros, so that nothing of a former life shows between two records. */
 static void add_padding(struct batch *batch, uint64_t from, uint64_t to)
 {
     add_piece(batch, zeros, (size_t)(to - from));
 }
 
+/* The place first, because the trace names it; then lengths, checksums, pieces, in the order
+ * they lie on the disk. */
 static void add_letter(struct spool_writer *writer, struct letter *letter)
 {
     struct batch *batch = &writer->batch;
@@ -170,11 +197,13 @@ static struct letter *take_pending(struct spool_writer *writer)
     return letter;
 }
 
+/* By number and by size: the pieces have a bound, and so has the patience of the loop. */
 static bool takes_more(const struct batch *batch)
 {
     return batch->count < BATCH_LETTERS && batch->end - batch->start < BATCH_OCTETS;
 }
 
+/* The first letter that does not fit ends the batch: letters never overtake each other. */
 static void lay_out(struct spool_writer *writer)
 {
     struct batch *batch = &writer->batch;
@@ -188,6 +217,7 @@ static void lay_out(struct spool_writer *writer)
     add_padding(batch, batch->end, spool_align(batch->end, SPOOL_BLOCK));
 }
 
+/* `next` is read before: the callback may free the letter. */
 static void finish_letters(struct letter *letter, enum spool_result result)
 {
     while (letter != NULL) {
@@ -201,11 +231,14 @@ static void finish_letters(struct letter *letter, enum spool_result result)
 static void fail_batch(struct spool_writer *writer, int error)
 {
     struct letter *letters = writer->batch.letters;
+    for (const struct letter *letter = letters; letter != NULL; letter = letter->next)
+        writer_take_back(writer, writer->open, letter);
     writer->batch.letters = NULL;
     seal_open(writer);
     finish_letters(letters, writer_result(error));
 }
 
+/* Owners first, then qmgr: the 250 is what somebody waits for. */
 static void on_synced(void *arg, int error)
 {
     struct spool_writer *writer = arg;
@@ -220,8 +253,11 @@ static void on_synced(void *arg, int error)
     writer->open->durable_end = writer->open->end;
     finish_letters(letters, SPOOL_OK);
     writer->calls.durable(writer->calls.arg, writer->open->grant.number, writer->open->durable_end);
+    if (writer->rotate)
+        seal_open(writer);
 }
 
+/* The batch's end is noted before the write: a failed one must never be written over. */
 static void write_batch(struct spool_writer *writer)
 {
     struct batch *batch = &writer->batch;
@@ -264,6 +300,7 @@ static bool have_room(struct spool_writer *writer)
     return false;
 }
 
+/* One batch, unless it failed at once; then the next segment is tried in the same turn. */
 static void at_turn_end(void *arg)
 {
     struct spool_writer *writer = arg;
@@ -282,6 +319,7 @@ static void at_turn_end(void *arg)
     }
 }
 
+/* Nobody waits for ever: after SEGMENT_WAIT_MS clients are told to come back. */
 static void on_no_segment(void *arg)
 {
     struct spool_writer *writer = arg;
@@ -293,6 +331,7 @@ static void on_no_segment(void *arg)
 
 /* ---- the owner's calls ---- */
 
+/* The turn runs once at the start: it asks for the first segments. */
 struct spool_writer *spool_writer_new_io(struct loop *loop, const struct spool_io *io,
                                          const struct spool_writer_calls *calls,
                                          unsigned shared_spares, unsigned private_spares)
@@ -317,6 +356,7 @@ struct spool_writer *spool_writer_new(struct loop *loop, const struct spool_writ
     return spool_writer_new_io(loop, &spool_io_system, calls, shared_spares, private_spares);
 }
 
+/* Without a word to qmgr: it sees the end of the process by itself. */
 static void drop_segments(struct held_segment *segment)
 {
     while (segment != NULL) {
@@ -327,6 +367,7 @@ static void drop_segments(struct held_segment *segment)
     }
 }
 
+/* The thread first: behind it nothing can be finished any more. */
 void spool_writer_free(struct spool_writer *writer)
 {
     committer_stop(&writer->committer);
@@ -339,6 +380,7 @@ void spool_writer_free(struct spool_writer *writer)
     mem_free(writer);
 }
 
+/* At the end of the list, so that grants are used in the order they came. */
 void spool_writer_give(struct spool_writer *writer, const struct spool_grant *grant)
 {
     bool shared = grant->kind == SPOOL_SHARED;
@@ -357,6 +399,7 @@ void spool_writer_give(struct spool_writer *writer, const struct spool_grant *gr
     loop_later(writer->loop, &writer->turn);
 }
 
+/* Only queued: the batch is laid out when the turn is over. */
 void spool_writer_submit(struct spool_writer *writer, struct letter *letter)
 {
     letter->next = NULL;
@@ -366,16 +409,30 @@ void spool_writer_submit(struct spool_writer *writer, struct letter *letter)
     loop_later(writer->loop, &writer->turn);
 }
 
+/* Streams that are still being written are their owners' to finish. */
 bool spool_writer_busy(const struct spool_writer *writer)
 {
     return writer->pending != NULL || writer->batch.syncing || writer->committing > 0;
 }
 
+/* Not while a sync is under way: its end would be said of a segment already given up. */
 void spool_writer_seal(struct spool_writer *writer)
 {
     require(!writer->batch.syncing);
     writer->sealed = true;
     seal_open(writer);
+    loop_later(writer->loop, &writer->turn);
+}
+
+/* Wants are forgotten, so that the new qmgr is asked for all of them. */
+void spool_writer_rotate(struct spool_writer *writer)
+{
+    if (writer->open == NULL || writer->open->end == SPOOL_BLOCK)
+        return;
+    if (writer->batch.syncing)
+        writer->rotate = true;
+    else
+        seal_open(writer);
     loop_later(writer->loop, &writer->turn);
 }
 

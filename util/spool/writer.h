@@ -8,7 +8,8 @@
  * the sync before it returned, so a valid record proves all that lies before its batch_start.
  *
  * A failed write or sync seals the segment at its last durable end: its letters get SPOOL_IO or
- * SPOOL_NO_SPACE, nothing is ever written to it again, and a later success is never trusted.
+ * SPOOL_NO_SPACE, their headers are overwritten as far as the disk lets, nothing else is ever
+ * written to it, and a later success is never trusted.
  */
 #ifndef VEREDUS_SPOOL_WRITER_H
 #define VEREDUS_SPOOL_WRITER_H
@@ -99,6 +100,10 @@ bool spool_writer_busy(const struct spool_writer *writer);
 /* Seals what is open (for a graceful stop); call when not busy. */
 void spool_writer_seal(struct spool_writer *writer);
 
+/* Seals the open segment when there are letters in it, as soon as they are durable; those that
+ * follow go into a spare. For a writer whose word nobody hears: a sealed segment is looked at. */
+void spool_writer_rotate(struct spool_writer *writer);
+
 /* qmgr is a new one: tells it again what is durable in the open segment, and at the end of the turn
  * what is wanted. */
 void spool_writer_repeat(struct spool_writer *writer);
@@ -114,6 +119,8 @@ enum spool_result spool_stream_write(struct spool_stream *stream, struct span oc
 /* Ends it: header, sync, done. The stream is gone after either call; an aborted one never becomes
  * visible. */
 void spool_stream_commit(struct spool_stream *stream);
+
+/* The segment is used again when nothing failed; `done` is not called. */
 void spool_stream_abort(struct spool_stream *stream);
 
 #endif

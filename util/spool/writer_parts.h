@@ -48,6 +48,7 @@ struct spool_writer {
     struct held_segment *private; /* spares */
     unsigned shared_spares, private_spares;
     unsigned shared_asked, private_asked; /* what qmgr was asked for and has not given */
+    bool rotate;                          /* the open segment is sealed behind its batch */
     bool sealed;                          /* graceful stop: nothing is wanted any more */
     struct letter *pending;
     struct letter **pending_last;
@@ -75,6 +76,10 @@ enum spool_result writer_result(int error);
 /* The header of a letter at its place; number, salt and offset come from segment and id. */
 void writer_header(const struct held_segment *segment, const struct letter *letter,
                    struct record_header *header);
+
+/* A letter that was written and not accepted: overwrites its header. */
+void writer_take_back(const struct spool_writer *writer, const struct held_segment *segment,
+                      const struct letter *letter);
 
 /* Asks for the octets that go before the body. */
 void writer_trace(struct letter *letter);
