@@ -34,7 +34,6 @@ struct delays *delays_new(uint64_t first, uint64_t most)
     return delays;
 }
 
-/* The first entry is the one that failed longest ago. */
 static void drop(struct delays *delays, struct entry *entry)
 {
     HASH_DEL(delays->entries, entry);

@@ -68,7 +68,7 @@ static void give_back(struct hasher *hasher, struct hash_job *job)
     wake_send(&hasher->wake);
 }
 
-/* The scratch of crypt(3) is 32 KiB: too large for a thread's stack to be left unwiped. */
+/* The scratch of crypt(3), 32 KiB, is wiped behind each password. */
 static void *hash_thread(void *arg)
 {
     struct hasher *hasher = arg;

@@ -422,7 +422,7 @@ static void supply_again(void *arg)
     wake(arg);
 }
 
-/* qmgr's own writer wants no spares: its segments come from the stock when they are needed. */
+/* qmgr's own writer keeps one segment and no spares: bounces are few. */
 struct intake *intake_new(struct qmgr *qmgr)
 {
     struct intake *intake = mem_new(sizeof *intake);

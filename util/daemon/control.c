@@ -121,7 +121,7 @@ static void take_peer(struct control *control, const void *message, struct fd_li
     control->peers[control->peer_count++] = peer;
 }
 
-/* Kept in memory only; PR_SET_DUMPABLE sees to it that no core file gets it. */
+/* Kept in memory only, for as long as the process lives. */
 static void take_key(struct control *control, const void *message, struct fd_list *fds)
 {
     const struct control_key *came = message;

@@ -267,7 +267,7 @@ void loop_forget(struct loop *loop, struct turn *turn)
 
 /* ---- signals, threads ---- */
 
-/* libevent caught the signal and wrote to a pipe; here it is an ordinary event. */
+/* libevent caught the signal and woke the loop; here it is an ordinary event. */
 static void on_signal(evutil_socket_t signal, short what, void *arg)
 {
     struct signal_watch *signal_watch = arg;
