@@ -73,7 +73,8 @@ OBJECTS  += $(OUT)/obj/$(1)/main.o
 $(OUT)/$(2): $(OUT)/obj/$(1)/main.o
 endef
 
-include $(sort $(wildcard */module.mk util/*/module.mk tests/*/module.mk))
+# The tests come last: their rules name every library.
+include $(sort $(wildcard */module.mk util/*/module.mk)) $(sort $(wildcard tests/*/module.mk))
 
 .PHONY: all
 all: $(PROGRAMS)

@@ -23,7 +23,7 @@ static bool is_sibling(const struct worker *worker, const struct daemon_page *pa
 static unsigned connections_of_network(const struct worker *worker, uint64_t network)
 {
     unsigned count = page_connections(worker->page, network);
-    for (size_t i = 0; i < worker->page_count; i++)
+    for (size_t i = 0; i < *worker->page_count; i++)
         if (is_sibling(worker, &worker->pages[i]))
             count += page_connections(worker->pages[i].page, network);
     return count;
@@ -107,7 +107,7 @@ bool limits_data_is_slow(const struct session *session)
 /* Without a qmgr there is no pressure: the segments in hand are the limit then. */
 enum page_pressure limits_pressure(const struct worker *worker)
 {
-    for (size_t i = 0; i < worker->page_count; i++)
+    for (size_t i = 0; i < *worker->page_count; i++)
         if (worker->pages[i].role == ROLE_QMGR)
             return (enum page_pressure)page_get(worker->pages[i].page, PAGE_PRESSURE);
     return PRESSURE_NONE;
@@ -117,7 +117,7 @@ enum page_pressure limits_pressure(const struct worker *worker)
 bool limits_above_share(const struct worker *worker)
 {
     uint64_t all = worker->session_count, workers = 1;
-    for (size_t i = 0; i < worker->page_count; i++)
+    for (size_t i = 0; i < *worker->page_count; i++)
         if (is_sibling(worker, &worker->pages[i])) {
             all += page_get(worker->pages[i].page, PAGE_SESSIONS);
             workers++;

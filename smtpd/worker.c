@@ -165,7 +165,7 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     daemon->state = smtpd;
     worker_init(&smtpd->worker, daemon->loop, daemon->conf, daemon->page);
     smtpd->worker.pages = daemon->pages;
-    smtpd->worker.page_count = daemon->page_count;
+    smtpd->worker.page_count = &daemon->page_count;
     smtpd->worker.index = daemon->index;
 }
 

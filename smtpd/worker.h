@@ -29,7 +29,7 @@ struct worker {
     const struct conf *conf;
     struct page *page;               /* its own */
     const struct daemon_page *pages; /* of other processes */
-    size_t page_count;
+    const size_t *page_count;        /* grows: more come when workers start later */
     unsigned index;
 
     struct arena arena;

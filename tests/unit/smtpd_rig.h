@@ -42,6 +42,7 @@ struct rig {
     struct conf *conf;
     struct page *page, *qmgr_page;
     struct daemon_page pages[1];
+    size_t page_count;
     struct worker worker;
     struct channel *lookup, *qmgr; /* the other ends */
     bool lookup_silent;
@@ -421,7 +422,8 @@ static inline int rig_set_up(void **state)
     rig->qmgr_gives = true;
     worker_init(&rig->worker, rig->loop, rig->conf, rig->page);
     rig->worker.pages = rig->pages;
-    rig->worker.page_count = COUNT(rig->pages);
+    rig->page_count = COUNT(rig->pages);
+    rig->worker.page_count = &rig->page_count;
     rig_connect_lookup(rig);
     rig_connect_qmgr(rig);
     for (int i = 0; i < 4; i++)

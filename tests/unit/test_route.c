@@ -103,7 +103,14 @@ static void most_specific_route_wins(void **state)
     assert_route(&conf, SPAN("a@b.c.FAR.test"), "smtp", "gate.far.test", 11);
     assert_route(&conf, SPAN("a@a.far.test"), "hold", "", 13);
     assert_route(&conf, SPAN("Bob@A.far.test"), "discard", "", 14);
-    assert_route(&conf, SPAN("a@example.test"), "smtp", "[192.0.2.9]:25", 10);
+}
+
+static void the_route_for_all_others_leaves_local_mailboxes_alone(void **state)
+{
+    (void)state;
+    struct conf conf = conf_with(COUNT(routes));
+    assert_route(&conf, SPAN("a@example.test"), "local", "", 0);
+    assert_route(&conf, SPAN("a@partner.test"), "smtp", "[192.0.2.9]:25", 10);
 }
 
 static void smtp_without_nexthop_goes_to_the_domain(void **state)
@@ -122,6 +129,7 @@ int main(void)
         cmocka_unit_test(class_follows_the_domain),
         cmocka_unit_test(without_routes_the_class_decides),
         cmocka_unit_test(most_specific_route_wins),
+        cmocka_unit_test(the_route_for_all_others_leaves_local_mailboxes_alone),
         cmocka_unit_test(smtp_without_nexthop_goes_to_the_domain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,7 +20,8 @@ static void share_is_even_with_some_slack(void **state)
     struct page *siblings[] = {rig_page(), rig_page()};
     const struct daemon_page pages[] = {
         {ROLE_SMTPD, 1, siblings[0]}, {ROLE_SMTPD, 2, siblings[1]}, {ROLE_QMGR, 0, rig->qmgr_page}};
-    struct worker worker = {.page = rig->page, .pages = pages, .page_count = COUNT(pages)};
+    size_t page_count = COUNT(pages);
+    struct worker worker = {.page = rig->page, .pages = pages, .page_count = &page_count};
     for (size_t i = 0; i < COUNT(rows); i++) {
         for (size_t k = 0; k < COUNT(siblings); k++)
             page_set(siblings[k], PAGE_SESSIONS, rows[i].others[k]);
@@ -47,7 +48,7 @@ static void pressure_comes_from_qmgr(void **state)
         page_set(rig->qmgr_page, PAGE_PRESSURE, levels[i]);
         assert_int_equal(limits_pressure(&rig->worker), levels[i]);
     }
-    rig->worker.page_count = 0;
+    rig->page_count = 0;
     assert_int_equal(limits_pressure(&rig->worker), PRESSURE_NONE);
 }
 
