@@ -15,18 +15,27 @@ struct step {
     unsigned depth;
 };
 
+/* One expansion: where it looks, and what it has found. */
 struct walk {
     const struct expand_tables *tables;
     struct arena *arena;
     struct expansion *out;
-    size_t room; /* of out->recipients */
+    size_t room;    /* of out->recipients */
+    size_t visited; /* names, each time that the way led to one */
+    size_t unknown; /* recipients that exist nowhere */
 };
+
+/* An honest list visits hardly more names than it has recipients. One whose members lead to each
+ * other's visits thousands and finds the same few again and again: the depth alone is no bound. */
+enum { VISITS_A_RECIPIENT = 4 };
 
 static enum resolve_status walk_address(struct walk *walk, const struct address *address,
                                         const struct step *before);
 
 /* ---- final recipients ---- */
 
+/* A walk: an expansion is bounded by alias_expansion. The same mailbox through two aliases gets
+ * one letter. */
 static bool is_known(const struct expansion *expansion, struct span address, struct span transport)
 {
     for (size_t i = 0; i < expansion->count; i++)
@@ -36,6 +45,7 @@ static bool is_known(const struct expansion *expansion, struct span address, str
     return false;
 }
 
+/* What is remembered lives in the arena: the walk's own texts are on its stack. */
 static enum resolve_status add_final(struct walk *walk, const struct address *address,
                                      struct span transport, struct span nexthop)
 {
@@ -80,6 +90,8 @@ static bool is_safe_part(struct span part)
     return true;
 }
 
+/* As strict as local, which checks again: a table's typing error is found by whoever reads it
+ * first. */
 static bool is_safe_path(struct span path)
 {
     struct span part, rest = path;
@@ -116,6 +128,7 @@ static enum resolve_status mailbox_of(const struct expand_tables *tables, struct
     return RESOLVE_UNKNOWN_USER;
 }
 
+/* No aliases here: a login is to a mailbox, not to a list. */
 enum resolve_status expand_mailbox(const struct expand_tables *tables, struct arena *arena,
                                    struct span user, struct span *path)
 {
@@ -129,6 +142,7 @@ enum resolve_status expand_mailbox(const struct expand_tables *tables, struct ar
 
 /* ---- aliases ---- */
 
+/* The chain is as long as the walk is deep. */
 static bool in_chain(const struct step *step, struct span key)
 {
     for (; step; step = step->before)
@@ -179,36 +193,55 @@ static bool next_member(struct span *rest, struct span *member)
         else if (rest->data[i] == '\\' && i + 1 < rest->len)
             i++;
     }
-    if (i > rest->len)
-        i = rest->len;
     *member = span_trim(span_first(*rest, i));
     *rest = span_skip(*rest, i + 1);
     return true;
 }
 
+/* The first member that is refused refuses the alias: half a list would be worse than an error. */
 static enum resolve_status walk_members(struct walk *walk, struct span members, struct span domain,
                                         const struct step *step)
 {
     struct span member;
     enum resolve_status status = RESOLVE_OK;
+    bool any = false;
 
-    while (status == RESOLVE_OK && next_member(&members, &member))
-        if (member.len)
-            status = walk_member(walk, member, domain, step);
-    return status;
+    while (status == RESOLVE_OK && next_member(&members, &member)) {
+        if (member.len == 0)
+            continue;
+        any = true;
+        status = walk_member(walk, member, domain, step);
+    }
+    return any ? status : RESOLVE_UNKNOWN_USER;
 }
 
+/* The whole address first: it is the more specific. */
 static enum table_result find_alias(struct walk *walk, struct span key, struct span *members)
 {
+    struct span local = span_first(key, span_find_last(key, '@'));
     enum table_result result = table_get(walk->tables->aliases, walk->arena, key, members);
 
-    if (result == TABLE_NOT_FOUND)
-        result = table_get(walk->tables->aliases, walk->arena,
-                           span_first(key, span_find_last(key, '@')), members);
+    /* A quoted local part may look like a whole address; it must not pass for that one. */
+    if (result == TABLE_NOT_FOUND && span_find(local, '@') == local.len)
+        result = table_get(walk->tables->aliases, walk->arena, local, members);
     return result;
 }
 
 /* ---- the walk ---- */
+
+/* Nobody has this name: the asked one is refused, the member of an alias is told of in a bounce. */
+static enum resolve_status unknown_user(struct walk *walk, const struct address *address,
+                                        const struct step *step)
+{
+    size_t before = walk->out->count;
+
+    if (!step->before)
+        return RESOLVE_UNKNOWN_USER;
+    enum resolve_status status =
+        add_final(walk, address, SPAN("error"), SPAN("5.1.1 user unknown"));
+    walk->unknown += walk->out->count - before;
+    return status;
+}
 
 /* RFC 5321 §4.5.1: postmaster exists in every domain of ours; where nobody says otherwise it is the
  * first domain's. */
@@ -226,6 +259,8 @@ static enum resolve_status walk_postmaster(struct walk *walk, const struct addre
     return walk_address(walk, &first, step);
 }
 
+/* A member that exists nowhere becomes a recipient that fails; the asked address itself is
+ * refused instead. */
 static enum resolve_status deliver_here(struct walk *walk, const struct address *address,
                                         const struct step *step)
 {
@@ -239,16 +274,16 @@ static enum resolve_status deliver_here(struct walk *walk, const struct address 
         return add_final(walk, address, route.transport, path);
     else if (status == RESOLVE_OK)
         return add_final(walk, address, route.transport, route.nexthop);
-    if (status == RESOLVE_UNKNOWN_USER && step->before)
-        return add_final(walk, address, SPAN("error"), SPAN("5.1.1 user unknown"));
-    return status;
+    return status == RESOLVE_UNKNOWN_USER ? unknown_user(walk, address, step) : status;
 }
 
+/* Depth and chain are looked at before the table: what is a loop asks no more questions. */
 static enum resolve_status walk_local(struct walk *walk, const struct address *address,
                                       const struct step *before)
 {
     char text[ADDRESS_TEXT_MAX];
     struct span members = {0};
+    enum resolve_status status;
     struct step step = {.before = before,
                         .key = address_key(address, text),
                         .depth = before ? before->depth + 1 : 1};
@@ -262,7 +297,8 @@ static enum resolve_status walk_local(struct walk *walk, const struct address *a
     }
     switch (find_alias(walk, step.key, &members)) {
     case TABLE_FOUND:
-        return walk_members(walk, members, address_domain(address), &step);
+        status = walk_members(walk, members, address_domain(address), &step);
+        return status == RESOLVE_UNKNOWN_USER ? unknown_user(walk, address, &step) : status;
     case TABLE_NOT_FOUND:
         return deliver_here(walk, address, &step);
     case TABLE_ERROR:
@@ -284,11 +320,15 @@ static struct address in_our_domain(const struct conf *conf, const struct addres
     return ours;
 }
 
+/* Ours is walked on, everything else is final: aliases exist in our domains only. */
 static enum resolve_status walk_address(struct walk *walk, const struct address *address,
                                         const struct step *before)
 {
     const struct conf *conf = walk->tables->conf;
+    const struct conf_limits *limits = &conf->limits;
 
+    if (walk->visited++ >= limits->alias_depth + VISITS_A_RECIPIENT * limits->alias_expansion)
+        return RESOLVE_TOO_MANY;
     if (route_class_of(conf, address) == ROUTE_LOCAL) {
         struct address ours = in_our_domain(conf, address);
 
@@ -299,6 +339,8 @@ static enum resolve_status walk_address(struct walk *walk, const struct address 
     return add_final(walk, address, route.transport, route.nexthop);
 }
 
+/* RFC 5321 §3.6.2: who may relay is decided on the asked address; where aliases lead is the
+ * owner's wish. */
 struct expansion expand_address(const struct expand_tables *tables, struct arena *arena,
                                 const struct address *address, bool trusted)
 {
@@ -310,7 +352,8 @@ struct expansion expand_address(const struct expand_tables *tables, struct arena
         return out;
     }
     out.status = walk_address(&walk, address, NULL);
-    if (out.status == RESOLVE_OK && out.count == 0) /* an alias without members */
+    /* Mail for nobody is refused while the client is there to hear it, not bounced later. */
+    if (out.status == RESOLVE_OK && out.count == walk.unknown)
         out.status = RESOLVE_UNKNOWN_USER;
     return out;
 }

@@ -4,8 +4,8 @@
  * Aliases are tried by full address, then by local part; they lead to addresses and local parts, up
  * to alias_depth steps and alias_expansion recipients. An alias that leads to itself means the
  * mailbox of that name. A member that exists nowhere becomes a recipient of the transport "error",
- * so that the others get their mail and the sender is told. Commands, files and includes are
- * refused.
+ * so that the others get their mail and the sender is told; an alias of which no member exists is
+ * itself an unknown user. Commands, files and includes are refused.
  */
 #ifndef VEREDUS_LOOKUP_EXPAND_H
 #define VEREDUS_LOOKUP_EXPAND_H

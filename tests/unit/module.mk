@@ -11,6 +11,8 @@ $(UNIT_TESTS): $(OUT)/tests/unit/%: $(OUT)/obj/tests/unit/%.o $(LIBRARIES)
 $(filter $(OUT)/tests/unit/test_spool_%,$(UNIT_TESTS)): $(OUT)/obj/tests/unit/spool_rig.o
 $(filter $(OUT)/tests/unit/test_ctl_%,$(UNIT_TESTS)): $(OUT)/obj/tests/unit/ctl_rig.o
 $(filter $(OUT)/tests/unit/test_pop3d_%,$(UNIT_TESTS)): $(OUT)/obj/tests/unit/pop3d_rig.o
+$(filter $(OUT)/tests/unit/test_auth_attempt $(OUT)/tests/unit/test_auth_daemon $(OUT)/tests/unit/test_lookup_%,$(UNIT_TESTS)): $(OUT)/obj/tests/unit/table_rig.o
+$(filter $(OUT)/tests/unit/test_auth_daemon $(OUT)/tests/unit/test_lookup_daemon,$(UNIT_TESTS)): $(OUT)/obj/tests/unit/daemon_rig.o
 $(OUT)/tests/unit/test_master_run $(OUT)/tests/unit/test_master_reload: $(OUT)/obj/tests/unit/master_rig.o
 
 .PHONY: unit-tests
