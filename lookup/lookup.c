@@ -12,12 +12,14 @@
 
 struct lookup;
 
+/* Somebody who asks: one socket. */
 struct peer {
     struct lookup *lookup;
     struct channel *channel;
     LIST_ENTRY(peer) link;
 };
 
+/* All that the process keeps. */
 struct lookup {
     struct daemon *daemon;
     struct expand_tables tables;
@@ -25,6 +27,7 @@ struct lookup {
     LIST_HEAD(, peer) peers;
 };
 
+/* Nothing is opened yet: the table may be built later than we start. */
 static struct table *open_table(struct lookup *lookup, const char *name)
 {
     const struct conf *conf = lookup->daemon->conf;
@@ -39,61 +42,95 @@ static struct table *open_table(struct lookup *lookup, const char *name)
 
 /* ---- answers ---- */
 
-/* A peer that does not read its answers has to ask again, on a new socket. */
-static void answer(struct peer *peer, const struct ipc_type *type, const void *message)
+/* A large expansion may fill what the channel holds: then it goes out before the turn ends. */
+static bool send_answer(struct peer *peer, const struct ipc_type *type, const void *message)
 {
-    if (!channel_send(peer->channel, type, message, NULL))
-        log_event(LOG_WARN, "answer-lost", LOG_STR("type", type->name));
+    if (channel_send(peer->channel, type, message, NULL))
+        return true;
+    channel_flush(peer->channel);
+    return channel_send(peer->channel, type, message, NULL);
 }
 
+/* Whoever asked waits for the last word: when the true one can not be sent (the peer reads nothing,
+ * a path is too long for a message), `later` takes its place. False then. */
+static bool answer(struct peer *peer, const struct ipc_type *type, const void *message,
+                   const void *later)
+{
+    if (send_answer(peer, type, message))
+        return true;
+    log_event(LOG_ERROR, "answer-not-sent", LOG_STR("type", type->name));
+    if (!send_answer(peer, type, later))
+        log_event(LOG_ERROR, "peer-deaf", LOG_STR("type", type->name));
+    return false;
+}
+
+/* The question comes from a process that faces the network: its parts are believed to be those of
+ * an address when the parser says so, too. */
 static bool address_of(const struct resolve *question, struct address *address)
 {
-    *address = (struct address){0};
-    if (question->local.len == 0 || question->local.len > ADDRESS_LOCAL_MAX ||
-        question->domain.len == 0 || question->domain.len > ADDRESS_DOMAIN_MAX)
+    struct address asked = {0};
+    char text[ADDRESS_TEXT_MAX];
+
+    if (question->local.len > ADDRESS_LOCAL_MAX || question->domain.len > ADDRESS_DOMAIN_MAX)
         return false;
-    address->local_len = (uint16_t)question->local.len;
-    address->domain_len = (uint16_t)question->domain.len;
-    address->domain_is_literal = question->domain.data[0] == '[';
-    memcpy(address->local, question->local.data, question->local.len);
-    memcpy(address->domain, question->domain.data, question->domain.len);
-    return true;
+    asked.local_len = (uint16_t)question->local.len;
+    asked.domain_len = (uint16_t)question->domain.len;
+    memcpy(asked.local, question->local.data, question->local.len);
+    memcpy(asked.domain, question->domain.data, question->domain.len);
+    return address_parse(address_text(&asked, text), address) == ADDRESS_OK;
+}
+
+static void answer_recipients(struct peer *peer, uint32_t query, const struct expansion *expansion)
+{
+    const struct resolved later = {.query = query, .status = RESOLVE_TEMPORARY};
+    bool sent = true;
+
+    for (size_t i = 0; sent && i < expansion->count; i++) {
+        const struct final_recipient *recipient = &expansion->recipients[i];
+        const struct resolved reply = {
+            .query = query,
+            .status = RESOLVE_OK,
+            .more = i + 1 < expansion->count,
+            .address = recipient->address,
+            .transport = recipient->transport,
+            .nexthop = recipient->nexthop,
+        };
+
+        sent = answer(peer, &ipc_resolved, &reply, &later);
+    }
 }
 
 static void answer_resolve(struct peer *peer, const struct resolve *question)
 {
     struct lookup *lookup = peer->lookup;
     struct expansion expansion = {.status = RESOLVE_UNKNOWN_USER};
-    struct resolved reply = {.query = question->query};
     struct address address;
 
     if (address_of(question, &address))
         expansion = expand_address(&lookup->tables, &lookup->arena, &address,
                                    (question->flags & RESOLVE_TRUSTED) != 0);
-    reply.status = (uint8_t)expansion.status;
-    if (expansion.status != RESOLVE_OK)
-        answer(peer, &ipc_resolved, &reply);
-    for (size_t i = 0; expansion.status == RESOLVE_OK && i < expansion.count; i++) {
-        reply.more = i + 1 < expansion.count;
-        reply.address = expansion.recipients[i].address;
-        reply.transport = expansion.recipients[i].transport;
-        reply.nexthop = expansion.recipients[i].nexthop;
-        answer(peer, &ipc_resolved, &reply);
+    if (expansion.status == RESOLVE_OK) {
+        answer_recipients(peer, question->query, &expansion);
+        return;
     }
+    const struct resolved reply = {.query = question->query, .status = (uint8_t)expansion.status};
+    (void)answer(peer, &ipc_resolved, &reply, &reply);
 }
 
 static void answer_mailbox(struct peer *peer, const struct mailbox_ask *question)
 {
     struct lookup *lookup = peer->lookup;
     struct mailbox_answer reply = {.query = question->query};
+    const struct mailbox_answer later = {.query = question->query, .status = RESOLVE_TEMPORARY};
 
     reply.status =
         (uint8_t)expand_mailbox(&lookup->tables, &lookup->arena, question->user, &reply.path);
-    answer(peer, &ipc_mailbox_answer, &reply);
+    (void)answer(peer, &ipc_mailbox_answer, &reply, &later);
 }
 
 /* ---- peers ---- */
 
+/* Answered before the callback returns: nothing is remembered between two questions. */
 static void peer_message(void *arg, struct channel *channel, const struct ipc_type *type,
                          const void *message, struct fd_list *fds)
 {
@@ -111,6 +148,7 @@ static void peer_message(void *arg, struct channel *channel, const struct ipc_ty
     page_add(peer->lookup->daemon->page, PAGE_LOOKUPS, 1);
 }
 
+/* Nothing is owed to it. */
 static void peer_closed(void *arg, struct channel *channel)
 {
     struct peer *peer = arg;
@@ -120,6 +158,7 @@ static void peer_closed(void *arg, struct channel *channel)
     mem_free(peer);
 }
 
+/* All peers are alike: whatever they ask is answered. */
 static void connect_peer(struct daemon *daemon, enum role role, unsigned index, int fd)
 {
     struct lookup *lookup = daemon->state;
@@ -136,6 +175,7 @@ static void connect_peer(struct daemon *daemon, enum role role, unsigned index, 
 
 /* ---- life ---- */
 
+/* The tables are read from within the sandbox: their directory is all that can be seen. */
 static void prepare(struct daemon *daemon, struct sandbox *sandbox)
 {
     struct lookup *lookup = mem_new(sizeof(*lookup));
@@ -149,6 +189,7 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     daemon->state = lookup;
 }
 
+/* The peers are there already. */
 static void start(struct daemon *daemon)
 {
     log_event(LOG_DEBUG, "lookup-started", LOG_UINT("generation", daemon->generation));
