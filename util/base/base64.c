@@ -124,7 +124,7 @@ bool base32_to_u64(struct span text, uint64_t *number)
         if (digit >= 'a' && digit <= 'z')
             digit = (char)(digit - 'a' + 'A');
         const char *found = memchr(base32_digits, digit, sizeof(base32_digits) - 1);
-        /* | value >> 59 != 0| The upper five bits must be free before the next digit moves in;
+        /* The upper five bits must be free before the next digit moves in;
          * else it overflows. */
         if (found == NULL || value >> 59 != 0)
             return false;

@@ -34,8 +34,10 @@ static bool read_all(FILE *in, struct buf *text, const struct conf_complaints *t
 {
     char part[4096];
     size_t count;
+    /* One part past the bound is enough to know that it was passed. */
     while (buf_len(text) <= FILE_MAX && (count = fread(part, 1, sizeof part, in)) > 0)
         buf_add(text, span_of(part, count));
+    /* A file that could not be read to its end must not pass for a shorter one. */
     if (ferror(in)) {
         complain_about(to, 1, "it can not be read: %s; check the file and its disk",
                        log_errno_text(errno));
@@ -68,6 +70,7 @@ static struct span directory_of(struct arena *arena, const char *name)
 {
     struct span path = span_cstr(name);
     char here[4096];
+    /* Made absolute here, once: processes change their directory later. */
     if (path.len > 0 && path.data[0] != '/') {
         if (!getcwd(here, sizeof here))
             fatal(EX_OSERR, "the working directory has no name: %s", log_errno_text(errno));
@@ -94,6 +97,7 @@ struct conf *conf_parse(FILE *in, const char *name, conf_complain *complain, voi
     struct buf text = {0};
     struct span directory = directory_of(&conf->arena, name);
     conf->file = arena_copy(&conf->arena, span_cstr(name));
+    /* In this order, so that each step may rely on the ones before it. */
     bool good = read_all(in, &text, &to) && text_is_sound(buf_span(&text), &to) &&
                 reader_read(conf, buf_span(&text), directory, &to);
     buf_free(&text);
@@ -115,6 +119,7 @@ static bool file_is_ours(int fd, const struct conf_complaints *to)
         complain_about(to, 1, "is not a regular file; name the configuration with -c");
         return false;
     }
+    /* The group too: who shares a group with root's editor is not root. */
     if (st.st_mode & (S_IWGRP | S_IWOTH)) {
         complain_about(to, 1, "others may write it (mode %04o); chmod go-w %s",
                        (unsigned)st.st_mode & 07777, to->name);

@@ -13,6 +13,7 @@ static void print_section(enum setting_section section, const void *base, const 
     for (const struct setting *row = settings; row->name; row++) {
         if (row->section != section)
             continue;
+        /* A list prints as a whole, so one line is enough for every kind. */
         fprintf(out, "%s%s = ", indent, row->name);
         value_print(row, base, out);
         fputc('\n', out);
@@ -44,6 +45,7 @@ static void print_reference_row(const struct setting *row, FILE *out)
     char expected[VALUE_EXPECTED_MAX];
     fprintf(out, "\n%s\n    %s\n    Type: %s, %s\n", row->name, row->help,
             value_kind_name(row->kind), value_expected(row, expected));
+    /* An empty default says nothing that the absence of the line does not. */
     if (row->fallback && *row->fallback)
         fprintf(out, "    Default: %s\n", row->fallback);
 }
@@ -51,6 +53,7 @@ static void print_reference_row(const struct setting *row, FILE *out)
 /* Ordered as the table is: what every site sets comes first. */
 void conf_print_reference(FILE *out)
 {
+    /* The order of the manual; a section that is missing here would be missing there. */
     static const struct {
         enum setting_section section;
         const char *heading;

@@ -46,6 +46,8 @@ void complain_about(const struct conf_complaints *to, unsigned line, const char 
     char text[COMPLAINT_MAX];
     va_list values;
     int used = snprintf(text, sizeof text, "%s:%u: ", to->name, line);
+    /* A name too long for a complaint is left out of it: what
+     * is wrong matters more. */
     if (used < 0 || (size_t)used >= sizeof text)
         used = 0;
     va_start(values, format);
@@ -73,6 +75,7 @@ __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *section, const
 {
     struct reader *reader = reader_of(section);
     char text[256];
+    /* The usual cause of what libConfuse finds is a missing quote or brace. */
     const char *hint = "write NAME = VALUE, NAME = {\"A\", \"B\"} or SECTION \"TITLE\" { ... }";
     vsnprintf(text, sizeof text, format, values);
     if (span_has_prefix(span_cstr(text), SPAN("no such option")))
@@ -109,6 +112,7 @@ static bool set_before(struct reader *reader, const cfg_t *section, const struct
         complain_about(reader->to, (unsigned)section->line,
                        "%s is set in line %d already; set it once", row->name, line);
     }
+    /* Noted whether or not it was a repetition: the next complaint names the nearest line. */
     reader->seen[index].section = section;
     reader->seen[index].line = section->line;
     return before;
@@ -139,6 +143,7 @@ static int check_value(cfg_t *section, cfg_opt_t *option, const char *value, voi
         reader->complained = true;
         return -1;
     }
+    /* libConfuse copies the string; the scratch configuration is thrown away. */
     *(const char **)result = value;
     return 0;
 }
@@ -148,6 +153,7 @@ static int check_section(cfg_t *parent, cfg_opt_t *option)
 {
     const cfg_t *section = option->values[option->nvalues - 1]->section;
     for (cfg_opt_t *inner = section->opts + 1; inner->name; inner++) {
+        /* A setting with a default always has a value: only what is required can lack one. */
         if (inner->nvalues > 0 && inner->values[0]->string)
             continue;
         char expected[VALUE_EXPECTED_MAX];
@@ -241,6 +247,7 @@ static bool store_listens(struct reader *reader, cfg_t *top)
         listen->line = (unsigned)section->line;
         store_section(reader, section, listen);
         for (unsigned other = 0; other < i; other++) {
+            /* Parsed addresses of one kind are equal octet for octet: they were zeroed before. */
             if (memcmp(&listens->items[other].address, &listen->address, sizeof listen->address))
                 continue;
             complain_about(reader->to, listen->line,
@@ -311,6 +318,7 @@ static bool store_all(struct reader *reader, cfg_t *top)
 /* Has libConfuse parse all of `text`; true when nothing was wrong. */
 static bool parse_text(struct reader *reader, cfg_t *top, struct span text)
 {
+    /* The scratch copy is libConfuse's to read; the caller's text is not touched. */
     struct span plain = without_comments(&reader->scratch, text);
     struct span whole = arena_printf(&reader->scratch, "%.*s" END_LINE, SPAN_ARG(plain));
     FILE *in = fmemopen((char *)(uintptr_t)whole.data, whole.len, "r");
@@ -337,7 +345,9 @@ bool reader_read(struct conf *conf, struct span text, struct span directory,
         fatal(EX_OSERR, "no memory to read %s", to->name);
     reader.top = top;
     cfg_set_error_function(top, on_error);
+    /* Nothing is stored before all of it was checked. */
     bool good = parse_text(&reader, top, text) && store_all(&reader, top);
+    /* Strings that libConfuse owns end here: all that was kept was copied. */
     cfg_free(top);
     arena_free(&reader.scratch);
     return good;

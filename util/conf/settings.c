@@ -10,7 +10,8 @@
 
 enum { KIB = 1024, MIB = 1024 * KIB, DAY = 86400 };
 
-/* In the order of the enums of conf.h and log.h. */
+/* Words are what people write, their places what the program compares: in the order of the enums of
+ * conf.h and log.h. */
 static const char *const service_words[] = {"smtp", "pop3", NULL};
 static const char *const plaintext_words[] = {"never", "loopback", "always", NULL};
 static const char *const format_words[] = {"logfmt", "json", NULL};
@@ -32,6 +33,7 @@ static const char *const transport_words[] = {"local", "discard", "smtp", "error
     .offset = offsetof(struct conf_route, field)
 
 const struct setting settings[] = {
+    /* ---- who we are, and for whom: what every site sets ---- */
     {TOP("hostname", hostname, SETTING_DOMAIN),
      .help = "The name of this host, as it greets and as it signs what it writes. Required."},
     {TOP("domains", domains, SETTING_DOMAINS),
@@ -41,6 +43,7 @@ const struct setting settings[] = {
     {TOP("trusted_networks", trusted_networks, SETTING_NETWORKS),
      .fallback = "{\"127.0.0.0/8\", \"::1\"}",
      .help = "Clients that may send mail to anywhere without a password."},
+    /* ---- processes, passwords, the log ---- */
     {TOP("workers", workers, SETTING_NUMBER), .fallback = "0", .least = 0, .most = 256,
      .help = "Processes of each kind that serves the network; 0: one for each processor."},
     {TOP("plaintext_auth", plaintext_auth, SETTING_WORD), .fallback = "loopback",
@@ -54,6 +57,7 @@ const struct setting settings[] = {
      .help = "The least important events that are still logged."},
     {TOP("helo_argument_required", helo_argument_required, SETTING_BOOL), .fallback = "true",
      .help = "Refuse a HELO or EHLO that names nobody."},
+    /* ---- where things lie; a queue id has 20 bits for a place in a segment: 64 MiB ---- */
     {TOP("segment_size", segment_size, SETTING_SIZE), .fallback = "64M", .least = MIB,
      .most = 64 * MIB, .help = "How large a segment of the spool grows."},
     {TOP("spool_directory", spool_directory, SETTING_PATH), .fallback = "/var/spool/veredus",
@@ -64,6 +68,7 @@ const struct setting settings[] = {
      .help = "Where the tables users, aliases and passwords lie."},
     {TOP("run_directory", run_directory, SETTING_PATH), .fallback = "/run/veredus",
      .help = "The socket and the process number of the running master."},
+    /* ---- system users; only for a start by root ---- */
     {TOP("separate_users", separate_users, SETTING_BOOL), .fallback = "true",
      .help =
          "Started by root: whether each kind of process runs as its own system user; if not, all "
@@ -77,13 +82,16 @@ const struct setting settings[] = {
     {TOP("auth_user", user_auth, SETTING_TEXT), .fallback = "veredus-a",
      .help = "Started by root: the system user of auth, which alone reads the passwords."},
 
+    /* ---- listen: both are required, so neither has a default ---- */
     {LISTEN(service, SETTING_WORD), .words = service_words, .help = "What is spoken there."},
     {LISTEN(address, SETTING_ENDPOINT), .help = "Where: an address and a port."},
 
+    /* ---- route ---- */
     {ROUTE(transport, SETTING_WORD), .words = transport_words, .help = "How mail leaves."},
     {ROUTE(nexthop, SETTING_TEXT), .fallback = "",
      .help = "Where it goes: a domain, or \"[192.0.2.7]:25\"; empty: its own domain."},
 
+    /* ---- limits: a message ---- */
     {LIMIT(message_size, SETTING_SIZE, KIB, 2048ull * MIB), .fallback = "50M",
      .help = "A message; larger ones are refused with 552."},
     {LIMIT(recipients, SETTING_NUMBER, 1, 50000), .fallback = "1000",
@@ -94,6 +102,7 @@ const struct setting settings[] = {
      .help = "What is looked at of the header of a message."},
     {LIMIT(received_hops, SETTING_NUMBER, 10, 1000), .fallback = "100",
      .help = "Received fields of a message; more mean a loop (RFC 5321 §6.3)."},
+    /* ---- limits: a client ---- */
     {LIMIT(errors_slow, SETTING_NUMBER, 1, 10000), .fallback = "10",
      .help = "Errors of a session after which its replies come slowly."},
     {LIMIT(errors_close, SETTING_NUMBER, 1, 10000), .fallback = "20",
@@ -110,12 +119,14 @@ const struct setting settings[] = {
      .help = "How long one command may take to arrive, however busy the client is."},
     {LIMIT(minimum_data_rate, SETTING_SIZE, 1, MIB), .fallback = "500",
      .help = "Octets a second that a message must arrive with."},
+    /* ---- limits: space and memory ---- */
     {LIMIT(free_space_percent, SETTING_NUMBER, 1, 90), .fallback = "5",
      .help = "Percent of space or inodes below which no mail is taken: 452."},
     {LIMIT(session_buffer, SETTING_SIZE, 4 * KIB, 16 * MIB), .fallback = "256K",
      .help = "What a session holds of a message before it is streamed to the spool."},
     {LIMIT(buffer_budget, SETTING_SIZE, MIB, 65536ull * MIB), .fallback = "256M",
      .help = "What all sessions of a worker hold together."},
+    /* ---- limits: the queue (RFC 5321 §4.5.4.1 wants 4 to 5 days) ---- */
     {LIMIT(retry_first, SETTING_TIME, 1, 7 * DAY), .fallback = "5m",
      .help = "When a delivery that was put off is tried again; the time doubles then."},
     {LIMIT(retry_most, SETTING_TIME, 1, 7 * DAY), .fallback = "4h",
@@ -124,10 +135,12 @@ const struct setting settings[] = {
      .help = "How long delivery is tried before the sender is told that it failed."},
     {LIMIT(bounce_life, SETTING_TIME, 1, 365 * DAY), .fallback = "2d",
      .help = "The same for messages that report a failure."},
+    /* ---- limits: aliases ---- */
     {LIMIT(alias_depth, SETTING_NUMBER, 1, 100), .fallback = "30",
      .help = "How often an alias may lead to an alias."},
     {LIMIT(alias_expansion, SETTING_NUMBER, 1, 50000), .fallback = "1000",
      .help = "Final recipients that one address may lead to."},
+    /* ---- limits: POP3 and logins ---- */
     {LIMIT(pop3_idle, SETTING_TIME, 1, DAY), .fallback = "10m",
      .help = "How long a POP3 client may be silent (RFC 1939 §3 wants 10 minutes)."},
     {LIMIT(pop3_login, SETTING_TIME, 1, DAY), .fallback = "3m",

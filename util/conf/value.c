@@ -49,6 +49,7 @@ static bool read_number(const struct setting *row, struct span text, void *field
     uint64_t number = 0, factor = 1;
     (void)place;
     if (text.len > 1 && !isdigit((unsigned char)text.data[text.len - 1])) {
+        /* A lone letter has no digits: it is left for span_to_u64 to refuse. */
         factor = suffix_factor(row->kind, text.data[text.len - 1]);
         text.len--;
     }
@@ -82,6 +83,7 @@ static int word_index(const char *const *words, struct span text)
 static bool read_bool(const struct setting *row, struct span text, void *field,
                       const struct value_place *place)
 {
+    /* What other servers' files say is understood here as well. */
     static const char *const words[] = {"false", "true", "no", "yes", "off", "on", NULL};
     int index = word_index(words, text);
     (void)row;
@@ -148,6 +150,7 @@ static bool printable(struct span text)
 static bool read_text(const struct setting *row, struct span text, void *field,
                       const struct value_place *place)
 {
+    /* Such as nexthop: nothing there means the domain itself. */
     bool may_be_empty = row->fallback && !*row->fallback;
     if (!printable(text) || (text.len == 0 && !may_be_empty))
         return false;
@@ -160,6 +163,7 @@ static void print_quoted(struct span text, FILE *out)
 {
     fputc('"', out);
     for (size_t i = 0; i < text.len; i++) {
+        /* The dollar too: libConfuse puts variables of the environment in its place. */
         if (strchr("\"\\$", text.data[i]))
             fputc('\\', out);
         fputc(text.data[i], out);
@@ -183,6 +187,7 @@ static bool read_path(const struct setting *row, struct span text, void *field,
     if (!printable(text) || text.len == 0)
         return false;
     struct span path = text;
+    /* The directory itself, without a slash and a dot behind it. */
     if (span_equal(text, SPAN(".")))
         path = arena_copy(place->arena, place->directory);
     else if (text.data[0] != '/')
@@ -198,6 +203,7 @@ static bool read_log(const struct setting *row, struct span text, void *field,
                      const struct value_place *place)
 {
     static const char *const words[] = {"stderr", "syslog", NULL};
+    /* The offset is that of the field within the struct, so this is its start. */
     struct conf *conf = (struct conf *)(void *)((char *)field - row->offset);
     int index = word_index(words, text);
     conf->log_target = index < 0 ? LOG_TARGET_FILE : (enum conf_log_target)index;
@@ -236,6 +242,8 @@ static bool read_domain(const struct setting *row, struct span text, void *field
 {
     struct span rest = text, label;
     (void)row;
+    /* RFC 1035 §2.3.4: 255 octets. A dot at the end is refused, so that names
+     * compare. */
     if (text.len == 0 || text.len > 255 || text.data[text.len - 1] == '.')
         return false;
     while (span_next(&rest, '.', &label)) {
@@ -394,6 +402,7 @@ static const char *expected_words(const struct setting *row, char out[VALUE_EXPE
 {
     size_t used = 0;
     for (const char *const *word = row->words; *word && used < VALUE_EXPECTED_MAX; word++) {
+        /* The first word is led by what the list is. */
         const char *between = word == row->words ? "one of " : ", ";
         int written = snprintf(out + used, VALUE_EXPECTED_MAX - used, "%s%s", between, *word);
         used += (size_t)written;
