@@ -71,7 +71,9 @@ static bool put_fields(struct buf *out, const struct field_rule *rules, const vo
         const char *member = (const char *)object + rule->offset;
         struct span value = span_of(member, 1);
         if (!rule->number)
+            /* The member's type follows from the rule, so it is copied, not cast. */
             memcpy(&value, member, sizeof value);
+        /* What is absent is not written; decoding finds the zero that it was. */
         bool absent = rule->number ? *member == 0 : value.len == 0;
         if (absent)
             continue;
@@ -90,6 +92,7 @@ static bool put_all(const struct envelope *envelope, struct buf *out)
     bool good = put_fields(out, envelope_rules, envelope);
     for (size_t i = 0; good && i < envelope->recipient_count; i++) {
         buf_reset(&one);
+        /* A recipient without an address could not be delivered, nor told of. */
         good = envelope->recipients[i].address.len > 0 &&
                put_fields(&one, recipient_rules, &envelope->recipients[i]) &&
                put_field(out, TAG_RECIPIENT, buf_span(&one));
@@ -184,6 +187,7 @@ static bool decode_fields(struct span rest, struct envelope *envelope)
 bool envelope_decode(struct span octets, struct arena *arena, struct envelope *envelope)
 {
     *envelope = (struct envelope){0};
+    /* The bound of the writer holds for the reader too: the disk is not trusted. */
     if (octets.len > SPOOL_ENVELOPE_MAX || !decode_fields(octets, envelope))
         return false;
 

@@ -12,6 +12,7 @@
 #include "util/base/crc32c.h"
 #include "util/spool/octets.h"
 
+/* A reader refuses any other version: guessing at old octets loses mail. */
 enum { FORMAT_VERSION = 1, PLACE_BITS = 20, NUMBER_BITS = 44 };
 
 /* ---- segment block and state head ---- */
@@ -24,6 +25,7 @@ enum {
     FACTS_CRC = 508 /* the last octets of the first sector */
 };
 
+/* For people and file(1); what proves a file is its checksum. */
 static const char segment_magic[8] = {'V', 'e', 'r', 'e', 'd', 'S', 'e', 'g'};
 static const char state_magic[8] = {'V', 'e', 'r', 'e', 'd', 'S', 't', 'a'};
 

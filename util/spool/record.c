@@ -34,6 +34,7 @@ static ssize_t read_at(int fd, void *out, size_t size, uint64_t offset)
 static enum record_result judge_header(const struct segment_view *segment, uint64_t offset,
                                        const uint8_t *octets, struct record_header *header)
 {
+    /* Two short comparisons; most places that are looked at end here. */
     if (!record_header_is_of(octets, segment->number, &segment->salt))
         return RECORD_NONE;
     if (!record_header_decode(octets, header) || header->offset != offset)
@@ -48,6 +49,7 @@ static enum record_result complete_envelope(const struct segment_view *segment,
 {
     size_t have = octets->len;
     size_t whole = SPOOL_RECORD_HEADER + (size_t)record->header.envelope_len;
+    /* The usual case: it came with the header. */
     if (have >= whole)
         return RECORD_OK;
     char *larger = arena_alloc(arena, whole);
@@ -70,6 +72,7 @@ enum record_result record_read(const struct segment_view *segment, uint64_t offs
     if (count < SPOOL_RECORD_HEADER)
         return RECORD_NONE;
 
+    /* Near the end of a segment there may be fewer than a KiB. */
     struct span octets = span_of(first, (size_t)count);
     enum record_result result =
         judge_header(segment, offset, (const uint8_t *)first, &record->header);
@@ -81,6 +84,8 @@ enum record_result record_read(const struct segment_view *segment, uint64_t offs
     size_t envelope_len = record->header.envelope_len;
     struct span envelope = span_first(span_skip(octets, SPOOL_RECORD_HEADER), envelope_len);
     record->body_offset = offset + SPOOL_RECORD_HEADER + envelope_len;
+    /* The checksum before the parser, the parser before the count: each believes the one
+     * before it. */
     if (!record_header_check((const uint8_t *)octets.data, envelope) ||
         !envelope_decode(envelope, arena, &record->envelope) ||
         record->envelope.recipient_count != record->header.recipients)
@@ -100,6 +105,7 @@ enum record_result record_check_body(const struct segment_view *segment,
         ssize_t count = read_at(segment->fd, octets, want, record->body_offset + at);
         if (count < 0)
             return RECORD_IO;
+        /* The segment ends before the message does. */
         if ((size_t)count < want)
             return RECORD_BAD;
         crc = crc32c(crc, octets, want);
@@ -113,6 +119,7 @@ ssize_t record_read_body(const struct segment_view *segment, const struct record
                          uint64_t at, void *out, size_t size)
 {
     uint64_t length = record->header.body_len;
+    /* Behind the end: nothing, and no error. */
     if (at >= length)
         return 0;
     if (size > length - at)

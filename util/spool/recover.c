@@ -94,6 +94,7 @@ static void note_name(struct spool_store *store, struct pair_list *list, const c
     uint64_t number;
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, "next") == 0)
         return;
+    /* Asked first: whatever its name looks like. */
     if (!is_regular(store, name))
         log_event(LOG_WARN, "spool-foreign-file", LOG_STR("name", name));
     else if (is_numbered(name, ".seg", &number))
@@ -122,6 +123,7 @@ static void merge_pairs(struct pair_list *list)
         qsort(list->pairs, list->count, sizeof *list->pairs, compare_pairs);
     for (size_t i = 0; i < list->count; i++) {
         struct pair pair = list->pairs[i];
+        /* The two halves of a pair are neighbours now. */
         if (kept > 0 && list->pairs[kept - 1].number == pair.number) {
             list->pairs[kept - 1].letters |= pair.letters;
             list->pairs[kept - 1].state |= pair.state;
@@ -174,6 +176,8 @@ static bool read_mark(const uint8_t *head, const struct spool_salt *salt, struct
         struct state_mark candidate;
         if (!state_mark_decode(head + state_mark_place(i), salt, &candidate))
             continue;
+        /* A torn one fails its checksum; of two whole
+         * ones the later tells more. */
         if (!any || candidate.sequence > mark->sequence)
             *mark = candidate;
         any = true;
@@ -199,6 +203,7 @@ static void read_head(struct evidence *evidence, uint64_t number)
         pread(evidence->state_fd, octets, sizeof octets, 0) != (ssize_t)sizeof octets ||
         !spool_state_head_decode(octets, &facts) || facts.number != number)
         return;
+    /* Two salts mean two lives: the state file is of another one, and says nothing. */
     if (evidence->block_good &&
         memcmp(facts.salt.octets, evidence->block.salt.octets, SPOOL_SALT) != 0)
         return;
@@ -222,6 +227,7 @@ static void take_entries(struct spool_segment *segment, const uint8_t *octets, s
             state_entry_decode(octets + i * SPOOL_STATE_ENTRY, &segment->block.salt, entry);
         if (result != STATE_ENTRY_OK)
             *entry = (struct state_entry){0};
+        /* Behind the mark's count nothing was promised: a power cut may have torn it. */
         if (result != STATE_ENTRY_OK && segment->count < segment->mark.entries)
             *damaged = true;
         if (!letter_is_done((enum letter_state)entry->state) && entry->state != LETTER_NONE)
@@ -241,6 +247,7 @@ static bool load_entries(struct spool_segment *segment, int fd)
         at += size - size % SPOOL_STATE_ENTRY;
     }
     damaged = damaged || size < 0 || segment->count < segment->mark.entries;
+    /* Empty slots at the end are room, not gaps. */
     while (segment->count > 0 && segment->entries[segment->count - 1].state == LETTER_NONE)
         segment->count--;
     segment->gap_end = segment->count;
@@ -261,6 +268,7 @@ static int compare_slots(const void *a, const void *b, void *entries)
 static struct known_entries sort_entries(const struct spool_segment *segment)
 {
     struct known_entries known = {mem_array((size_t)segment->count + 1, sizeof(uint32_t)), 0, 0};
+    /* Mostly they are: entries were added in the order of the letters. */
     bool sorted = true;
     for (uint32_t slot = 0; slot < segment->count; slot++) {
         if (segment->entries[slot].state == LETTER_NONE)
@@ -296,6 +304,7 @@ static void set_bounds(struct scan *scan, const struct evidence *evidence)
 {
     struct stat facts = {0};
     (void)fstat(scan->view.fd, &facts);
+    /* The mark is the last word: nothing is looked for behind it. */
     if (evidence->mark.sealed_end != 0) {
         scan->limit = scan->proven = evidence->mark.sealed_end;
         return;
@@ -346,6 +355,7 @@ static bool renew_state(struct spool_store *store, const struct evidence *eviden
     char name[STORE_NAME_MAX];
     store_name(evidence->block.number, ".state", name);
     log_event(LOG_ERROR, "spool-state-lost", LOG_STR("file", name));
+    /* Kept in corrupt/, for whoever wants to know. */
     if (evidence->state_fd >= 0)
         (void)store->io->renameat(store->queue, name, store->corrupt, name);
     int error = state_create(store, &evidence->block);
@@ -404,6 +414,7 @@ static void ask_writer(const struct recovery *recovery, struct evidence *evidenc
     evidence->writing = segment_is_open_for(evidence->fd, LOCK_WRITER);
     for (size_t i = 0; i < recovery->held_count; i++) {
         if (recovery->held[i].number == evidence->block.number) {
+            /* Its word is better than the lock: it may have been asked between two opens. */
             evidence->writing = true;
             evidence->durable_end = recovery->held[i].durable_end;
         }

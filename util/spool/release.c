@@ -33,6 +33,7 @@ static bool can_be_recycled(const struct spool_segment *segment)
     if (segment->block.kind != SPOOL_SHARED || segment->punched != 0 ||
         segment->store->spare_count == STORE_SPARES)
         return false;
+    /* O_RDWR, because the lock of a writer is only seen by somebody who could write. */
     int fd = segment_open(segment, O_RDWR);
     if (fd < 0)
         return false;
@@ -58,6 +59,7 @@ static bool drop_letters(struct spool_segment *segment)
     if (store->io->unlinkat(store->queue, name, 0) == 0)
         return true;
     log_event(LOG_ERROR, "spool-release-failed", LOG_STR("file", name), LOG_ERRNO(errno));
+    /* Not tried again in this life: an operator reads the line, and the next start decides. */
     segment->keep = true;
     return false;
 }
@@ -124,6 +126,7 @@ static bool may_be_punched(const struct spool_segment *segment)
 /* Neighbouring granules go with one call. */
 static void punch_holes(struct spool_segment *segment)
 {
+    /* The last granule is left alone: it may be there in part only. */
     uint64_t whole = granules_of(0, segment->sealed_end & ~((UINT64_C(1) << GRANULE_BITS) - 1));
     uint64_t empty = whole & ~granules_in_use(segment) & ~segment->punched;
     segment->punch_due = false;

@@ -55,6 +55,7 @@ static bool search_header(const struct scan *scan, uint64_t *at, uint64_t limit,
             start += SPOOL_BLOCK;
             continue;
         }
+        /* A header at the end of this piece is met at the start of the next one. */
         size_t last = (size_t)count - SPOOL_RECORD_HEADER;
         for (size_t i = 0; i <= last && start + i < limit; i += SPOOL_ALIGN) {
             if (proves_itself(scan, octets + i, start + i, header)) {
@@ -95,6 +96,7 @@ void scan_find_end(struct scan *scan, uint64_t file_size)
     struct record_header header;
     uint64_t at = scan->from;
     uint64_t limit = file_size < SPOOL_SEGMENT_MAX ? file_size : SPOOL_SEGMENT_MAX;
+    /* Without any header there is nothing to walk over. */
     scan->limit = scan->from;
     scan->proven = 0;
     while (next_header(scan, &at, limit, &header)) {
@@ -240,6 +242,7 @@ static bool is_zero(const struct scan *scan, uint64_t from, uint64_t to)
  * is lost begins on the page behind it. */
 static void judge_gap(struct scan *scan, uint64_t from, uint64_t to)
 {
+    /* A batch ends there, with zeros up to it. */
     uint64_t page = spool_align(from, SPOOL_BLOCK);
     if (page < to && is_zero(scan, from, page))
         from = page;
@@ -317,6 +320,7 @@ bool spool_segment_scan(struct spool_segment *segment, uint64_t durable_end, spo
     if (fstat(segment->fd, &facts) != 0)
         return false;
     uint64_t size = spool_align((uint64_t)facts.st_size, SPOOL_ALIGN);
+    /* More was promised than there is: what is there is taken, and the alarm is given. */
     if (durable_end > size)
         log_event(LOG_ERROR, "spool-segment-short", LOG_UINT("segment", segment->block.number),
                   LOG_UINT("octets", size), LOG_UINT("durable", durable_end));

@@ -46,6 +46,7 @@ void state_reserve(struct spool_segment *segment, uint32_t count)
 {
     if (count <= segment->cap)
         return;
+    /* A multiple of 64, so that the bits fill whole words. */
     uint32_t cap = segment->cap > 0 ? segment->cap + segment->cap / 2 : CAP_FIRST;
     cap = (uint32_t)spool_align(cap < count ? count : cap, 64);
     segment->entries = mem_resize(segment->entries, cap, sizeof *segment->entries);
@@ -74,6 +75,7 @@ uint32_t state_add(struct spool_segment *segment, const struct state_entry *entr
         state_reserve(segment, segment->count + 1);
         slot = segment->count++;
     }
+    /* From nothing to `entry`: spool_segment_set counts the difference. */
     segment->entries[slot] = (struct state_entry){0};
     spool_segment_set(segment, slot, entry);
     return slot;
@@ -100,6 +102,7 @@ void spool_segment_set(struct spool_segment *segment, uint32_t slot,
         segment->live++;
     if (!lives && was_live) {
         segment->live--;
+        /* Somewhere a MiB may have become free. */
         segment->punch_due = true;
     }
 }
@@ -109,6 +112,7 @@ void spool_segment_seal(struct spool_segment *segment)
 {
     if (segment->sealed_end != 0)
         return;
+    /* What was scanned is all there is, from here on and for ever. */
     segment->sealed_end = segment->scanned_end;
     segment->mark_due = true;
     if (segment->fd >= 0)
@@ -128,6 +132,7 @@ int state_create(struct spool_store *store, const struct spool_block *block)
 {
     uint8_t head[SPOOL_BLOCK];
     char name[STORE_NAME_MAX];
+    /* Nothing indexed yet: the first record lies behind the block. */
     const struct state_mark mark = {.indexed_end = SPOOL_BLOCK};
     spool_state_head_encode(block, head);
     state_mark_encode(&mark, &block->salt, head + state_mark_place(mark.sequence));
@@ -150,6 +155,7 @@ int state_create(struct spool_store *store, const struct spool_block *block)
 static uint32_t next_dirty(const struct spool_segment *segment, uint32_t slot)
 {
     while (slot < segment->dirty_high && !is_dirty(segment, slot))
+        /* A word without a bit is passed over at once. */
         slot = segment->dirty[slot / 64] == 0 ? (slot | 63) + 1 : slot + 1;
     return slot < segment->dirty_high ? slot : segment->dirty_high;
 }
@@ -160,6 +166,7 @@ static int write_run(const struct spool_segment *segment, int fd, uint32_t from,
     uint8_t octets[RUN_ENTRIES * SPOOL_STATE_ENTRY];
     size_t size = 0;
     for (uint32_t slot = from; slot < to; slot++, size += SPOOL_STATE_ENTRY) {
+        /* A gap stays zeros: a checksum over nothing would make it an entry. */
         if (segment->entries[slot].state == LETTER_NONE)
             memset(octets + size, 0, SPOOL_STATE_ENTRY);
         else
@@ -236,6 +243,7 @@ int state_sync(struct spool_segment *segment)
     int fd = io->openat(segment->store->queue, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0);
     if (fd < 0)
         return errno;
+    /* Made before the writes: it tells of the sync before this one. */
     struct state_mark mark = next_mark(segment);
     int error = write_entries(segment, fd);
     if (error == 0)

@@ -49,6 +49,7 @@ struct spool_segment *store_add(struct spool_store *store, const struct spool_bl
     segment->store = store;
     segment->block = *block;
     segment->fd = fd;
+    /* Behind the block, where the first record goes. */
     segment->scanned_end = segment->synced_end = SPOOL_BLOCK;
     segment->mark = (struct state_mark){.indexed_end = SPOOL_BLOCK};
     HASH_ADD(hh, store->segments, block.number, sizeof segment->block.number, segment);
@@ -172,6 +173,7 @@ enum record_result spool_segment_read(struct spool_segment *segment, uint64_t of
 static int write_next(struct spool_store *store, uint64_t reserved)
 {
     char text[STORE_NAME_MAX];
+    /* A name is also how a number is written in this file: digits and a line end. */
     store_name(reserved, "\n", text);
     int fd =
         store->io->openat(store->queue, "next.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -194,6 +196,7 @@ static int take_number(struct spool_store *store, uint64_t *number)
         int error = write_next(store, reserved);
         if (error != 0)
             return error;
+        /* Only now: a number counts as reserved when the file says so. */
         store->reserved = reserved;
     }
     *number = store->next_number++;
@@ -215,6 +218,7 @@ static uint64_t first_number(const struct spool_store *store)
     struct span digits = span_of(text, length > 0 ? (size_t)length : 0);
     if (!base32_to_u64(span_first(digits, span_find(digits, '\n')), &number))
         log_event(LOG_WARN, "spool-next-damaged", LOG_UINT("floor", floor));
+    /* A damaged file costs a jump ahead, never a number used twice. */
     return number > floor ? number : floor;
 }
 
@@ -234,6 +238,7 @@ static int write_zeros(struct spool_store *store, int fd, uint64_t from, uint64_
 static int open_free(struct spool_store *store, const struct spool_block *block,
                      char name[STORE_NAME_MAX], bool *fresh)
 {
+    /* A private segment has no usual size: recycling one would waste or lack space. */
     *fresh = block->kind == SPOOL_PRIVATE || store->spare_count == 0;
     store_name(*fresh ? block->number : store->spares[--store->spare_count], ".free", name);
     int create = *fresh ? O_CREAT | O_EXCL : 0;
@@ -249,6 +254,7 @@ static int become_segment(struct spool_store *store, const struct spool_block *b
     spool_block_encode(block, octets);
     store_name(block->number, ".seg", name);
     int error = 0;
+    /* The first MiB alone: a quiet server fills no more of it. */
     if (fresh && block->kind == SPOOL_SHARED)
         error = write_zeros(store, fd, 0, STORE_PREWRITTEN);
     if (error == 0)
@@ -285,6 +291,7 @@ struct spool_segment *spool_segment_new(struct spool_store *store, enum spool_ki
 {
     struct spool_block block = {.kind = kind};
     int error = take_number(store, &block.number);
+    /* A salt of its own for each life: what an earlier one left behind proves nothing. */
     random_fill(block.salt.octets, SPOOL_SALT);
     if (error == 0)
         error = state_create(store, &block);
@@ -292,6 +299,7 @@ struct spool_segment *spool_segment_new(struct spool_store *store, enum spool_ki
         errno = error;
         return NULL;
     }
+    /* The state file first: letters without one would be taken for a loss at recovery. */
     int fd = make_letters(store, &block);
     if (fd >= 0)
         return store_add(store, &block, fd);
@@ -336,6 +344,7 @@ static int open_below(const struct spool_store *store, const char *name)
  * has to be cleaned up. */
 static const char *open_directories(struct spool_store *store, const char *directory)
 {
+    /* The configured path may be a link; nothing below it may. */
     store->directory = store->io->openat(AT_FDCWD, directory, DIRECTORY_FLAGS & ~O_NOFOLLOW, 0);
     if (store->directory < 0)
         return log_errno_text(errno);
@@ -363,6 +372,7 @@ struct spool_store *spool_store_open_io(const char *directory, const struct spoo
         spool_store_close(store);
         return NULL;
     }
+    /* Nothing reserved yet: the first segment writes the file. */
     store->next_number = store->reserved = first_number(store);
     return store;
 }

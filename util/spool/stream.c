@@ -34,6 +34,7 @@ struct spool_stream *spool_stream_open(struct spool_writer *writer, struct lette
     struct held_segment *segment = writer->private;
     if (segment == NULL)
         return NULL;
+    /* From here on the segment is the stream's alone. */
     writer->private = segment->next;
     segment->next = NULL;
 
@@ -41,6 +42,7 @@ struct spool_stream *spool_stream_open(struct spool_writer *writer, struct lette
     stream->writer = writer;
     stream->segment = segment;
     stream->letter = letter;
+    /* The trace goes first, then the message: one body with one checksum. */
     stream->at = body_start(letter);
     stream->next = writer->streams;
     writer->streams = stream;
@@ -85,6 +87,8 @@ static void finish(struct spool_stream *stream)
         segment->durable_end = segment->end;
     else
         writer_take_back(writer, segment, letter);
+    /* Who waits for the 250 hears first; the stream is gone by now, so that a callback can open
+     * another. */
     letter->done(letter->arg, result, letter->id);
     if (result == SPOOL_OK)
         writer->calls.durable(writer->calls.arg, segment->grant.number, segment->durable_end);
@@ -106,6 +110,7 @@ static enum spool_result write_header(struct spool_stream *stream)
     uint8_t octets[SPOOL_RECORD_HEADER];
     const struct letter *letter = stream->letter;
     writer_header(stream->segment, letter, &header);
+    /* It proves nothing but itself: there is no batch before it. */
     header.batch_start = SPOOL_BLOCK;
     header.body_len = stream->body_len;
     header.crc_body = stream->crc_body;
@@ -124,6 +129,7 @@ static enum spool_result write_header(struct spool_stream *stream)
 void spool_stream_commit(struct spool_stream *stream)
 {
     struct spool_writer *writer = stream->writer;
+    /* Counted until `done`: the writer is busy as long as somebody waits. */
     writer->committing++;
     if (stream->result == SPOOL_OK)
         stream->result = write_header(stream);
