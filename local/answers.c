@@ -54,6 +54,7 @@ void answers_add(struct answers *answers, const struct ipc_type *type, const voi
                  const int *fds)
 {
     answers->packet.limit = SEQPACKET_MAX;
+    /* A packet is full by its descriptors or by its octets, whichever comes first. */
     bool fits = answers->fds.count + type->fds <= SEQPACKET_FDS &&
                 ipc_encode(type, message, &answers->packet);
     if (!fits) {

@@ -17,6 +17,7 @@ void wire_count_add(struct wire_count *count, struct span octets)
     const char *end = octets.data + octets.len;
     count->octets += octets.len;
     while (at < end && (at = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+        /* The octet before may have come with an earlier piece. */
         char before = at > octets.data ? at[-1] : count->last;
         count->octets += before != '\r';
         at++;
@@ -63,6 +64,7 @@ static bool flush(struct output *output)
 static void add_lines(struct output *output, struct span octets)
 {
     while (octets.len > 0) {
+        /* A CR on its own stays: it belongs to the message. */
         if (output->cr_held && octets.data[0] != '\n')
             buf_add(output->buf, SPAN("\r"));
         size_t plain = span_find(octets, '\r');
@@ -81,6 +83,7 @@ static bool copy_body(struct output *output, const struct letter *letter)
     while (at < size) {
         size_t wanted = size - at < BLOCK ? (size_t)(size - at) : BLOCK;
         ssize_t got = record_read_body(letter->segment, letter->record, at, block, wanted);
+        /* Less than was written to the spool: errno is EIO then. */
         if (got <= 0)
             return false;
         add_lines(output, span_of(block, (size_t)got));

@@ -31,6 +31,7 @@ static bool is_plain_file(int fd, struct stat *status)
 enum mailbox_status mailbox_lock(const struct maildir *maildir, int *lock)
 {
     struct stat status;
+    /* Read-only is enough for flock(2), and nobody can write through what pop3d is handed. */
     int fd = maildir_open_at(maildir->home, lock_name, O_RDONLY | O_CREAT, LOCK_MODE);
     if (fd < 0)
         return errno == ELOOP || errno == EXDEV ? MAILBOX_DENIED : MAILBOX_TEMPORARY;
@@ -73,6 +74,7 @@ static bool target_of(const struct maildir *maildir, struct span name, struct ta
     bool is_new = span_has_prefix(name, SPAN("new/"));
     if (!is_new && !span_has_prefix(name, SPAN("cur/")))
         return false;
+    /* Where it was listed is where it is looked for first. */
     target->first = is_new ? maildir->new_mail : maildir->cur;
     target->second = is_new ? maildir->cur : maildir->new_mail;
     struct span file = span_skip(name, 4);
@@ -152,6 +154,7 @@ static bool delete_one(const struct maildir *maildir, struct span name)
     if (errno != ENOENT)
         return false;
     int place = find_moved(&target);
+    /* Gone is gone, whoever took it. */
     if (place < 0)
         return errno == ENOENT;
     return unlinkat(place, target.file, 0) == 0 || errno == ENOENT;
@@ -169,6 +172,7 @@ enum mailbox_status mailbox_delete(const struct maildir *maildir, struct span na
         *gone += deleted;
         all = all && deleted;
     }
+    /* Also when some remained: those that are gone are to stay gone. */
     bool durable = fsync(maildir->new_mail) == 0 && fsync(maildir->cur) == 0;
     return all && durable ? MAILBOX_OK : MAILBOX_PARTIAL;
 }

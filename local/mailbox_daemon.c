@@ -78,6 +78,7 @@ static bool wait_for_answer(struct mailbox_state *state, struct lookup_wait *wai
     while (!wait->answered) {
         struct fd_list fds;
         size_t size;
+        /* The deadline holds for all packets together, not for each. */
         int64_t left = deadline - clock_ms();
         if (left <= 0 || !seqpacket_wait(state->lookup, (int)left))
             return false;
@@ -100,6 +101,7 @@ static struct mailbox_answer ask_lookup(struct mailbox_state *state, struct span
     struct mailbox_answer none = {.status = RESOLVE_TEMPORARY};
     struct lookup_wait wait = {.query = ++state->query};
     struct mailbox_ask ask = {wait.query, user};
+    /* One packet of its own: answers to pop3d are gathered elsewhere meanwhile. */
     struct answers question = {.fd = state->lookup};
     if (state->lookup < 0)
         return none;
@@ -121,6 +123,7 @@ static struct remembered *row_of(struct mailbox_state *state, struct span user)
 static void remember(struct mailbox_state *state, struct span user, struct span path)
 {
     struct remembered *row = row_of(state, user);
+    /* Emptied first: a row is whole or it is none. */
     row->user_len = 0;
     if (user.len > sizeof row->user || path.len > sizeof row->path)
         return;
@@ -178,6 +181,7 @@ static enum mailbox_status lock_and_scan(const struct maildir *maildir, int fds[
     enum mailbox_status status = mailbox_lock(maildir, &fds[0]);
     if (status != MAILBOX_OK)
         return status;
+    /* The lock first: what is listed then can not be deleted by another session. */
     fds[1] = mailbox_scan(maildir, count);
     if (fds[1] >= 0)
         return MAILBOX_OK;
@@ -201,6 +205,7 @@ static void serve_open(struct mailbox_state *state, const struct mailbox_open *o
         status = lock_and_scan(&maildir, fds, &count);
     maildir_close(&maildir);
 
+    /* Both answers are made, one is sent; their descriptors become the packet's. */
     struct mailbox_opened opened = {open->query, count};
     struct mailbox_refused refused = {open->query, (uint8_t)status};
     if (status == MAILBOX_OK)
@@ -244,6 +249,7 @@ static bool open_again(struct mailbox_state *state, struct span user, int lock,
 static void serve_fetch(struct mailbox_state *state, const struct mailbox_fetch *fetch, int lock)
 {
     struct maildir maildir = MAILDIR_NONE;
+    /* The mailbox is opened once, whatever the number of names. */
     bool allowed = open_again(state, fetch->user, lock, &maildir);
     struct span names = fetch->names;
     struct span name;
@@ -308,6 +314,7 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
 {
     struct mailbox_state *state = mem_new(sizeof *state);
     state->root = mail_root_prepare(daemon, sandbox);
+    /* Tickets are made by auth under the same key (util/ipc/ticket.h). */
     state->key = daemon->key;
     state->lookup = -1;
     daemon->state = state;
@@ -362,6 +369,7 @@ static void run(struct daemon *daemon)
     struct mailbox_state *state = daemon->state;
     while (daemon_poll(daemon)) {
         struct pollfd watched[PEERS + 1];
+        /* Rebuilt each round: 64 workers at most. */
         nfds_t count = (nfds_t)state->peer_count;
         for (nfds_t i = 0; i < count; i++)
             watched[i] = (struct pollfd){.fd = state->peers[i], .events = POLLIN};

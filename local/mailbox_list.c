@@ -81,6 +81,7 @@ static void compose(struct buf *out, const struct list_head *head,
                     const struct mailbox_entry *entries)
 {
     buf_add(out, span_of(head, sizeof *head));
+    /* Where the first text begins: behind the last row. */
     size_t at = sizeof *head + head->count * sizeof(struct list_row);
     for (size_t i = 0; i < head->count; i++) {
         struct list_row row = row_of(&entries[i], at);
@@ -129,6 +130,7 @@ int mailbox_list_seal(const struct mailbox_entry *entries, size_t count)
         size += sizeof(struct list_row) + texts_size(&entries[i]);
         octets += entries[i].octets;
     }
+    /* At 120 octets a message that is 35 million of them. */
     if (size > UINT32_MAX) {
         errno = EFBIG;
         return -1;
@@ -155,6 +157,7 @@ static bool head_is_sound(const struct list_head *head, size_t size)
 bool mailbox_list_open(struct mailbox_list *list, int fd)
 {
     *list = (struct mailbox_list){0};
+    /* A descriptor that is no memfd has none, and is refused here. */
     int seals = fcntl(fd, F_GET_SEALS);
     struct stat status;
     if (seals < 0 || (seals & LIST_SEALS) != LIST_SEALS || fstat(fd, &status) != 0)
@@ -189,6 +192,7 @@ static bool text_at(const struct mailbox_list *list, struct list_place place, st
 bool mailbox_list_entry(const struct mailbox_list *list, uint32_t index,
                         struct mailbox_entry *entry)
 {
+    /* The count was held against the size when the list was opened. */
     if (index >= list->count)
         return false;
     struct list_row row;

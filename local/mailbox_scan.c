@@ -44,6 +44,7 @@ static bool measure(int directory, const char *name, uint64_t *octets)
     struct wire_count count = {0};
     char block[BLOCK];
     ssize_t got = -1;
+    /* A device or a FIFO is no message, whatever it is called. */
     if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1) {
         while ((got = read(fd, block, sizeof block)) > 0)
             wire_count_add(&count, span_of(block, (size_t)got));
@@ -60,6 +61,7 @@ static void add(struct scan *scan, struct span name, uint64_t octets)
         scan->room = scan->room > 0 ? scan->room * 2 : FIRST_ROOM;
         scan->found = mem_resize(scan->found, scan->room, sizeof *scan->found);
     }
+    /* One copy of the name serves list, uidl and order. */
     struct span whole =
         arena_printf(&scan->arena, "%.*s%.*s", SPAN_ARG(scan->folder), SPAN_ARG(name));
     struct span unique = maildir_name_unique_part(span_skip(whole, scan->folder.len));
@@ -77,6 +79,7 @@ static bool visit(void *arg, const char *name, unsigned char type)
     uint64_t octets = 0;
     if (type != DT_REG && type != DT_UNKNOWN)
         return true;
+    /* A link may state any size: only a plain file's name is believed. */
     bool stated = type == DT_REG && maildir_name_wire_size(span_cstr(name), &octets);
     if (stated || measure(scan->directory, name, &octets))
         add(scan, span_cstr(name), octets);
@@ -118,6 +121,7 @@ static size_t drop_doubles(struct scan *scan, struct mailbox_entry *entries)
     size_t kept = 0;
     for (size_t i = 0; i < scan->count; i++) {
         struct found *found = &scan->found[i];
+        /* Sorted: doubles are neighbours. */
         if (i > 0 && span_equal(found->unique, scan->found[i - 1].unique))
             continue;
         found->entry.uidl = maildir_name_uidl(found->unique, &scan->arena);

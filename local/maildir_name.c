@@ -43,6 +43,7 @@ static void hash_place(const struct letter_place *place, char out[HASH_DIGITS + 
 {
     uint8_t text[SPOOL_SALT + 24];
     uint8_t digest[SHA256_SIZE];
+    /* The salt, which is secret, then the place, which is not. */
     memcpy(text, place->salt.octets, SPOOL_SALT);
     put_u64(text + SPOOL_SALT, place->number);
     put_u64(text + SPOOL_SALT + 8, place->offset);
@@ -58,6 +59,7 @@ static void escape_host(struct span hostname, char out[MAILDIR_HOST_MOST + 1])
     for (size_t i = 0; i < hostname.len; i++) {
         char octet = hostname.data[i];
         bool special = octet == '/' || octet == ':' || octet == ',' || octet == '\0';
+        /* An escape is put in whole or not at all. */
         size_t needed = special ? 4 : 1;
         if (used + needed > MAILDIR_HOST_MOST)
             break;
