@@ -22,6 +22,7 @@ void bounce_text_escape(struct buf *out, struct span text, size_t most)
     struct span bounded = span_first(text, most);
     for (size_t i = 0; i < bounded.len; i++) {
         unsigned char octet = (unsigned char)bounded.data[i];
+        /* Made for every octet, used for few: it costs nothing. */
         char coded[4] = {'\\', 'x', digits[octet >> 4], digits[octet & 15]};
         bool plain = octet >= 0x20 && octet < 0x7f;
         buf_add(out, plain ? span_of(&bounded.data[i], 1) : span_of(coded, sizeof coded));
@@ -52,6 +53,7 @@ static void write_header(struct buf *out, const struct bounce_facts *facts)
     add(out, "Message-ID: <");
     bounce_text_escape(out, facts->unique, ADDRESS_MOST);
     add_field(out, "", "@", facts->hostname, ">");
+    /* RFC 3834 §5: an answer to a message, made by a program. */
     add(out, "Auto-Submitted: auto-replied\r\n"
              "MIME-Version: 1.0\r\n"
              "Content-Type: text/plain; charset=us-ascii\r\n"
@@ -77,6 +79,7 @@ static void write_original(struct buf *out, struct span original)
 {
     struct span rest = span_first(original, header_end(original));
     struct span line;
+    /* The bound on what was read may have cut the last line: it is left out. */
     if (rest.len > 0 && rest.data[rest.len - 1] != '\n')
         rest.len = span_find_last(rest, '\n') < rest.len ? span_find_last(rest, '\n') + 1 : 0;
     while (span_next(&rest, '\n', &line)) {

@@ -48,6 +48,7 @@ static void sift_down(struct heap *heap, struct heap_item item)
         size_t child = 2 * at + 1;
         if (child >= heap->count)
             break;
+        /* The earlier of the two children moves up. */
         if (child + 1 < heap->count && heap->items[child + 1].time < heap->items[child].time)
             child++;
         if (item.time <= heap->items[child].time)

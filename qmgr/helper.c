@@ -57,6 +57,7 @@ static struct helper_task *list_take_all(struct task_list *list)
 void helper_return(struct helper *helper, struct helper_task *part)
 {
     pthread_mutex_lock(&helper->lock);
+    /* Only the first result wakes the loop: it takes all that follow. */
     bool was_empty = helper->results.first == NULL;
     list_put(&helper->results, part);
     pthread_mutex_unlock(&helper->lock);
@@ -126,6 +127,7 @@ void helper_start(struct helper *helper)
 {
     sigset_t all, before;
     sigfillset(&all);
+    /* The thread inherits the mask; the loop gets its own back. */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create(&helper->thread, NULL, thread_main, helper);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -182,6 +184,7 @@ void helper_free(struct helper *helper)
     pthread_cond_signal(&helper->posted);
     pthread_mutex_unlock(&helper->lock);
     pthread_join(helper->thread, NULL);
+    /* By the thread's end all results are in. */
     results_deliver(helper);
     wake_stop(&helper->wake);
     if (helper->store != NULL)

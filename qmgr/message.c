@@ -35,6 +35,7 @@ struct message *message_new(const struct record *record)
     require(count <= ENVELOPE_RECIPIENTS_MAX);
     size_t head = sizeof(struct message) + count * sizeof(struct message_recipient);
     struct message *message = mem_new(head + texts_size(envelope));
+    /* Texts need no alignment: they go behind the array. */
     char *at = (char *)message + head;
 
     message->number = record->header.number;

@@ -17,6 +17,7 @@ static void write_gauges(void *arg)
 {
     struct qmgr *qmgr = arg;
     const uint64_t *counts = qmgr->queue.counts;
+    /* Cold recipients cost nobody's patience: they are not counted as busy. */
     uint64_t ready = counts[QUEUE_READY] + counts[QUEUE_READING];
     uint64_t active = counts[QUEUE_ACTIVE] + counts[QUEUE_SETTLING];
     page_set(qmgr->page, PAGE_QUEUED, ready + active);

@@ -55,6 +55,7 @@ static uint32_t entry_new(struct queue *queue)
         queue->free_first = queue_entry(queue, number)->next;
         return number;
     }
+    /* A chunk at a time: the array of their addresses is all that is ever moved. */
     if (queue->used == queue->chunk_count * CHUNK) {
         size_t count = queue->chunk_count + 1;
         queue->chunks = mem_resize(queue->chunks, count, sizeof *queue->chunks);
@@ -73,6 +74,7 @@ uint32_t queue_add(struct queue *queue, const struct queue_entry *entry)
     uint32_t number = entry_new(queue);
     struct queue_entry *own = queue_entry(queue, number);
     *own = *entry;
+    /* move() takes it from there, so that the counts stay true. */
     own->state = QUEUE_FREE;
     own->next = QUEUE_NONE;
     move(queue, own, entry->state);
@@ -159,6 +161,7 @@ static uint32_t line_take(struct queue *queue, struct queue_line *line)
 {
     uint32_t number = line->first;
     line->first = queue_entry(queue, number)->next;
+    /* The last one left. */
     if (line->first == QUEUE_NONE)
         line->last = QUEUE_NONE;
     return number;
@@ -207,6 +210,7 @@ static struct destination *destination_of(struct queue *queue, struct span trans
     char key[KEY_MAX];
     size_t len = transport.len + 1 + name.len;
     require(len <= sizeof key);
+    /* Transport, NUL, name: no pair of other texts gives the same key. */
     memcpy(key, transport.data, transport.len);
     key[transport.len] = '\0';
     if (name.len > 0)
@@ -282,6 +286,7 @@ void queue_abandoned(struct queue *queue, uint32_t number)
     struct destination *destination = destination_at(queue, entry);
     destination->active--;
     if (destination->window > 1)
+        /* Whoever kills agents gets fewer of them. */
         destination->window /= 2;
     entry->deaths++;
     entry->flags |= QUEUE_SEEN_BEFORE;

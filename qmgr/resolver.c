@@ -49,6 +49,7 @@ static void set_timer(struct resolver *resolver)
         timer_cancel(&resolver->timer);
         return;
     }
+    /* What can not be asked is answered in the next turn. */
     int64_t wait = first->unaskable ? 0 : first->deadline - loop_now(resolver->loop);
     timer_set(&resolver->timer, wait > 0 ? wait : 0);
 }
@@ -103,6 +104,7 @@ static void on_message(void *arg, struct channel *channel, const struct ipc_type
     if (type != &ipc_resolved)
         return;
     struct question *question;
+    /* By the number that we chose: answers may come in any order. */
     HASH_FIND(hh, resolver->questions, &words->query, sizeof words->query, question);
     if (question == NULL)
         return;
@@ -131,6 +133,7 @@ void resolver_connect(struct resolver *resolver, int fd)
     resolver->channel = channel_new(resolver->loop, fd, &calls);
     struct question *question, *next;
     HASH_ITER (hh, resolver->questions, question, next) {
+        /* The new lookup begins its answer anew. */
         question->count = 0;
         send_question(resolver, question);
     }

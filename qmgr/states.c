@@ -30,6 +30,7 @@ const struct state_list *states_begin(struct states *states)
 {
     if (states->writing)
         return NULL;
+    /* Its memory is kept: a list in flight is empty again by now. */
     struct state_list empty = states->flying;
     require(empty.count == 0);
     states->flying = states->pending;
