@@ -94,6 +94,13 @@ static uint64_t segment_number(const struct agents *agents, const struct queue_e
     return segments_at(&agents->qmgr->segments, entry->segment)->number;
 }
 
+/* By an earlier qmgr, to an agent that died, or to one that deferred it: that may have happened
+ * behind the rename (a directory that could not be synced). */
+static bool was_given_before(const struct queue_entry *entry)
+{
+    return (entry->flags & QUEUE_SEEN_BEFORE) != 0 || entry->tries > 0;
+}
+
 /* All that an agent needs to find the recipient in a segment that it has open. */
 static void send_job(struct agent *agent, size_t slot_index)
 {
@@ -104,7 +111,7 @@ static void send_job(struct agent *agent, size_t slot_index)
         .number = segment_number(agent->agents, entry),
         .offset = (uint64_t)entry->place * SPOOL_ALIGN,
         .recipient = entry->recipient,
-        .flags = (entry->flags & QUEUE_SEEN_BEFORE) != 0 ? JOB_SEEN_BEFORE : 0,
+        .flags = was_given_before(entry) ? JOB_SEEN_BEFORE : 0,
         .nexthop = entry->message->recipients[entry->recipient].nexthop,
     };
     slot->sent = true;
@@ -207,7 +214,7 @@ static struct agent *agent_by_id(struct agents *agents, unsigned long long id)
 static void release_waiting(struct agent *agent, uint64_t number, bool open)
 {
     static const struct fate closed = {FATE_DEFERRED, SPAN_INIT("4.3.0"),
-                                       SPAN_INIT("the message can not be read now")};
+                                       SPAN_INIT("the message can not be read now"), false};
     struct qmgr *qmgr = agent->agents->qmgr;
     for (size_t i = 0; i < agent->slot_count; i++) {
         struct agent_slot *slot = &agent->slots[i];
@@ -266,7 +273,7 @@ struct fate agent_fate(const struct job_result *result)
         [JOB_FAILED] = FATE_FAILED,
     };
     enum fate_kind kind = result->fate <= JOB_FAILED ? kinds[result->fate] : FATE_DEFERRED;
-    return (struct fate){kind, result->enhanced, result->text};
+    return (struct fate){kind, result->enhanced, result->text, false};
 }
 
 /* RFC 3463 codes and texts pass through as the agent gave them; the log and the bounce escape them.
@@ -280,7 +287,10 @@ static void on_result(struct agent *agent, const struct job_result *result)
         return;
     }
     slot_release(agent, slot);
-    delivery_settle(agent->agents->qmgr, slot->number, agent_fate(result));
+    if (result->fate == JOB_DAMAGED)
+        delivery_damaged(agent->agents->qmgr, slot->number);
+    else
+        delivery_settle(agent->agents->qmgr, slot->number, agent_fate(result));
     agents_wake(agent->agents);
 }
 
@@ -316,8 +326,9 @@ static void suspect_or_hold(struct qmgr *qmgr, uint32_t number)
               LOG_SPAN("id", spool_id_text(spool_id(message->number, message->offset), id)),
               LOG_SPAN("to", message->recipients[entry->recipient].address),
               LOG_UINT("deaths", AGENT_DEATHS_MOST));
-    delivery_settle(qmgr, number,
-                    (struct fate){FATE_HELD, SPAN("4.3.0"), SPAN("its delivery agent died of it")});
+    delivery_settle(
+        qmgr, number,
+        (struct fate){FATE_HELD, SPAN("4.3.0"), SPAN("its delivery agent died of it"), false});
 }
 
 /* Its entries were given back before, or the process ends. */

@@ -22,6 +22,7 @@ struct bounce {
     struct buf original, envelope, body;
     struct span to;
     enum bounce_addressee addressee;
+    bool unquoted; /* the original is damaged: its octets are shown to nobody */
     struct letter letter;
 };
 
@@ -208,12 +209,14 @@ static void ask(struct bounce *bounce)
     resolver_ask(bounce->bounces->qmgr->resolver, bounce->to, resolved, bounce);
 }
 
-/* What the letter quotes; a damaged record is held for the operator, never forgotten. */
+/* What the letter quotes. When even the envelope is damaged there is nobody to tell: the operator
+ * has the copy that was set aside, or, without one, the recipients held. */
 static void original_read(void *arg, struct helper_task *base)
 {
     struct bounce *bounce = arg;
     struct task_original *task = (struct task_original *)base;
     enum record_result result = task->result;
+    enum letter_state lost = task->aside ? LETTER_BOUNCED : LETTER_HELD;
     if (result == RECORD_OK) {
         bounce->message = task->message;
         bounce->message->users++;
@@ -226,7 +229,7 @@ static void original_read(void *arg, struct helper_task *base)
     } else if (result != RECORD_OK) {
         log_bounce(LOG_ERROR, "record-unreadable", bounce, SPAN("damaged"));
         page_add(bounce->bounces->qmgr->page, PAGE_CORRUPT, 1);
-        settle_all(bounce, LETTER_HELD);
+        settle_all(bounce, lost);
     } else {
         bounce->addressee = bounce_addressee_of(bounce->message);
         ask(bounce);
@@ -243,6 +246,7 @@ static void walk_begins(struct bounces *bounces, struct bounce *bounce)
     bounces->walking_count++;
     struct task_original *task = task_original_new(
         spool_id_number(bounce->id), spool_id_offset(bounce->id), original_read, bounce);
+    task->unquoted = bounce->unquoted;
     helper_post(bounces->qmgr->helper, &task->task);
 }
 
@@ -276,6 +280,7 @@ void bounce_add(struct bounces *bounces, uint32_t number, const struct fate *fat
     const struct message *message = entry->message;
     struct bounce *bounce = bounce_of(bounces, spool_id(message->number, message->offset));
     struct bounce_failure *failure = arena_zalloc(&bounce->arena, sizeof *failure);
+    bounce->unquoted |= fate->damaged;
     failure->queue_entry = number;
     failure->address = arena_copy(&bounce->arena, message->recipients[entry->recipient].address);
     failure->enhanced = arena_copy(&bounce->arena, span_first(fate->enhanced, 16));

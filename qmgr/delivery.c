@@ -149,6 +149,24 @@ void delivery_settle(struct qmgr *qmgr, uint32_t number, struct fate fate)
     arena_reset(&qmgr->scratch);
 }
 
+static void checked(void *arg, struct helper_task *base)
+{
+    struct qmgr *qmgr = arg;
+    const struct task_check *task = (const struct task_check *)base;
+    if (task->aside)
+        page_add(qmgr->page, PAGE_CORRUPT, 1);
+    delivery_settle(qmgr, task->queue_entry, fate_of_damage(task->result, task->aside));
+    task_free(base);
+}
+
+void delivery_damaged(struct qmgr *qmgr, uint32_t number)
+{
+    const struct message *message = queue_entry(&qmgr->queue, number)->message;
+    struct task_check *task = task_check_new(message->number, message->offset, checked, qmgr);
+    task->queue_entry = number;
+    helper_post(qmgr->helper, &task->task);
+}
+
 /* Of the failed bounce only the delay is known: no attempt is counted. */
 void delivery_postpone(struct qmgr *qmgr, uint32_t number)
 {

@@ -14,10 +14,11 @@ static const struct {
     struct fate fate;
     /* Transports without an agent. */
 } decided[] = {
-    {SPAN_INIT("discard"), {FATE_DELIVERED, SPAN_INIT("2.0.0"), SPAN_INIT("discarded")}},
-    {SPAN_INIT("hold"), {FATE_HELD, SPAN_INIT("4.0.0"), SPAN_INIT("held by the configuration")}},
+    {SPAN_INIT("discard"), {FATE_DELIVERED, SPAN_INIT("2.0.0"), SPAN_INIT("discarded"), false}},
+    {SPAN_INIT("hold"),
+     {FATE_HELD, SPAN_INIT("4.0.0"), SPAN_INIT("held by the configuration"), false}},
     {SPAN_INIT("error"),
-     {FATE_FAILED, SPAN_INIT("5.1.2"), SPAN_INIT("mail to this address is not delivered")}},
+     {FATE_FAILED, SPAN_INIT("5.1.2"), SPAN_INIT("mail to this address is not delivered"), false}},
 };
 
 /* An unknown transport is deferred, not refused: a setting may have been lost, and the mail
@@ -32,8 +33,18 @@ bool fate_of_transport(struct span transport, struct fate *fate)
             return true;
         }
     }
-    *fate = (struct fate){FATE_DEFERRED, SPAN("4.3.5"), SPAN("no agent for this transport")};
+    *fate = (struct fate){FATE_DEFERRED, SPAN("4.3.5"), SPAN("no agent for this transport"), false};
     return true;
+}
+
+struct fate fate_of_damage(enum record_result result, bool aside)
+{
+    if (result == RECORD_OK || result == RECORD_IO)
+        return (struct fate){FATE_DEFERRED, SPAN("4.3.0"), SPAN("the message can not be read now"),
+                             false};
+    /* RFC 3463 §3.4: other or undefined mail system status */
+    return (struct fate){aside ? FATE_FAILED : FATE_HELD, SPAN("5.3.0"),
+                         SPAN("the message was damaged in the store of this system"), true};
 }
 
 /* Mixes all bits of a number, so that neighbours get far-apart results. */

@@ -8,7 +8,7 @@
 
 #include "util/base/span.h"
 #include "util/conf/conf.h"
-#include "util/spool/format.h"
+#include "util/spool/record.h"
 
 enum fate_kind { FATE_DELIVERED, FATE_DEFERRED, FATE_FAILED, FATE_HELD };
 
@@ -17,7 +17,12 @@ struct fate {
     enum fate_kind kind;
     struct span enhanced; /* RFC 3463: "4.3.5" */
     struct span text;     /* for people */
+    bool damaged;         /* the letter itself: nothing of it is shown to anybody */
 };
+
+/* What becomes of a recipient whose letter an agent says is damaged, after qmgr looked for itself:
+ * `result` is what it saw, `aside` whether there is a copy for the operator. */
+struct fate fate_of_damage(enum record_result result, bool aside);
 
 /* Which transports qmgr decides by itself, and what it decides. False: an agent is to be asked
  * ("local"). */

@@ -4,9 +4,10 @@
  * way at a time, and however many letters came meanwhile are one task.
  *
  * A writer that dies leaves segments whose end nobody knows: the tail is scanned as recovery does,
- * then they are sealed.
+ * then they are sealed. That its socket is closed does not say that it died: the lock of the
+ * segment does, and until it is free the segment is left alone and looked at again.
  */
-#include "qmgr/intake.h"
+#include "qmgr/intake_parts.h"
 
 #include <sysexits.h>
 #include <unistd.h>
@@ -15,49 +16,10 @@
 #include "qmgr/retry.h"
 #include "util/base/panic.h"
 
-enum { KINDS = 2, STOCK_MOST = 4, PRIVATE_EXTRA = SPOOL_ENVELOPE_MAX + (64 << 10) };
-
-/* A segment that was made and not given yet. */
-struct made {
-    int fd;
-    struct spool_block block;
-};
-
-/* Segments made ahead, so that a writer never waits for a directory's sync. */
-struct stock {
-    struct made items[STOCK_MOST];
-    size_t count;
-    unsigned making; /* tasks under way */
-};
-
-/* Somebody who writes letters. */
-struct writer {
-    LIST_ENTRY(writer) link;
-    struct intake *intake;
-    struct channel *channel; /* NULL: qmgr's own */
-    unsigned want[KINDS];
-    bool reported;
-};
-
-/* What the loop knows of all writers; segments themselves are in qmgr->segments. */
-struct intake {
-    struct qmgr *qmgr;
-    struct spool_writer *own_writer;
-    struct writer own;
-    LIST_HEAD(, writer) writers;
-    struct stock stocks[KINDS];
-    struct turn turn;
-    struct timer make_timer;
-    enum { INTAKE_GATHERING, INTAKE_RECOVERING, INTAKE_SERVING } state;
-    bool started, draining;
-};
-
 static const enum spool_kind kind_of[KINDS] = {SPOOL_SHARED, SPOOL_PRIVATE};
 static const unsigned stock_of[KINDS] = {INTAKE_STOCK_SHARED, INTAKE_STOCK_PRIVATE};
 
 /* ---- scans ---- */
-
-static void pump(struct intake *intake, struct segment *segment);
 
 /* The letters of the scan go their way in the order of the record; then, if more came
  * meanwhile, the next scan. */
@@ -74,7 +36,10 @@ static void scanned(void *arg, struct helper_task *base)
     }
     segment->scanning = false;
     segment->scanned_end = task->end;
-    segment->sealed = task->seal || !task->known;
+    segment->sealed = task->sealed || !task->known;
+    segment->tail_locked = task->tail && !segment->sealed;
+    if (segment->tail_locked && !timer_is_set(&intake->tail_timer))
+        timer_set(&intake->tail_timer, INTAKE_TAIL_RETRY_MS);
     for (struct message *message = task->messages, *next; message != NULL; message = next) {
         next = message->next;
         delivery_arrived(qmgr, segment, message);
@@ -83,27 +48,38 @@ static void scanned(void *arg, struct helper_task *base)
     delivery_flush_within(qmgr, segment->sealed ? STATES_DELAY_MS : QMGR_SYNC_RETRY_MS);
     task_free(base);
     if (!segments_forget_done(&qmgr->segments, segment))
-        pump(intake, segment);
+        intake_pump(intake, segment);
 }
 
 /* Posts a scan when there is something to scan and none under way. */
-static void pump(struct intake *intake, struct segment *segment)
+void intake_pump(struct intake *intake, struct segment *segment)
 {
-    bool something =
-        segment->wanted_end > segment->scanned_end || segment->tail_wanted || segment->seal_wanted;
+    bool tail = segment->tail_wanted && !segment->tail_locked;
+    bool something = segment->wanted_end > segment->scanned_end || tail || segment->seal_wanted;
     if (intake->state != INTAKE_SERVING || segment->scanning || segment->sealed || !something)
         return;
     struct task_scan *task = task_scan_new(segment->number, segment->wanted_end, scanned, intake);
-    task->tail = segment->tail_wanted;
-    task->seal = segment->tail_wanted || segment->seal_wanted;
+    task->tail = tail;
+    task->seal = segment->seal_wanted;
     segment->scanning = true;
     helper_post(intake->qmgr->helper, &task->task);
+}
+
+/* Whoever still wrote to a segment that nobody speaks for may have ended meanwhile. */
+static void try_tails(void *arg)
+{
+    struct intake *intake = arg;
+    struct segment *segment, *next;
+    HASH_ITER (hh, intake->qmgr->segments.by_number, segment, next) {
+        segment->tail_locked = false;
+        intake_pump(intake, segment);
+    }
 }
 
 /* ---- making and giving ---- */
 
 /* Wants are answered at the end of the turn: then the latest word of each writer is known. */
-static void wake(struct intake *intake)
+void intake_wake(struct intake *intake)
 {
     loop_later(intake->qmgr->loop, &intake->turn);
 }
@@ -165,7 +141,7 @@ static void made(void *arg, struct helper_task *base)
         struct segment *segment = segments_get(&intake->qmgr->segments, task->block.number);
         segment->sealed = false;
         segment->wanted_end = segment->scanned_end = SPOOL_BLOCK;
-        wake(intake);
+        intake_wake(intake);
     }
     task_free(base);
 }
@@ -223,7 +199,7 @@ static void on_durable(struct writer *writer, uint64_t number, uint64_t end, boo
     segment->seal_wanted |= seal;
     if (seal)
         segment->writer = NULL;
-    pump(writer->intake, segment);
+    intake_pump(writer->intake, segment);
 }
 
 /* The latest word counts, not the sum. */
@@ -231,30 +207,33 @@ static void on_want(struct writer *writer, unsigned shared, unsigned private)
 {
     writer->want[0] = shared;
     writer->want[1] = private;
-    wake(writer->intake);
+    intake_wake(writer->intake);
 }
 
-static void begin_when_reported(struct intake *intake);
-
-/* A segment in hand: before recovery new to us; after it, ours, unless its writer was taken for
- * dead. */
-static void on_held(struct writer *writer, const struct segment_held *words)
+/* A segment in hand. Until recovery is over all are believed; then it is known which ones are open,
+ * and whoever comes late speaks for his own again. */
+static void take_up(struct writer *writer, const struct segment_held *words)
 {
     struct intake *intake = writer->intake;
     struct segments *segments = &intake->qmgr->segments;
-    if (words->number != 0 && intake->state == INTAKE_GATHERING) {
-        struct segment *segment = segments_get(segments, words->number);
-        segment->writer = writer;
+    bool early = intake->state != INTAKE_SERVING;
+    struct segment *segment =
+        early ? segments_get(segments, words->number) : segments_find(segments, words->number);
+    if (early)
         segment->sealed = false;
-        segment->wanted_end = segment->scanned_end = words->durable_end;
-    } else if (words->number != 0) {
-        struct segment *segment = segments_find(segments, words->number);
-        if (segment != NULL && segment->writer == NULL && !segment->sealed)
-            segment->writer = writer;
-        on_durable(writer, words->number, words->durable_end, false);
+    if (segment != NULL && segment->writer == NULL && !segment->sealed) {
+        segment->writer = writer;
+        segment->tail_wanted = false;
     }
+    on_durable(writer, words->number, words->durable_end, false);
+}
+
+static void on_held(struct writer *writer, const struct segment_held *words)
+{
+    if (words->number != 0)
+        take_up(writer, words);
     writer->reported |= words->last != 0;
-    begin_when_reported(intake);
+    intake_begin_when_reported(writer->intake);
 }
 
 static void on_message(void *arg, struct channel *channel, const struct ipc_type *type,
@@ -289,7 +268,7 @@ static void abandon_segments(struct writer *writer)
         segment->tail_wanted = true;
         segment->sealed = intake->state == INTAKE_GATHERING;
         if (!segments_forget_done(&intake->qmgr->segments, segment))
-            pump(intake, segment);
+            intake_pump(intake, segment);
     }
 }
 
@@ -302,7 +281,7 @@ static void on_closed(void *arg, struct channel *channel)
     LIST_REMOVE(writer, link);
     channel_free(channel);
     mem_free(writer);
-    begin_when_reported(intake);
+    intake_begin_when_reported(intake);
 }
 
 /* At the head: order does not matter, and removing is cheap. */
@@ -313,72 +292,6 @@ void intake_connect(struct intake *intake, int fd)
     writer->intake = intake;
     writer->channel = channel_new(intake->qmgr->loop, fd, &calls);
     LIST_INSERT_HEAD(&intake->writers, writer, link);
-}
-
-/* ---- recovery ---- */
-
-/* A million entries come in parts of a few thousand, so the loop serves others in between. */
-static void found(void *arg, struct helper_task *base)
-{
-    const struct intake *intake = arg;
-    const struct task_found *part = (const struct task_found *)base;
-    for (size_t i = 0; i < part->count; i++)
-        delivery_recovered(intake->qmgr, &part->entries[i]);
-    task_free(base);
-}
-
-/* From here on segments are given and released, jobs and retries begin. */
-static void recovered(void *arg, struct helper_task *base)
-{
-    struct intake *intake = arg;
-    struct qmgr *qmgr = intake->qmgr;
-    const struct task_recover *task = (const struct task_recover *)base;
-    if (!task->ok)
-        fatal(EX_IOERR, "the spool can not be recovered: %s", log_errno_text(task->error));
-    task_free(base);
-    log_event(LOG_INFO, "spool-recovered", LOG_UINT("deferred", qmgr->queue.counts[QUEUE_DEFERRED]),
-              LOG_UINT("held", qmgr->queue.counts[QUEUE_HELD]));
-    intake->state = INTAKE_SERVING;
-    struct segment *segment, *next;
-    HASH_ITER (hh, qmgr->segments.by_number, segment, next) {
-        pump(intake, segment);
-    }
-    wake(intake);
-    retry_start(qmgr->retries);
-    timer_set(&qmgr->measure_timer, 0);
-    pressure_touch(qmgr);
-}
-
-/* All that the writers reported is read up to their durable end; everything else is sealed. */
-static void recover(struct intake *intake)
-{
-    struct segments *segments = &intake->qmgr->segments;
-    struct task_recover *task = task_recover_new(segments->in_use, found, recovered, intake);
-    size_t count = 0;
-    for (struct segment *segment = segments->by_number; segment != NULL; segment = segment->hh.next)
-        task->held[count++] = (struct spool_held){segment->number, segment->wanted_end};
-    intake->state = INTAKE_RECOVERING;
-    helper_post(intake->qmgr->helper, &task->task);
-}
-
-/* A writer that is gone has nothing to report; one that hangs holds recovery back, and master's
- * watchdog ends it. */
-static void begin_when_reported(struct intake *intake)
-{
-    const struct writer *writer;
-    if (!intake->started || intake->state != INTAKE_GATHERING)
-        return;
-    LIST_FOREACH (writer, &intake->writers, link)
-        if (!writer->reported)
-            return;
-    recover(intake);
-}
-
-/* Nothing to wait for when no smtpd is there. */
-void intake_start(struct intake *intake)
-{
-    intake->started = true;
-    begin_when_reported(intake);
 }
 
 /* ---- qmgr's own writer ---- */
@@ -419,7 +332,7 @@ void intake_drain(struct intake *intake)
 /* Behind a failure: the disk may have room again. */
 static void supply_again(void *arg)
 {
-    wake(arg);
+    intake_wake(arg);
 }
 
 /* qmgr's own writer keeps one segment and no spares: bounces are few. */
@@ -430,6 +343,8 @@ struct intake *intake_new(struct qmgr *qmgr)
     intake->qmgr = qmgr;
     intake->turn = (struct turn){.run = supply, .arg = intake};
     timer_init(&intake->make_timer, qmgr->loop, supply_again, intake);
+    timer_init(&intake->gather_timer, qmgr->loop, intake_gathered_enough, intake);
+    timer_init(&intake->tail_timer, qmgr->loop, try_tails, intake);
     LIST_INIT(&intake->writers);
     intake->own = (struct writer){.intake = intake, .reported = true};
     LIST_INSERT_HEAD(&intake->writers, &intake->own, link);
@@ -441,6 +356,8 @@ void intake_free(struct intake *intake)
 {
     intake->state = INTAKE_GATHERING; /* the last words of our own writer post no task */
     timer_cancel(&intake->make_timer);
+    timer_cancel(&intake->gather_timer);
+    timer_cancel(&intake->tail_timer);
     loop_forget(intake->qmgr->loop, &intake->turn);
     spool_writer_free(intake->own_writer);
     struct writer *writer, *next;

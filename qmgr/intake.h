@@ -3,7 +3,9 @@
  *
  * The writers are the smtpd processes and qmgr itself (bounces). Nothing is given and nothing is
  * released before every smtpd that was there at the start has said which segments it holds, or is
- * gone: then the spool is recovered, all other segments are sealed.
+ * gone, or had its time: then the spool is recovered, all segments are sealed but those that a
+ * living process has open for writing. Those that nobody speaks for are scanned to their end when
+ * they are let go.
  */
 #ifndef VEREDUS_QMGR_INTAKE_H
 #define VEREDUS_QMGR_INTAKE_H
@@ -13,7 +15,8 @@
 enum {
     INTAKE_STOCK_SHARED = 2, /* segments made ahead, of each kind */
     INTAKE_STOCK_PRIVATE = 1,
-    INTAKE_MAKE_RETRY_MS = 1000
+    INTAKE_MAKE_RETRY_MS = 1000,
+    INTAKE_TAIL_RETRY_MS = 250
 };
 
 /* Also makes qmgr's own writer, with its thread: before the sandbox. */
@@ -28,7 +31,8 @@ struct spool_writer *intake_writer(struct intake *intake);
 /* A socket to an smtpd; it becomes the intake's. */
 void intake_connect(struct intake *intake, int fd);
 
-/* The smtpds known by now are the initial ones: recovery begins when they have reported. */
+/* The smtpds known by now are the initial ones: recovery begins when they have reported, or after
+ * qmgr->gather_ms. */
 void intake_start(struct intake *intake);
 
 /* Gives nothing any more; seals qmgr's own segment. */

@@ -22,6 +22,7 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     qmgr->loop = daemon->loop;
     qmgr->conf = daemon->conf;
     qmgr->page = daemon->page;
+    qmgr->gather_ms = QMGR_GATHER_MS;
     queue_init(&qmgr->queue, (uint32_t)daemon->conf->limits.delivery_concurrency);
     qmgr->helper = helper_new(daemon->loop);
     qmgr->resolver = resolver_new(daemon->loop);

@@ -20,6 +20,7 @@
 enum {
     QMGR_BUSY_MOST = 20000,   /* ready and active; beyond it new ones wait cold, smtpd slows down */
     QMGR_DRAIN_MS = 10000,    /* how long a drain waits for jobs */
+    QMGR_GATHER_MS = 10000,   /* how long recovery waits for smtpds to report */
     QMGR_MEASURE_MS = 5000,   /* between two looks at the free space */
     QMGR_SYNC_RETRY_MS = 1000 /* after a sync that failed */
 };
@@ -46,7 +47,8 @@ struct qmgr {
     struct arena scratch; /* of one decision */
     struct timer flush_timer, measure_timer, drain_timer;
     struct turn gauges_turn;
-    int64_t flush_at; /* when the flush timer fires, as loop_now */
+    int64_t gather_ms; /* QMGR_GATHER_MS */
+    int64_t flush_at;  /* when the flush timer fires, as loop_now */
     unsigned free_percent;
     size_t segment_count; /* as the store counts */
 };
@@ -68,6 +70,10 @@ void delivery_dispatch(struct qmgr *qmgr, uint32_t number);
 
 /* An attempt for a READING or ACTIVE entry ended: logged, scheduled, written. */
 void delivery_settle(struct qmgr *qmgr, uint32_t number, struct fate fate);
+
+/* An agent found the letter of an ACTIVE entry damaged: it stays active until the helper has looked
+ * and set it aside, then it is settled. */
+void delivery_damaged(struct qmgr *qmgr, uint32_t number);
 
 /* Writes the state of a SETTLING entry; `time` is when a deferred one is due. */
 void delivery_change(struct qmgr *qmgr, uint32_t number, enum letter_state state, uint32_t time);

@@ -31,13 +31,16 @@ struct ask {
 bool retry_fate(enum resolve_status status, struct fate *fate)
 {
     static const struct fate fates[] = {
-        [RESOLVE_UNKNOWN_USER] = {FATE_FAILED, SPAN_INIT("5.1.1"), SPAN_INIT("user unknown")},
-        [RESOLVE_RELAY_DENIED] = {FATE_FAILED, SPAN_INIT("5.7.1"), SPAN_INIT("relaying denied")},
-        [RESOLVE_LOOP] = {FATE_FAILED, SPAN_INIT("5.4.6"), SPAN_INIT("alias loop")},
-        [RESOLVE_TOO_MANY] = {FATE_FAILED, SPAN_INIT("5.3.4"), SPAN_INIT("too many recipients")},
+        [RESOLVE_UNKNOWN_USER] = {FATE_FAILED, SPAN_INIT("5.1.1"), SPAN_INIT("user unknown"),
+                                  false},
+        [RESOLVE_RELAY_DENIED] = {FATE_FAILED, SPAN_INIT("5.7.1"), SPAN_INIT("relaying denied"),
+                                  false},
+        [RESOLVE_LOOP] = {FATE_FAILED, SPAN_INIT("5.4.6"), SPAN_INIT("alias loop"), false},
+        [RESOLVE_TOO_MANY] = {FATE_FAILED, SPAN_INIT("5.3.4"), SPAN_INIT("too many recipients"),
+                              false},
         [RESOLVE_TEMPORARY] = {FATE_DEFERRED, SPAN_INIT("4.3.0"),
-                               SPAN_INIT("the address can not be looked up now")},
-        [RESOLVE_DENIED] = {FATE_FAILED, SPAN_INIT("5.1.1"), SPAN_INIT("user unknown")},
+                               SPAN_INIT("the address can not be looked up now"), false},
+        [RESOLVE_DENIED] = {FATE_FAILED, SPAN_INIT("5.1.1"), SPAN_INIT("user unknown"), false},
     };
     if (status == RESOLVE_OK)
         return true;
@@ -68,7 +71,8 @@ static void resolved(void *arg, const struct resolver_answer *answer)
 
 /* ---- what was read ---- */
 
-/* A record that can not be used: kept for the operator, or tried again later. */
+/* A record that can not be used: tried again later, or done with (there is a copy for the
+ * operator), or, without a copy, held. */
 static void unreadable(struct qmgr *qmgr, uint32_t number, const struct read_item *item)
 {
     char id[SPOOL_ID_MAX];
@@ -83,7 +87,7 @@ static void unreadable(struct qmgr *qmgr, uint32_t number, const struct read_ite
         return;
     }
     page_add(qmgr->page, PAGE_CORRUPT, 1);
-    delivery_change(qmgr, number, LETTER_HELD, 0);
+    delivery_change(qmgr, number, item->aside ? LETTER_BOUNCED : LETTER_HELD, 0);
 }
 
 /* The record is at hand again: ask lookup, then the recipient goes the way of a new one. */

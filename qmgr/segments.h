@@ -21,7 +21,9 @@ struct segment {
     uint64_t wanted_end;  /* the latest durable end */
     uint64_t scanned_end;
     bool scanning;    /* a task is under way */
-    bool tail_wanted; /* its writer died */
+    bool tail_wanted; /* nobody speaks for it: when no process writes to it, it is scanned to its
+                         end */
+    bool tail_locked; /* somebody did write when it was last tried */
     bool seal_wanted;
     bool sealed;
 };

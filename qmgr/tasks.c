@@ -58,6 +58,17 @@ static void recovered(void *arg, const struct spool_found *found)
     helper_return(recovery->helper, &part->task);
 }
 
+/* Sealed ones are done with but for their entries: nobody has to be told. */
+static void note_open(void *arg, const struct spool_segment *segment)
+{
+    struct task_recover *task = arg;
+    if (task->open_count == task->open_cap) {
+        task->open_cap = task->open_cap == 0 ? 16 : task->open_cap * 2;
+        task->open = mem_resize(task->open, task->open_cap, sizeof *task->open);
+    }
+    task->open[task->open_count++] = spool_segment_block(segment)->number;
+}
+
 /* errno is kept at once: the loop reads it later, in another thread. */
 static void recover_work(struct helper *helper, struct helper_task *base)
 {
@@ -66,6 +77,7 @@ static void recover_work(struct helper *helper, struct helper_task *base)
     task->ok = spool_store_recover(helper_store(helper), task->held, task->held_count, recovered,
                                    &recovery);
     task->error = errno;
+    spool_store_each_open(helper_store(helper), note_open, task);
     if (task->part != NULL)
         helper_return(helper, &task->part->task);
     task->part = NULL;
@@ -80,6 +92,12 @@ struct task_recover *task_recover_new(size_t held_count, task_done *found, task_
     task->held_count = held_count;
     task->found = found;
     return task;
+}
+
+void task_recover_free(struct task_recover *task)
+{
+    mem_free(task->open);
+    task_free(&task->task);
 }
 
 /* ---- segments ---- */
@@ -157,10 +175,13 @@ static void scan_work(struct helper *helper, struct helper_task *base)
     task->known = segment != NULL;
     if (!task->known)
         return;
-    task->ok = task->tail ? spool_segment_scan_tail(segment, indexed, task)
-                          : spool_segment_scan(segment, task->end, indexed, task);
+    if (task->tail && !spool_segment_has_writer(segment))
+        task->ok = spool_segment_scan_tail(segment, indexed, task);
+    else
+        task->ok = spool_segment_scan(segment, task->end, indexed, task);
     if (task->seal)
         spool_segment_seal(segment);
+    task->sealed = spool_segment_is_sealed(segment);
 }
 
 /* An empty list of messages, ready to be appended to. */
@@ -183,6 +204,15 @@ static enum record_result read_record(struct helper *helper, uint64_t number, ui
     return segment == NULL ? RECORD_NONE : spool_segment_read(segment, offset, arena, record);
 }
 
+/* True when the record is damaged and a copy of it lies in corrupt/. */
+static bool set_aside(struct helper *helper, uint64_t number, uint64_t offset,
+                      enum record_result result)
+{
+    struct spool_segment *segment = spool_segment_find(helper_store(helper), number);
+    bool damaged = result != RECORD_OK && result != RECORD_IO;
+    return damaged && segment != NULL && spool_segment_set_aside(segment, offset);
+}
+
 /* One record's trouble is its own: the others are read all the same. */
 static void read_work(struct helper *helper, struct helper_task *base)
 {
@@ -192,6 +222,7 @@ static void read_work(struct helper *helper, struct helper_task *base)
         struct read_item *item = &task->items[i];
         struct record record;
         item->result = read_record(helper, item->number, item->offset, &arena, &record);
+        item->aside = set_aside(helper, item->number, item->offset, item->result);
         if (item->result == RECORD_OK)
             item->message = message_new(&record);
         arena_reset(&arena);
@@ -231,7 +262,8 @@ static void original_work(struct helper *helper, struct helper_task *base)
     struct arena arena = {0};
     struct record record;
     task->result = read_record(helper, task->number, task->offset, &arena, &record);
-    if (task->result == RECORD_OK)
+    task->aside = set_aside(helper, task->number, task->offset, task->result);
+    if (task->result == RECORD_OK && !task->unquoted)
         task->result =
             read_octets(spool_segment_find(helper_store(helper), task->number), &record, task);
     if (task->result == RECORD_OK)
@@ -252,6 +284,39 @@ void task_original_free(struct task_original *task)
 {
     buf_free(&task->octets);
     task_free(&task->task);
+}
+
+/* The checksum of the body is over all of it: a letter of many MiB takes its time. */
+static enum record_result check_body(struct spool_segment *segment, const struct record *record)
+{
+    const struct spool_block *block = spool_segment_block(segment);
+    struct segment_view view = {spool_segment_open_reader(segment), block->number, block->salt};
+    if (view.fd < 0)
+        return RECORD_IO;
+    enum record_result result = record_check_body(&view, record);
+    (void)close(view.fd);
+    return result;
+}
+
+/* An agent is not believed: what it can not read may be its own memory's fault. */
+static void check_work(struct helper *helper, struct helper_task *base)
+{
+    struct task_check *task = (struct task_check *)base;
+    struct arena arena = {0};
+    struct record record;
+    task->result = read_record(helper, task->number, task->offset, &arena, &record);
+    if (task->result == RECORD_OK)
+        task->result = check_body(spool_segment_find(helper_store(helper), task->number), &record);
+    task->aside = set_aside(helper, task->number, task->offset, task->result);
+    arena_free(&arena);
+}
+
+struct task_check *task_check_new(uint64_t number, uint64_t offset, task_done *done, void *arg)
+{
+    struct task_check *task = task_new(sizeof *task, check_work, done, arg);
+    task->number = number;
+    task->offset = offset;
+    return task;
 }
 
 /* ---- states, space ---- */

@@ -51,6 +51,8 @@ struct task_recover {
     task_done *found;        /* for each part: a struct task_found, to be freed with task_free */
     bool ok;
     int error;
+    uint64_t *open; /* segments that stay open, because their writers live */
+    size_t open_count, open_cap;
     size_t held_count;
     struct spool_held held[];
 };
@@ -58,6 +60,7 @@ struct task_recover {
 /* `held` has `held_count` items, to be filled in before it is posted. */
 struct task_recover *task_recover_new(size_t held_count, task_done *found, task_done *done,
                                       void *arg);
+void task_recover_free(struct task_recover *task);
 
 /* ---- segments ---- */
 
@@ -86,11 +89,13 @@ struct task_reader {
 /* As with task_make, the descriptor is the receiver's; `token` is to be filled in. */
 struct task_reader *task_reader_new(uint64_t number, task_done *done, void *arg);
 
-/* Indexes what is new before `end`, or (`tail`) whatever lies in it; then seals it if asked to. */
+/* Indexes what is new before `end`, then seals the segment if asked to. `tail`: its writer is said
+ * to be gone; if that is so, whatever lies in it is indexed and it is sealed. */
 struct task_scan {
     struct helper_task task;
     uint64_t number, end;
     bool tail, seal;
+    bool sealed;              /* it is now */
     bool known;               /* false: no such segment */
     bool ok;                  /* false: a bad record was set aside */
     struct message *messages; /* in order; the receiver's */
@@ -103,10 +108,12 @@ struct task_scan *task_scan_new(uint64_t number, uint64_t end, task_done *done, 
 
 /* ---- records ---- */
 
-/* A record to be read, and what came of it. */
+/* A record to be read, and what came of it. One that is damaged is set aside by whoever finds it
+ * out. */
 struct read_item {
     uint64_t number, offset;
     enum record_result result;
+    bool aside;              /* damaged, and there is a copy for the operator */
     struct message *message; /* RECORD_OK: the receiver's */
 };
 
@@ -128,7 +135,9 @@ enum { ORIGINAL_HEADER_MOST = 64 << 10 };
 struct task_original {
     struct helper_task task;
     uint64_t number, offset;
+    bool unquoted; /* no octets are wanted */
     enum record_result result;
+    bool aside;
     struct message *message; /* RECORD_OK: the receiver's */
     struct buf octets;       /* up to ORIGINAL_HEADER_MOST */
 };
@@ -139,6 +148,17 @@ struct task_original *task_original_new(uint64_t number, uint64_t offset, task_d
 
 /* Also frees the octets, unless the receiver took them (and left an empty buffer). */
 void task_original_free(struct task_original *task);
+
+/* Is this letter, which an agent says is damaged, damaged? The whole of it is read. */
+struct task_check {
+    struct helper_task task;
+    uint64_t number, offset;
+    uint32_t queue_entry; /* the asker's */
+    enum record_result result;
+    bool aside;
+};
+
+struct task_check *task_check_new(uint64_t number, uint64_t offset, task_done *done, void *arg);
 
 /* ---- states, space ---- */
 
@@ -164,7 +184,8 @@ struct task_measure {
 /* Asks for free space and the number of segments. */
 struct task_measure *task_measure_new(task_done *done, void *arg);
 
-/* Frees a task of any kind but task_original; what it brought is the receiver's. */
+/* Frees a task of any kind but task_original and task_recover; what it brought is the receiver's.
+ */
 void task_free(struct helper_task *task);
 
 #endif

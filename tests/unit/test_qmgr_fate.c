@@ -64,7 +64,7 @@ static void delay_is_never_zero(void **state)
 static struct fate deferred_at_age(uint64_t age, bool notification, struct arena *arena,
                                    uint32_t *due)
 {
-    struct fate fate = {FATE_DEFERRED, SPAN("4.2.2"), SPAN("mailbox full")};
+    struct fate fate = {FATE_DEFERRED, SPAN("4.2.2"), SPAN("mailbox full"), false};
     const struct fate_case facts = {.arrival_us = 1000000 * DAY,
                                     .now_us = 1000000 * (DAY + age),
                                     .tries = 1,
@@ -120,7 +120,7 @@ static void expired_fate_tells_the_last_reason(void **state)
 static void clock_set_back_makes_nothing_old(void **state)
 {
     (void)state;
-    struct fate fate = {FATE_DEFERRED, SPAN("4.0.0"), SPAN("later")};
+    struct fate fate = {FATE_DEFERRED, SPAN("4.0.0"), SPAN("later"), false};
     const struct fate_case facts = {.arrival_us = 1000000 * 400 * DAY, .now_us = 1000000 * DAY};
     assert_int_not_equal(fate_schedule(&limits, &facts, NULL, &fate), 0);
     assert_int_equal(fate.kind, FATE_DEFERRED);
@@ -131,7 +131,7 @@ static void delivered_held_and_failed_are_never_due(void **state)
     (void)state;
     static const enum fate_kind kinds[] = {FATE_DELIVERED, FATE_FAILED, FATE_HELD};
     for (size_t i = 0; i < 3; i++) {
-        struct fate fate = {kinds[i], SPAN("2.0.0"), SPAN("")};
+        struct fate fate = {kinds[i], SPAN("2.0.0"), SPAN(""), false};
         const struct fate_case facts = {.now_us = 1000000 * 400 * DAY};
         assert_int_equal(fate_schedule(&limits, &facts, NULL, &fate), 0);
         assert_int_equal(fate.kind, kinds[i]);
@@ -215,12 +215,33 @@ static void agents_word_becomes_a_fate(void **state)
     } rows[] = {{JOB_DELIVERED, FATE_DELIVERED},
                 {JOB_DEFERRED, FATE_DEFERRED},
                 {JOB_FAILED, FATE_FAILED},
+                {JOB_DAMAGED, FATE_DEFERRED},
                 {99, FATE_DEFERRED}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct job_result result = {1, rows[i].word, SPAN("2.0.0"), SPAN("ok")};
         struct fate fate = agent_fate(&result);
         assert_int_equal(fate.kind, rows[i].kind);
         assert_true(span_equal(fate.text, SPAN("ok")));
+    }
+}
+
+static void damage_is_told_held_or_looked_at_again(void **state)
+{
+    (void)state;
+    static const struct {
+        enum record_result seen;
+        bool aside;
+        enum fate_kind kind;
+    } rows[] = {
+        {RECORD_OK, false, FATE_DEFERRED}, /* the agent alone saw it */
+        {RECORD_IO, false, FATE_DEFERRED}, {RECORD_BAD, true, FATE_FAILED},
+        {RECORD_NONE, true, FATE_FAILED},  {RECORD_BAD, false, FATE_HELD}, /* the last copy */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fate fate = fate_of_damage(rows[i].seen, rows[i].aside);
+        assert_int_equal(fate.kind, rows[i].kind);
+        assert_int_equal(fate.damaged, rows[i].kind != FATE_DEFERRED);
+        assert_int_equal(fate.enhanced.data[0], fate.damaged ? '5' : '4');
     }
 }
 
@@ -269,6 +290,7 @@ int main(void)
         cmocka_unit_test(delivered_held_and_failed_are_never_due),
         cmocka_unit_test(transports_without_agent_are_decided_at_once),
         cmocka_unit_test(local_transport_needs_an_agent),
+        cmocka_unit_test(damage_is_told_held_or_looked_at_again),
         cmocka_unit_test(each_fate_has_its_state_and_event),
         cmocka_unit_test(only_a_plain_no_of_lookup_is_permanent),
         cmocka_unit_test(agents_word_becomes_a_fate),

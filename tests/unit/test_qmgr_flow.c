@@ -6,14 +6,19 @@
  */
 #include "qmgr/qmgr.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "qmgr/agents.h"
+#include "qmgr/intake.h"
+#include "util/base/base64.h"
 #include "util/base/clock.h"
 #include "util/base/panic.h"
 #include "util/sys/seqpacket.h"
@@ -78,6 +83,11 @@ static bool delivered_one(const struct world *world)
 static bool delivered_three(const struct world *world)
 {
     return page_get(world->page, PAGE_DELIVERED) == 3;
+}
+
+static bool delivered_four(const struct world *world)
+{
+    return page_get(world->page, PAGE_DELIVERED) == 4;
 }
 
 static bool deferred_one(const struct world *world)
@@ -310,7 +320,7 @@ static void kill_agent(struct world *world)
 static void answer_job(struct world *world, size_t index, enum job_fate fate)
 {
     static const struct span enhanced[] = {SPAN_INIT("2.0.0"), SPAN_INIT("4.2.2"),
-                                           SPAN_INIT("5.1.1")};
+                                           SPAN_INIT("5.1.1"), SPAN_INIT("5.3.0")};
     struct job_result words = {world->jobs[index].job, (uint8_t)fate, enhanced[fate],
                                SPAN("said the test")};
     struct agent_credit credit = {1};
@@ -320,7 +330,7 @@ static void answer_job(struct world *world, size_t index, enum job_fate fate)
 
 /* ---- the world ---- */
 
-static void start_qmgr(struct world *world)
+static void prepare_qmgr(struct world *world)
 {
     const struct channel_calls lookup_calls = {on_lookup, on_gone, world};
     struct sandbox sandbox = {0};
@@ -371,7 +381,7 @@ static int setup(void **state)
         .spool_directory = span_cstr(world->directory),
     };
     world->lookup_transport = "discard";
-    start_qmgr(world);
+    prepare_qmgr(world);
     world->writer = spool_writer_new(world->loop, &calls, 1, 0);
     connect_smtpd(world);
     report_smtpd(world);
@@ -569,7 +579,7 @@ static void new_qmgr_takes_up_what_the_old_one_left(void **state)
     send_letter(world, "alice@example.test", "local", 3);
     stop_qmgr(world);
     world->lookup_transport = "local";
-    start_qmgr(world);
+    prepare_qmgr(world);
     connect_smtpd(world);
     connect_agent(world, 8);
     qmgr_calls.start(&world->daemon);
@@ -589,15 +599,157 @@ static void new_qmgr_takes_up_what_the_old_one_left(void **state)
     answer_job(world, 4, JOB_DELIVERED);
 }
 
+/* The whole of smtpd dies: socket and descriptors. */
+static void kill_smtpd(struct world *world)
+{
+    const struct spool_writer_calls calls = {smtpd_want, smtpd_durable, smtpd_sealed, world};
+    channel_free(world->smtpd);
+    world->smtpd = NULL;
+    spool_writer_free(world->writer);
+    world->writer = spool_writer_new(world->loop, &calls, 1, 0);
+    world->gives = 0;
+}
+
+static void turn_for(struct world *world, int64_t ms)
+{
+    int64_t until = clock_ms() + ms;
+    while (clock_ms() < until)
+        loop_turn(world->loop, 10);
+}
+
+/* Durable, and nobody is told. */
+static void send_letter_unheard(struct world *world, size_t recipients)
+{
+    struct channel *smtpd = world->smtpd;
+    world->smtpd = NULL;
+    send_letter(world, "alice@example.test", "discard", recipients);
+    world->smtpd = smtpd;
+}
+
 static void dead_smtpds_last_letter_is_found(void **state)
 {
     struct world *world = *state;
-    struct channel *smtpd = world->smtpd;
-    world->smtpd = NULL; /* durable, but nobody is told */
-    send_letter(world, "alice@example.test", "discard", 3);
+    send_letter_unheard(world, 3);
     assert_int_equal(page_get(world->page, PAGE_DELIVERED), 0);
-    channel_free(smtpd);
+    kill_smtpd(world);
     wait_for(world, delivered_three);
+}
+
+static void segment_of_a_living_smtpd_without_a_socket_is_left_alone(void **state)
+{
+    struct world *world = *state;
+    send_letter_unheard(world, 1);
+    channel_free(world->smtpd);
+    world->smtpd = NULL;
+    turn_for(world, 2 * INTAKE_TAIL_RETRY_MS);
+    assert_int_equal(page_get(world->page, PAGE_DELIVERED), 0);
+    send_letter(world, "alice@example.test", "discard", 2); /* it goes on there */
+    spool_writer_rotate(world->writer);
+    wait_for(world, delivered_three);
+}
+
+/* The old qmgr died before it heard of the letter, the writer hangs while the new one starts. */
+static void start_with_a_silent_smtpd(struct world *world)
+{
+    send_letter_unheard(world, 3);
+    stop_qmgr(world);
+    prepare_qmgr(world);
+    struct qmgr *qmgr = world->daemon.state;
+    qmgr->gather_ms = 50;
+    connect_smtpd(world);
+    qmgr_calls.start(&world->daemon);
+    world->gives = 0;
+}
+
+static bool is_recovered(const struct world *world)
+{
+    return world->gives > 0;
+}
+
+static void recovery_does_not_wait_for_a_silent_smtpd_for_ever(void **state)
+{
+    struct world *world = *state;
+    start_with_a_silent_smtpd(world);
+    struct segment_want want = {1, 0};
+    assert_true(channel_send(world->smtpd, &ipc_segment_want, &want, NULL));
+    wait_for(world, is_recovered);
+    assert_int_equal(page_get(world->page, PAGE_DELIVERED), 0); /* not proven durable */
+    kill_smtpd(world);
+    wait_for(world, delivered_three);
+}
+
+static void smtpd_that_reports_late_speaks_for_its_segments(void **state)
+{
+    struct world *world = *state;
+    struct spool_held held[JOBS_MOST];
+    unsigned gives = world->gives;
+    start_with_a_silent_smtpd(world);
+    memcpy(held, world->held, sizeof held);
+    struct segment_want want = {1, 0};
+    assert_true(channel_send(world->smtpd, &ipc_segment_want, &want, NULL));
+    wait_for(world, is_recovered);
+    unsigned given = world->gives;
+    struct spool_held last = world->held[given - 1];
+    memcpy(world->held, held, sizeof held);
+    world->gives = gives;
+    report_smtpd(world);
+    world->held[world->gives++] = last;
+    wait_for(world, delivered_three);
+    send_letter(world, "alice@example.test", "discard", 1); /* in the segment still held */
+    wait_for(world, delivered_four);
+}
+
+/* An octet of the body of the first letter in the segment is another one. */
+static void flip_body(struct world *world, uint64_t number)
+{
+    char path[128], digits[BASE32_U64_MAX], octets[4096];
+    int length = (int)base32_u64(number, digits);
+    (void)snprintf(path, sizeof path, "%s/queue/%.*s.seg", world->directory, length, digits);
+    int fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, octets, sizeof octets, SPOOL_BLOCK), sizeof octets);
+    char *body = memmem(octets, sizeof octets, "Subject: test", 13);
+    assert_non_null(body);
+    assert_int_equal(pwrite(fd, "X", 1, SPOOL_BLOCK + (body - octets)), 1);
+    (void)close(fd);
+}
+
+static bool corrupt_is_empty(const struct world *world)
+{
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/corrupt", world->directory);
+    return rmdir(path) == 0;
+}
+
+static void damaged_letter_is_set_aside_and_its_sender_told(void **state)
+{
+    struct world *world = *state;
+    connect_agent(world, 8);
+    send_letter(world, "alice@example.test", "local", 2);
+    wait_for(world, two_jobs);
+    flip_body(world, world->jobs[0].number);
+    answer_job(world, 0, JOB_DAMAGED);
+    answer_job(world, 1, JOB_DAMAGED);
+    wait_for(world, delivered_one); /* the bounce */
+    assert_int_equal(page_get(world->page, PAGE_BOUNCED), 2);
+    assert_int_equal(page_get(world->page, PAGE_CORRUPT), 2);
+    assert_false(corrupt_is_empty(world));
+}
+
+static void letter_that_only_its_agent_finds_damaged_is_deferred(void **state)
+{
+    struct world *world = *state;
+    world->lookup_transport = "local";
+    connect_agent(world, 8);
+    send_letter(world, "alice@example.test", "local", 1);
+    wait_for(world, one_job);
+    answer_job(world, 0, JOB_DAMAGED);
+    wait_for(world, two_jobs);
+    assert_int_equal(world->jobs[1].flags, JOB_SEEN_BEFORE);
+    answer_job(world, 1, JOB_DELIVERED);
+    wait_for(world, delivered_one);
+    assert_int_equal(page_get(world->page, PAGE_CORRUPT), 0);
+    assert_true(corrupt_is_empty(world));
 }
 
 int main(void)
@@ -618,6 +770,11 @@ int main(void)
         FLOW_TEST(letter_that_kills_three_agents_is_held),
         FLOW_TEST(new_qmgr_takes_up_what_the_old_one_left),
         FLOW_TEST(dead_smtpds_last_letter_is_found),
+        FLOW_TEST(segment_of_a_living_smtpd_without_a_socket_is_left_alone),
+        FLOW_TEST(recovery_does_not_wait_for_a_silent_smtpd_for_ever),
+        FLOW_TEST(smtpd_that_reports_late_speaks_for_its_segments),
+        FLOW_TEST(damaged_letter_is_set_aside_and_its_sender_told),
+        FLOW_TEST(letter_that_only_its_agent_finds_damaged_is_deferred),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -186,7 +186,7 @@ TABLE(job, 0);
 
 static const struct ipc_field job_result_fields[] = {
     FIELD(job_result, job, IPC_U64, 0),
-    FIELD(job_result, fate, IPC_U8, JOB_FAILED),
+    FIELD(job_result, fate, IPC_U8, JOB_DAMAGED),
     FIELD(job_result, enhanced, IPC_SPAN, MOST_ENHANCED),
     FIELD(job_result, text, IPC_SPAN, MOST_TEXT),
 };

@@ -168,7 +168,8 @@ struct job {
 };
 
 /* JOB_DEFERRED is tried again; the other two are the last word on that recipient. */
-enum job_fate { JOB_DELIVERED, JOB_DEFERRED, JOB_FAILED };
+/* JOB_DAMAGED: the letter can not be what was accepted; qmgr looks for itself. */
+enum job_fate { JOB_DELIVERED, JOB_DEFERRED, JOB_FAILED, JOB_DAMAGED };
 
 struct job_result {
     uint64_t job;
