@@ -119,7 +119,7 @@ static void report_damage(struct work *work)
         LOG_ERROR, "record-damaged",
         LOG_SPAN("id", spool_id_text(spool_id(delivery->segment.number, delivery->offset), id)),
         LOG_UINT("recipient", delivery->recipient));
-    settle(work, JOB_DEFERRED, "4.3.0", "damaged in the spool");
+    settle(work, JOB_DAMAGED, "5.3.0", "damaged in the spool");
 }
 
 /* The checksum of the body is compared before an octet is delivered. */

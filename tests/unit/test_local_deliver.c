@@ -205,7 +205,7 @@ static void a_repeated_job_removes_what_a_crash_left_in_tmp(void **state)
     site_end(&site);
 }
 
-static void a_damaged_letter_is_deferred_and_not_shown(void **state)
+static void a_damaged_letter_is_reported_and_not_shown(void **state)
 {
     (void)state;
     struct site site = site_with(SPAN("hello\r\n"));
@@ -213,7 +213,7 @@ static void a_damaged_letter_is_deferred_and_not_shown(void **state)
     assert_int_equal(pwrite(site.segment, "X", 1, end - 3), 1);
     struct delivery one = delivery_to(&site, SPAN("example.test/alice"), 0);
     deliver_batch(&site.deliverer, &one, 1);
-    assert_int_equal(one.fate, JOB_DEFERRED);
+    assert_int_equal(one.fate, JOB_DAMAGED);
     assert_string_equal(one.enhanced, "4.3.0");
     assert_string_equal(one.text, "damaged in the spool");
     char name[256];
@@ -260,13 +260,13 @@ static void paths_that_lead_elsewhere_are_refused(void **state)
     assert_true(maildir_path_is_sound(SPAN("example.test/alice")));
 }
 
-static void a_recipient_that_the_record_lacks_is_deferred(void **state)
+static void a_recipient_that_the_record_lacks_counts_as_damage(void **state)
 {
     (void)state;
     struct site site = site_with(SPAN("x\r\n"));
     struct delivery one = delivery_to(&site, SPAN("example.test/alice"), 2);
     deliver_batch(&site.deliverer, &one, 1);
-    assert_int_equal(one.fate, JOB_DEFERRED);
+    assert_int_equal(one.fate, JOB_DAMAGED);
     site_end(&site);
 }
 
@@ -320,10 +320,10 @@ int main(void)
         cmocka_unit_test(nothing_remains_in_tmp),
         cmocka_unit_test(a_repeated_job_finds_its_letter_even_when_it_was_read),
         cmocka_unit_test(a_repeated_job_removes_what_a_crash_left_in_tmp),
-        cmocka_unit_test(a_damaged_letter_is_deferred_and_not_shown),
+        cmocka_unit_test(a_damaged_letter_is_reported_and_not_shown),
         cmocka_unit_test(a_symlink_in_the_path_defers_it_alone_and_nothing_is_written_outside),
         cmocka_unit_test(paths_that_lead_elsewhere_are_refused),
-        cmocka_unit_test(a_recipient_that_the_record_lacks_is_deferred),
+        cmocka_unit_test(a_recipient_that_the_record_lacks_counts_as_damage),
         cmocka_unit_test(stale_files_of_ours_are_cleaned_and_others_left),
         cmocka_unit_test(a_long_letter_keeps_every_line_end_at_block_edges),
     };
