@@ -38,7 +38,7 @@ static void hold(struct worker *worker, uint64_t number)
         list->items = mem_resize(list->items, list->room, sizeof(*list->items));
     }
     list->items[list->count++] =
-        (struct segment_held){.number = number, .durable_end = SPOOL_BLOCK};
+        (struct held){.number = number, .durable_end = SPOOL_BLOCK, .told_end = SPOOL_BLOCK};
 }
 
 /* The place of a segment in the list; behind its end when it is not in hand. */
@@ -50,14 +50,40 @@ static size_t place_of(const struct held_list *list, uint64_t number)
     return place;
 }
 
+/* Tells qmgr what it has not heard; false: there was nothing. */
+static bool tell_durable(struct worker *worker)
+{
+    bool told = false;
+    for (size_t i = 0; i < worker->held.count; i++) {
+        struct held *held = &worker->held.items[i];
+        const struct segment_durable durable = {.number = held->number, .end = held->durable_end};
+        if (held->told_end == held->durable_end)
+            continue;
+        tell(worker, &ipc_segment_durable, &durable);
+        held->told_end = held->durable_end;
+        told = true;
+    }
+    return told;
+}
+
+/* The word is cumulative: under load it is given every few milliseconds, for many letters at once,
+ * and qmgr wakes up that much less often. After a pause it is given without delay. */
+static void on_tell(void *arg)
+{
+    struct worker *worker = arg;
+    if (tell_durable(worker))
+        timer_set(&worker->tell, SPOOL_TELL_MS);
+}
+
 static void on_durable(void *arg, uint64_t number, uint64_t end)
 {
     struct worker *worker = arg;
-    const struct segment_durable durable = {.number = number, .end = end};
     size_t place = place_of(&worker->held, number);
-    if (place < worker->held.count)
-        worker->held.items[place].durable_end = end;
-    tell(worker, &ipc_segment_durable, &durable);
+    if (place == worker->held.count)
+        return;
+    worker->held.items[place].durable_end = end;
+    if (!timer_is_set(&worker->tell))
+        on_tell(worker);
 }
 
 static void on_sealed(void *arg, uint64_t number, uint64_t end)
@@ -72,6 +98,7 @@ static void on_sealed(void *arg, uint64_t number, uint64_t end)
 
 struct spool_writer_calls spool_calls(struct worker *worker)
 {
+    timer_init(&worker->tell, worker->loop, on_tell, worker);
     return (struct spool_writer_calls){
         .want = on_want, .durable = on_durable, .sealed = on_sealed, .arg = worker};
 }
@@ -98,22 +125,41 @@ static void on_message(void *arg, struct channel *channel, const struct ipc_type
     spool_writer_give(worker->writer, &grant);
 }
 
+/* A new qmgr would have come. If the old one lives and closed our socket alone, it waits for us to
+ * let go of segments: it looks into one only when nobody writes to it any more. */
+static void on_unheard(void *arg)
+{
+    struct worker *worker = arg;
+    spool_writer_rotate(worker->writer);
+    timer_set(&worker->unheard, SPOOL_UNHEARD_MS);
+}
+
 static void on_closed(void *arg, struct channel *channel)
 {
     struct worker *worker = arg;
+    timer_init(&worker->unheard, worker->loop, on_unheard, worker);
+    timer_set(&worker->unheard, SPOOL_UNHEARD_MS);
     log_event(LOG_WARN, "qmgr-lost", LOG_UINT("sessions", worker->session_count));
     channel_free(channel);
     worker->qmgr = NULL;
+}
+
+static void report(struct worker *worker, struct held *held)
+{
+    const struct segment_held message = {.number = held->number, .durable_end = held->durable_end};
+    held->told_end = held->durable_end;
+    tell(worker, &ipc_segment_held, &message);
 }
 
 void spool_connect(struct worker *worker, int fd)
 {
     const struct channel_calls calls = {.message = on_message, .closed = on_closed, .arg = worker};
     const struct segment_held last = {.last = 1};
+    timer_cancel(&worker->unheard);
     channel_free(worker->qmgr);
     worker->qmgr = channel_new(worker->loop, fd, &calls);
     for (size_t i = 0; i < worker->held.count; i++)
-        tell(worker, &ipc_segment_held, &worker->held.items[i]);
+        report(worker, &worker->held.items[i]);
     tell(worker, &ipc_segment_held, &last);
     spool_writer_repeat(worker->writer);
 }

@@ -6,6 +6,8 @@
 
 #include "smtpd/worker.h"
 
+enum { SPOOL_UNHEARD_MS = 10000 /* without qmgr, segments with letters are let go so often */ };
+
 /* What the writer calls; worker_init makes the writer with it. */
 struct spool_writer_calls spool_calls(struct worker *worker);
 

@@ -7,6 +7,7 @@
  */
 #include "smtpd/worker.h"
 
+#include "smtpd/known.h"
 #include "smtpd/limits.h"
 #include "smtpd/recipients.h"
 #include "smtpd/session.h"
@@ -52,6 +53,7 @@ void worker_init(struct worker *worker, struct loop *loop, const struct conf *co
     *worker = (struct worker){.loop = loop, .conf = conf, .page = page};
     worker->last_session = random_u32();
     worker->input = mem_new(WORKER_INPUT);
+    worker->known = known_new();
     LIST_INIT(&worker->sessions);
     write_texts(worker);
     struct spool_writer_calls calls = spool_calls(worker);
@@ -66,10 +68,13 @@ void worker_close(struct worker *worker)
     while (!LIST_EMPTY(&worker->sessions))
         loop_turn(worker->loop, -1);
     spool_writer_free(worker->writer);
+    timer_cancel(&worker->tell);
+    timer_cancel(&worker->unheard);
     channel_free(worker->qmgr);
     channel_free(worker->lookup);
     mem_free(worker->held.items);
     mem_free(worker->input);
+    known_free(worker->known);
     arena_free(&worker->arena);
 }
 

@@ -17,10 +17,17 @@ enum { WORKER_INPUT = 65536 /* octets read at once */ };
 
 struct session;
 struct recipient;
+struct known;
 
 /* The segments in hand, as a new qmgr has to hear of them. */
+struct held {
+    uint64_t number;
+    uint64_t durable_end;
+    uint64_t told_end; /* what qmgr heard of */
+};
+
 struct held_list {
-    struct segment_held *items;
+    struct held *items;
     size_t count, room;
 };
 
@@ -37,10 +44,13 @@ struct worker {
     struct span default_domain;                         /* of addresses without one */
 
     struct spool_writer *writer;
+    struct timer tell; /* set: qmgr heard something a moment ago */
+    struct timer unheard; /* set while there is no qmgr */
     struct held_list held;
     struct channel *qmgr, *lookup; /* NULL: not there now */
     struct recipient *queries;     /* what lookup was asked, by number */
     uint32_t last_query;
+    struct known *known; /* recipients of a moment ago */
 
     LIST_HEAD(session_list, session) sessions;
     size_t session_count;
