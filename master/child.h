@@ -43,6 +43,7 @@ struct child *child_start(struct master *master, enum role role, struct place *p
 /* Tells it to take nothing new and end; after `ms` it is killed. */
 void child_drain(struct child *child, int64_t ms);
 
+/* Kills it at once (SIGKILL); it is collected like any that died. */
 void child_kill(struct child *child);
 
 /* Collects the dead. Each one's place hears of it. */

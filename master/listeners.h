@@ -32,6 +32,7 @@ bool listeners_update(struct listeners *listeners, const struct conf_listens *wa
 /* True when there is one of this service. */
 bool listeners_serve(const struct listeners *listeners, enum conf_service service);
 
+/* Closes all of them; children that have them still serve. */
 void listeners_close(struct listeners *listeners);
 
 #endif

@@ -35,6 +35,7 @@ struct places {
     struct place all[PLACES]; /* PLACE_WORKERS for each role in turn */
 };
 
+/* Every place, empty, with its timer; once, before places_fill. */
 void places_init(struct master *master);
 
 /* Begins to fill every place that the configuration wants with a child of this generation. */

@@ -34,6 +34,7 @@ void maildrop_close(struct maildrop *maildrop);
 bool maildrop_find(const struct maildrop *maildrop, struct span number, uint32_t *index)
     __attribute__((warn_unused_result));
 
+/* True when DELE marked the message (RFC 1939 §5). `index` counts from 0, below the count. */
 bool maildrop_is_marked(const struct maildrop *maildrop, uint32_t index);
 
 /* Marks a message that is not marked, of so many octets. */
