@@ -166,7 +166,8 @@ def test_killing_qmgr_with_many_active_loses_and_doubles_nothing(make_instance):
         for index in range(300):
             fates[f"m{index}"] = try_send(instance, f"m{index}")
             if index in (100, 200):
-                os.kill(instance.pids("qmgr")[0], signal.SIGKILL)
+                pids = harness.wait_until(lambda: instance.pids("qmgr"), "a qmgr")
+                os.kill(pids[0], signal.SIGKILL)
         settle(instance)
         check_fates(instance, fates)
         assert list(fates.values()).count("250") == 300, "mail is accepted while qmgr is away"
@@ -186,27 +187,15 @@ def test_killing_everything_keeps_what_was_accepted(make_instance):
 def test_a_crash_loop_of_one_letter_is_set_aside(make_instance):
     with make_instance() as instance:
         instance.deaths_expected = True
-        stop = threading.Event()
-
-        def kill_deliverers():
-            while not stop.is_set():
-                for pid in instance.pids("deliver"):
-                    if instance.log_has("event=message-accepted"):
-                        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
-                            with injected([pid], "openat2:signal=KILL"):
-                                harness.wait_until(lambda p=pid: not os.path.exists(f"/proc/{p}"),
-                                                   "its death", 20)
-                time.sleep(0.02)
-        killer = threading.Thread(target=kill_deliverers)
-        killer.start()
-        try:
+        # Through master, so that every deliverer to come is traced from its birth on.
+        with injected([instance.process.pid, *instance.pids("deliver")], "openat2:signal=KILL"):
             assert try_send(instance, "poison") == "250"
             harness.wait_until(lambda: instance.status().get("held") == 1, "the letter held")
-        finally:
-            stop.set()
-            killer.join()
+        assert len(instance.log_has("event=agent-died")) == 3
+        assert instance.log_has("level=error", "event=message-poisonous")
         harness.wait_until(lambda: try_send(instance, "sound") == "250", "mail to be accepted")
         harness.wait_until(lambda: marks_of(instance)["sound"], "its delivery")
+        assert not marks_of(instance)["poison"]
 
 
 def test_foreign_files_in_the_spool_are_ignored(make_instance):
