@@ -5,6 +5,7 @@
 #include "auth/auth.h"
 
 #include <bsd/sys/queue.h>
+#include <openssl/crypto.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -73,6 +74,7 @@ static void send_verdict(void *origin, const struct attempt_answer *answer)
                     ticket);
         verdict.ticket = span_of(ticket, sizeof(ticket));
     }
+    /* Counted where the verdict is known: pop3d may be gone before it hears. */
     page_add(daemon->page, answer->status == VERIFY_OK ? PAGE_LOGINS : PAGE_LOGIN_FAILURES, 1);
     log_verdict(answer);
     if (!channel_send(peer->channel, &ipc_verdict, &verdict, NULL))
@@ -81,7 +83,13 @@ static void send_verdict(void *origin, const struct attempt_answer *answer)
 
 /* ---- peers ---- */
 
-/* The password lies in the packet's buffer until the next packet. */
+/* The question lies in the channel's packet, where the password would stay until the next one. */
+static void verify(struct peer *peer, const struct verify *question)
+{
+    attempts_begin(peer->auth->attempts, peer, question);
+    OPENSSL_cleanse((void *)(uintptr_t)question->password.data, question->password.len);
+}
+
 static void peer_message(void *arg, struct channel *channel, const struct ipc_type *type,
                          const void *message, struct fd_list *fds)
 {
@@ -90,7 +98,7 @@ static void peer_message(void *arg, struct channel *channel, const struct ipc_ty
     (void)channel;
     (void)fds;
     if (type == &ipc_verify)
-        attempts_begin(peer->auth->attempts, peer, message);
+        verify(peer, message);
     else
         log_event(LOG_WARN, "message-unexpected", LOG_STR("type", type->name));
 }
@@ -133,6 +141,7 @@ static void drain_step(void *arg)
         timer_set(&auth->drain_timer, DRAIN_STEP_MS);
         return;
     }
+    /* What the last turn answered is still queued. */
     LIST_FOREACH (peer, &auth->peers, link)
         channel_flush(peer->channel);
     daemon_exit(auth->daemon);
@@ -158,6 +167,7 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
         .answer = send_verdict,
     });
     timer_init(&auth->drain_timer, daemon->loop, drain_step, auth);
+    /* The passwords are beneath it, and nothing else that this user may read. */
     sandbox->readable[0] = daemon->conf->table_directory.data;
     daemon->state = auth;
 }
@@ -165,6 +175,7 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
 /* Threads behind the sandbox, which holds for those that are made in it only. */
 static void start(struct daemon *daemon)
 {
+    /* Without a key every ticket would be refused: better to end here. */
     if (daemon->key.len != TICKET_KEY_SIZE)
         fatal(EX_SOFTWARE, "master gave no key for tickets");
     hasher_start(((struct auth *)daemon->state)->hasher, HASH_THREADS);

@@ -35,7 +35,10 @@ static void digest_of(const struct recent *recent, const struct span parts[3],
     struct buf text = {0};
     unsigned len = 0;
 
+    /* Room for all of it at once: a buffer that grows leaves a copy of the password behind. */
+    require(buf_room(&text, parts[0].len + parts[1].len + parts[2].len + 3 * sizeof(uint64_t)));
     for (int i = 0; i < 3; i++) {
+        /* Eight octets of length: "ab" and "c" are not "a" and "bc". */
         uint64_t size = parts[i].len;
 
         buf_add(&text, span_of(&size, sizeof(size)));
@@ -57,6 +60,7 @@ struct recent *recent_new(void)
     uint8_t warm[DIGEST];
 
     random_fill(recent->key, KEY);
+    /* Fetched once: a look-up by name with each login would take a lock. */
     recent->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     if (!recent->sha256)
         fatal(EX_SOFTWARE, "OpenSSL has no SHA-256");
