@@ -8,7 +8,7 @@
 #include "util/base/buf.h"
 #include "util/base/hash.h"
 
-enum { KEY_MAX = 600 };
+enum { KEY_MAX = 64 }; /* of most names; a hundred thousand entries take 15 MB */
 
 /* An account or an address that failed lately. */
 struct entry {
@@ -52,6 +52,7 @@ void delays_free(struct delays *delays)
 static void set_key(struct entry *entry, char mark, struct span name)
 {
     entry->key[0] = mark;
+    /* Addresses always fit; what does not is somebody's experiment. */
     if (name.len <= KEY_MAX - 1) {
         memcpy(entry->key + 1, name.data, name.len);
         entry->key_len = name.len + 1;
@@ -115,6 +116,7 @@ int64_t delays_failed(struct delays *delays, struct span account, struct span cl
                       int64_t now_ms)
 {
     forget_old(delays, now_ms);
+    /* Both are counted, whichever of them is the longer wait. */
     uint64_t by_account = count_failure(delays, 'a', account, now_ms);
     uint64_t by_client = count_failure(delays, 'c', client, now_ms);
 
