@@ -105,6 +105,7 @@ static void attempt_end(struct attempt *attempt, enum verify_status status)
     struct attempts *all = attempt->all;
     struct account *account = attempt->account;
 
+    /* A peer that is gone gets no answer; its failure has counted all the same. */
     if (attempt->origin)
         all->parts.answer(attempt->origin, &(struct attempt_answer){
                                                .status = status,
@@ -116,6 +117,7 @@ static void attempt_end(struct attempt *attempt, enum verify_status status)
     TAILQ_REMOVE(&account->list, attempt, link);
     account->waiting--;
     attempt_free(attempt);
+    /* The delay of a failure is over by now: the next one is hashed only behind it. */
     if (account->waiting) {
         start_first(account);
     } else {
@@ -139,6 +141,7 @@ static void hashed(void *arg)
     int64_t now = loop_now(parts->loop);
 
     if (attempt->exists && attempt->job.match) {
+        /* Remembered, so that a client that polls every minute costs no hash. */
         recent_add(parts->recent, name, span_of(attempt->password, attempt->password_len),
                    span_of(attempt->stored, attempt->stored_len), now);
         delays_succeeded(parts->delays, name);
@@ -149,11 +152,26 @@ static void hashed(void *arg)
 }
 
 /* The job is submitted only now: one of each account is with the threads. */
+/* True when it was right a short while ago: perhaps since it began to wait. */
+static bool is_remembered(const struct attempt *attempt)
+{
+    const struct attempts_parts *parts = &attempt->all->parts;
+
+    return attempt->exists &&
+           recent_knows(parts->recent, account_name(attempt->account),
+                        span_of(attempt->password, attempt->password_len),
+                        span_of(attempt->stored, attempt->stored_len), loop_now(parts->loop));
+}
+
+/* A client that opens ten sessions at once costs one hash. */
 static void start_first(struct account *account)
 {
     struct attempt *attempt = TAILQ_FIRST(&account->list);
 
-    hasher_submit(attempt->all->parts.hasher, &attempt->job);
+    if (is_remembered(attempt))
+        attempt_end(attempt, VERIFY_OK);
+    else
+        hasher_submit(attempt->all->parts.hasher, &attempt->job);
 }
 
 /* ---- the question ---- */
@@ -164,6 +182,7 @@ static struct span canonical_user(const struct conf *conf, struct span given,
                                   char out[ADDRESS_TEXT_MAX])
 {
     struct address address;
+    /* "alice" alone is alice of the first domain, as in the aliases. */
     struct span domain = conf->domains.count ? conf->domains.items[0] : conf->hostname;
     struct span rest;
 
@@ -243,14 +262,29 @@ static unsigned waiting_for(struct attempts *attempts, struct span name)
     return account ? account->waiting : 0;
 }
 
+/* Those that are hashed or wait to be; one that is only delayed takes no time from anybody. */
+static unsigned unhashed_of(const struct attempts *attempts, struct span client)
+{
+    struct account *account, *next;
+    struct attempt *attempt;
+    unsigned count = 0;
+
+    HASH_ITER (hh, attempts->accounts, account, next)
+        TAILQ_FOREACH (attempt, &account->list, link)
+            if (!timer_is_set(&attempt->timer) && span_equal(attempt->client, client))
+                count++;
+    return count;
+}
+
 /* The stored hash of `facts->user`, or the dummy one; false when the table can not be read. */
 static bool look_up(struct attempts *attempts, struct arena *arena, struct facts *facts)
 {
     enum table_result result =
         table_get(attempts->parts.passwords, arena, facts->user, &facts->stored);
 
-    facts->exists = result == TABLE_FOUND;
+    facts->exists = result == TABLE_FOUND && hasher_takes(facts->stored.data);
     if (!facts->exists)
+        /* Hashed like a real one: the time tells nothing. */
         facts->stored = span_cstr(hasher_dummy(attempts->parts.hasher));
     return result != TABLE_ERROR;
 }
@@ -262,8 +296,9 @@ static enum verify_status shortcut(struct attempts *attempts, const struct verif
     if (facts->exists && recent_knows(attempts->parts.recent, facts->user, question->password,
                                       facts->stored, loop_now(attempts->parts.loop)))
         return VERIFY_OK;
-    return waiting_for(attempts, facts->user) > ATTEMPTS_WAITING_MOST ? VERIFY_TEMPORARY
-                                                                      : VERIFY_FAILED;
+    bool too_many = waiting_for(attempts, facts->user) > ATTEMPTS_WAITING_MOST ||
+                    unhashed_of(attempts, question->client) >= ATTEMPTS_CLIENT_MOST;
+    return too_many ? VERIFY_TEMPORARY : VERIFY_FAILED;
 }
 
 /* The table is read before anything is queued: an unreadable one is answered "later" at once. */
@@ -274,6 +309,7 @@ void attempts_begin(struct attempts *attempts, void *origin, const struct verify
     struct facts facts = {.user = canonical_user(attempts->parts.conf, question->user, text)};
     enum verify_status status = VERIFY_TEMPORARY;
 
+    /* A table that can not be read leaves VERIFY_TEMPORARY. */
     if (look_up(attempts, &arena, &facts))
         status = shortcut(attempts, question, &facts);
     if (status == VERIFY_FAILED)

@@ -5,7 +5,8 @@
  * wrong and delayed. One attempt of an account is hashed at a time; a few may wait behind it, more
  * are answered "try later", so that nobody can fill the memory or the hash queue through one
  * account. Users that do not exist take the same way with a dummy hash: neither the text nor the
- * time of the answer tells them from a wrong password.
+ * time of the answer tells them from a wrong password. One client has so many attempts before the
+ * hasher at most: somebody who hangs up and comes back can not fill its queue for the others.
  */
 #ifndef VEREDUS_AUTH_ATTEMPT_H
 #define VEREDUS_AUTH_ATTEMPT_H
@@ -17,7 +18,10 @@
 #include "util/ipc/messages.h"
 #include "util/table/table.h"
 
-enum { ATTEMPTS_WAITING_MOST = 16 }; /* behind the one of an account that is hashed */
+enum {
+    ATTEMPTS_WAITING_MOST = 16, /* behind the one of an account that is hashed */
+    ATTEMPTS_CLIENT_MOST = 128  /* of one client that are not hashed yet */
+};
 
 /* The answer; its spans are valid during the call. */
 struct attempt_answer {

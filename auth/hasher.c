@@ -34,6 +34,7 @@ struct hasher {
 /* In constant time: CRYPTO_memcmp, although only a hash could be learnt. */
 static bool password_matches(const struct hash_job *job, struct crypt_data *scratch)
 {
+    /* The stored hash names method, cost and salt (crypt(5)); a broken one gives "*0" or NULL. */
     const char *hashed = crypt_rn(job->password, job->stored, scratch, (int)sizeof(*scratch));
     size_t len = strlen(job->stored);
 
@@ -48,6 +49,7 @@ static struct hash_job *take_job(struct hasher *hasher)
     while (!hasher->todo && !hasher->stopping)
         pthread_cond_wait(&hasher->work, &hasher->lock);
 
+    /* Stopping wins: what waits is dropped. */
     struct hash_job *job = hasher->stopping ? NULL : hasher->todo;
     if (job) {
         hasher->todo = job->next;
@@ -150,6 +152,7 @@ void hasher_free(struct hasher *hasher)
 {
     pthread_mutex_lock(&hasher->lock);
     hasher->stopping = true;
+    /* All of them sleep on the one condition. */
     pthread_cond_broadcast(&hasher->work);
     pthread_mutex_unlock(&hasher->lock);
     for (unsigned i = 0; i < hasher->thread_count; i++)
@@ -170,6 +173,13 @@ void hasher_submit(struct hasher *hasher, struct hash_job *job)
     hasher->todo_end = &job->next;
     pthread_cond_signal(&hasher->work);
     pthread_mutex_unlock(&hasher->lock);
+}
+
+bool hasher_takes(const char *stored)
+{
+    int verdict = crypt_checksalt(stored);
+
+    return verdict != CRYPT_SALT_INVALID && verdict != CRYPT_SALT_METHOD_DISABLED;
 }
 
 const char *hasher_dummy(const struct hasher *hasher)

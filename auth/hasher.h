@@ -36,6 +36,10 @@ void hasher_free(struct hasher *hasher);
 /* Compares in the background; any number may wait. */
 void hasher_submit(struct hasher *hasher, struct hash_job *job);
 
+/* True when a password can match `stored` at all: false for "*", "!" and whatever else is no hash,
+ * which crypt(3) refuses without spending the time of one. */
+bool hasher_takes(const char *stored);
+
 /* A hash with the cost of a real one that no password matches, for users that do not exist. */
 const char *hasher_dummy(const struct hasher *hasher);
 
