@@ -1,14 +1,20 @@
-# Every test_*.c is a cmocka program of its own, linked with every library.
+# Every test_FOLDER_*.c is a cmocka program of its own, linked with the library of its folder; the others
+# with util alone.
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(OUT)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 OBJECTS    += $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard tests/unit/*.c))
 
-$(UNIT_TESTS): $(OUT)/tests/unit/%: $(OUT)/obj/tests/unit/%.o $(LIBRARIES)
+$(UNIT_TESTS): $(OUT)/tests/unit/%: $(OUT)/obj/tests/unit/%.o $(UTIL_LIBRARIES)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(LIBRARIES) -Wl,--end-group $(LDLIBS) -lcmocka
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LINK_LIBRARIES) -lcmocka
+
+tests_of = $(filter $(OUT)/tests/unit/test_$(1)_%,$(UNIT_TESTS))
+$(foreach folder,master smtpd qmgr local pop3d auth lookup ctl,\
+    $(eval $(call tests_of,$(folder)): $(call libraries_of,$(folder))))
 
 # What several tests of one module share.
 $(filter $(OUT)/tests/unit/test_spool_%,$(UNIT_TESTS)): $(OUT)/obj/tests/unit/spool_rig.o
+$(OUT)/tests/unit/test_qmgr_flow $(OUT)/tests/unit/test_qmgr_takeover: $(OUT)/obj/tests/unit/qmgr_rig.o
 $(filter $(OUT)/tests/unit/test_ctl_%,$(UNIT_TESTS)): $(OUT)/obj/tests/unit/ctl_rig.o
 $(filter $(OUT)/tests/unit/test_pop3d_%,$(UNIT_TESTS)): $(OUT)/obj/tests/unit/pop3d_rig.o
 $(filter $(OUT)/tests/unit/test_auth_attempt $(OUT)/tests/unit/test_auth_daemon $(OUT)/tests/unit/test_lookup_%,$(UNIT_TESTS)): $(OUT)/obj/tests/unit/table_rig.o
