@@ -30,8 +30,13 @@ def injected(pids, injection):
     tracer = subprocess.Popen(command, stderr=subprocess.PIPE)
 
     def attached():
+        if tracer.poll() == 0:
+            return True  # the call was under way already, and all are dead
         assert tracer.poll() is None, tracer.stderr.read()
-        return all(re.search(r"TracerPid:\s+[1-9]", open(f"/proc/{p}/status").read()) for p in pids)
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            return all(re.search(r"TracerPid:\s+[1-9]", open(f"/proc/{p}/status").read())
+                       for p in pids)
+        return False
     harness.wait_until(attached, "strace attached")
     try:
         yield tracer
