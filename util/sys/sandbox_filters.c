@@ -169,6 +169,18 @@ static void allow_abort(scmp_filter_ctx filter)
     must(seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &self), "tgkill");
 }
 
+/* A table that lost its end makes Berkeley DB open it anew, for writing, to find out. That is to be
+ * a table that can not be read, not the death of whoever looked something up. */
+static void refuse_reopening(scmp_filter_ctx filter, enum role role)
+{
+    const struct scmp_arg_cmp to_write = {
+        .arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = OPEN_TO_CHANGE, .datum_b = O_RDWR};
+
+    if (role == ROLE_LOOKUP || role == ROLE_AUTH)
+        must(seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(openat), 1, &to_write),
+             "openat");
+}
+
 void sandbox_restrict_calls(enum role role)
 {
     require((unsigned)role < ROLE_COUNT && roles[role][0] != NULL);
@@ -181,6 +193,7 @@ void sandbox_restrict_calls(enum role role)
     for (size_t i = 0; i < GROUPS && roles[role][i] != NULL; i++)
         allow_group(filter, roles[role][i]);
     allow_abort(filter);
+    refuse_reopening(filter, role);
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
         must(seccomp_rule_add_array(filter, SCMP_ACT_ERRNO((unsigned)refused[i].error),
                                     refused[i].number, 0, NULL),
