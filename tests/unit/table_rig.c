@@ -84,7 +84,7 @@ static void corrupt(int fd, off_t size)
 
 void table_rig_damage(const struct table_rig *rig, const char *name, enum table_damage damage)
 {
-    char compiled[128];
+    char compiled[256];
     struct stat status;
     (void)snprintf(compiled, sizeof(compiled), "%s.db", table_rig_path(rig, name));
     if (damage == DAMAGE_MISSING) {

@@ -207,7 +207,9 @@ static int set_up(void **state)
 {
     struct fixture *fixture = mem_new(sizeof(*fixture));
     current = fixture;
-    spy.calls = spy.of_account_most = spy.wiped = spy.freed_unwiped = 0;
+    spy.calls = spy.of_account_most = 0;
+    spy.wiped = 0;
+    spy.freed_unwiped = 0;
     spy.account_stored = NULL;
     hash_into("secret", fixture->alice);
     hash_into(marked_password, fixture->bob);
