@@ -6,6 +6,10 @@
 #include "lookup/lookup.h"
 
 #include <bsd/sys/queue.h>
+#include <errno.h>
+#include <sys/inotify.h>
+#include <sysexits.h>
+#include <unistd.h>
 
 #include "lookup/expand.h"
 #include "util/base/panic.h"
@@ -22,6 +26,7 @@ struct peer {
 /* All that the process keeps. */
 struct lookup {
     struct daemon *daemon;
+    struct io changes; /* inotify on the directory of the tables */
     struct expand_tables tables;
     struct arena arena; /* of the question at hand */
     LIST_HEAD(, peer) peers;
@@ -38,6 +43,32 @@ static struct table *open_table(struct lookup *lookup, const char *name)
     require(table);
     arena_reset(&lookup->arena);
     return table;
+}
+
+/* ---- changes ---- */
+
+/* What the events are does not matter: whoever remembers answers (smtpd) has to ask again. The
+ * tables themselves notice by their files, at the next lookup. */
+static void on_change(void *arg, unsigned ready)
+{
+    struct lookup *lookup = arg;
+    char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+
+    (void)ready;
+    while (read(lookup->changes.fd, events, sizeof(events)) > 0)
+        continue;
+    page_add(lookup->daemon->page, PAGE_TABLES, 1);
+}
+
+static void watch_tables(struct lookup *lookup)
+{
+    const char *directory = lookup->daemon->conf->table_directory.data;
+    int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+
+    if (fd < 0 || inotify_add_watch(fd, directory, IN_MOVED_TO | IN_CLOSE_WRITE | IN_DELETE) < 0)
+        fatal(EX_NOINPUT, "cannot watch %s: %s", directory, log_errno_text(errno));
+    io_init(&lookup->changes, lookup->daemon->loop, fd, on_change, lookup);
+    io_want(&lookup->changes, IO_READ);
 }
 
 /* ---- answers ---- */
@@ -185,6 +216,8 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     lookup->tables.users = open_table(lookup, "users");
     lookup->tables.aliases = open_table(lookup, "aliases");
     LIST_INIT(&lookup->peers);
+    watch_tables(lookup);
+    page_add(daemon->page, PAGE_TABLES, 1);
     sandbox->readable[0] = daemon->conf->table_directory.data;
     daemon->state = lookup;
 }

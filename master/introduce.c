@@ -28,14 +28,21 @@ static bool send_siblings(struct child *child)
     return true;
 }
 
-/* smtpd also reads the pressure off the page of qmgr, of which there is one at a time. */
+/* smtpd reads the pressure off the page of qmgr, of which there is one at a time, and off those of
+ * lookup whether a table changed: there may be two while a reload is under way. */
+static bool send_pages_of_smtpd(struct child *child)
+{
+    return send_page(child, ROLE_QMGR, 0, false) && send_page(child, ROLE_LOOKUP, 0, false) &&
+           send_page(child, ROLE_LOOKUP, 1, false);
+}
+
 static bool send_pages(struct child *child)
 {
     if (!send_page(child, child->role, child->index, true))
         return false;
     if (child_is_front(child) && !send_siblings(child))
         return false;
-    return child->role != ROLE_SMTPD || send_page(child, ROLE_QMGR, 0, false);
+    return child->role != ROLE_SMTPD || send_pages_of_smtpd(child);
 }
 
 static bool send_key(struct child *child)

@@ -11,7 +11,7 @@
 #include "util/sys/page.h"
 #include "util/sys/role.h"
 
-enum { PAGE_INDEXES = 192 /* of a role; with those of qmgr a worker maps at most DAEMON_PAGES */ };
+enum { PAGE_INDEXES = 192 /* of a role; with those of qmgr and lookup a worker maps at most DAEMON_PAGES */ };
 
 struct page_slot {
     struct page *page; /* NULL: not made yet */
@@ -33,6 +33,7 @@ const struct page_slot *pages_made(const struct pages *pages, enum role role, un
 /* The value added up over all pages. */
 uint64_t pages_sum(const struct pages *pages, enum page_value value);
 
+/* Unmaps and closes all of them: master's own descriptors, not those that children have. */
 void pages_free(struct pages *pages);
 
 #endif

@@ -9,6 +9,7 @@
 #include "smtpd/recipients.h"
 
 #include "smtpd/answer.h"
+#include "smtpd/known.h"
 #include "smtpd/limits.h"
 
 enum { FIRST_ROOM = 4 };
@@ -117,72 +118,7 @@ void recipients_refuse(struct session *session, struct span subject, struct repl
     settle(session);
 }
 
-/* ---- the questions ---- */
-
-/* Without lookup the question waits for the next one. */
-static bool send_query(struct worker *worker, const struct recipient *recipient)
-{
-    struct resolve question = {
-        .query = recipient->query,
-        .local = address_local(&recipient->address),
-        .domain = address_domain(&recipient->address),
-        .flags = recipient->session->trusted ? RESOLVE_TRUSTED : 0,
-    };
-    return worker->lookup == NULL || channel_send(worker->lookup, &ipc_resolve, &question, NULL);
-}
-
-/* From here on an answer to this number is nobody's. */
-static void end_query(struct recipient *recipient, struct reply reply)
-{
-    HASH_DELETE(hh, recipient->session->worker->queries, recipient);
-    recipient->query = 0;
-    recipient->reply = reply;
-}
-
-/* Number 0 means that nothing was asked. */
-static void begin_query(struct worker *worker, struct recipient *recipient)
-{
-    do {
-        recipient->query = ++worker->last_query;
-    } while (recipient->query == 0);
-    HASH_ADD(hh, worker->queries, query, sizeof(recipient->query), recipient);
-    if (!send_query(worker, recipient))
-        end_query(recipient, no_lookup());
-}
-
-void recipients_ask(struct session *session, const struct address *address)
-{
-    char text[ADDRESS_TEXT_MAX];
-    struct transaction *transaction = session->transaction;
-    struct recipient *recipient = add(session, address_text(address, text));
-    recipient->address = *address;
-    if (transaction->accepted >= session->worker->conf->limits.recipients)
-        recipient->reply = too_many();
-    else
-        begin_query(session->worker, recipient);
-    settle(session);
-}
-
-void recipients_give_up(struct session *session)
-{
-    struct transaction *transaction = session->transaction;
-    for (struct recipient *each = transaction->waiting; each != NULL; each = each->next)
-        if (each->query != 0)
-            end_query(each, no_lookup());
-    settle(session);
-}
-
-void recipients_forget(struct session *session)
-{
-    struct transaction *transaction = session->transaction;
-    for (struct recipient *each = transaction->waiting; each != NULL; each = each->next)
-        if (each->query != 0)
-            end_query(each, no_lookup());
-    transaction->waiting = NULL;
-    transaction->waiting_end = &transaction->waiting;
-}
-
-/* ---- the answers ---- */
+/* ---- what lookup says ---- */
 
 /* RFC 3463 §3.2 - §3.8 has the meaning of each status. */
 static struct reply reply_of(uint8_t status)
@@ -220,6 +156,105 @@ static void add_final(struct recipient *recipient, const struct resolved *answer
     append(arena, &recipient->finals, &recipient->final_count, &recipient->final_room, final);
 }
 
+/* ---- the questions ---- */
+
+/* Without lookup the question waits for the next one. */
+static bool send_query(struct worker *worker, const struct recipient *recipient)
+{
+    struct resolve question = {
+        .query = recipient->query,
+        .local = address_local(&recipient->address),
+        .domain = address_domain(&recipient->address),
+        .flags = recipient->session->trusted ? RESOLVE_TRUSTED : 0,
+    };
+    return worker->lookup == NULL || channel_send(worker->lookup, &ipc_resolve, &question, NULL);
+}
+
+/* From here on an answer to this number is nobody's. */
+static void end_query(struct recipient *recipient, struct reply reply)
+{
+    HASH_DELETE(hh, recipient->session->worker->queries, recipient);
+    recipient->query = 0;
+    recipient->reply = reply;
+}
+
+/* Under which a question is remembered: any change of a table makes it another. */
+static struct known_key key_of(const struct recipient *recipient)
+{
+    const struct worker *worker = recipient->session->worker;
+    struct known_key key = {.address = &recipient->address,
+                            .trusted = recipient->session->trusted,
+                            .now = loop_now(worker->loop)};
+    for (size_t i = 0; i < *worker->page_count; i++)
+        if (worker->pages[i].role == ROLE_LOOKUP)
+            key.epoch += page_get(worker->pages[i].page, PAGE_TABLES);
+    return key;
+}
+
+static bool answer_from_memory(struct worker *worker, struct recipient *recipient)
+{
+    struct known_key key = key_of(recipient);
+    struct resolved known;
+    if (!known_find(worker->known, &key, &known))
+        return false;
+    add_final(recipient, &known);
+    recipient->reply = reply_of(known.status);
+    return true;
+}
+
+static void remember(struct worker *worker, const struct recipient *recipient,
+                     const struct resolved *answer)
+{
+    struct known_key key = key_of(recipient);
+    if (answer->status == RESOLVE_OK && recipient->final_count == 1)
+        known_add(worker->known, &key, answer);
+}
+
+/* Number 0 means that nothing was asked. */
+static void begin_query(struct worker *worker, struct recipient *recipient)
+{
+    do {
+        recipient->query = ++worker->last_query;
+    } while (recipient->query == 0);
+    HASH_ADD(hh, worker->queries, query, sizeof(recipient->query), recipient);
+    if (!send_query(worker, recipient))
+        end_query(recipient, no_lookup());
+}
+
+void recipients_ask(struct session *session, const struct address *address)
+{
+    char text[ADDRESS_TEXT_MAX];
+    struct transaction *transaction = session->transaction;
+    struct recipient *recipient = add(session, address_text(address, text));
+    recipient->address = *address;
+    if (transaction->accepted >= session->worker->conf->limits.recipients)
+        recipient->reply = too_many();
+    else if (!answer_from_memory(session->worker, recipient))
+        begin_query(session->worker, recipient);
+    settle(session);
+}
+
+void recipients_give_up(struct session *session)
+{
+    struct transaction *transaction = session->transaction;
+    for (struct recipient *each = transaction->waiting; each != NULL; each = each->next)
+        if (each->query != 0)
+            end_query(each, no_lookup());
+    settle(session);
+}
+
+void recipients_forget(struct session *session)
+{
+    struct transaction *transaction = session->transaction;
+    for (struct recipient *each = transaction->waiting; each != NULL; each = each->next)
+        if (each->query != 0)
+            end_query(each, no_lookup());
+    transaction->waiting = NULL;
+    transaction->waiting_end = &transaction->waiting;
+}
+
+/* ---- the answers ---- */
+
 /* An answer of many parts is complete with the one that has no `more`. */
 void recipients_resolved(struct worker *worker, const struct resolved *answer)
 {
@@ -233,6 +268,7 @@ void recipients_resolved(struct worker *worker, const struct resolved *answer)
     bool too_long = recipient->final_count > worker->conf->limits.recipients;
     if (answer->status == RESOLVE_OK && answer->more && !too_long)
         return;
+    remember(worker, recipient, answer);
     end_query(recipient, too_long ? too_many() : reply_of(answer->status));
     settle(session);
     session_wake(session);

@@ -6,7 +6,10 @@
 
 #include "smtpd/worker.h"
 
-enum { SPOOL_UNHEARD_MS = 10000 /* without qmgr, segments with letters are let go so often */ };
+enum {
+    SPOOL_TELL_MS = 5,       /* between two words to qmgr about what is durable */
+    SPOOL_UNHEARD_MS = 10000 /* without qmgr, segments with letters are let go so often */
+};
 
 /* What the writer calls; worker_init makes the writer with it. */
 struct spool_writer_calls spool_calls(struct worker *worker);

@@ -44,7 +44,7 @@ struct worker {
     struct span default_domain;                         /* of addresses without one */
 
     struct spool_writer *writer;
-    struct timer tell; /* set: qmgr heard something a moment ago */
+    struct timer tell;    /* set: qmgr heard something a moment ago */
     struct timer unheard; /* set while there is no qmgr */
     struct held_list held;
     struct channel *qmgr, *lookup; /* NULL: not there now */

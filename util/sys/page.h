@@ -36,6 +36,7 @@
     X(LOGIN_FAILURES, "login-failures")                                                            \
     X(RETRIEVED, "retrieved")                                                                      \
     X(DELETED, "deleted")                                                                          \
+    X(TABLES, "table-changes") /* lookup: its start, and every table built anew */                 \
     X(LOOKUPS, "lookups")                                                                          \
     X(PRESSURE, "pressure") /* gauge, qmgr: enum page_pressure */
 
