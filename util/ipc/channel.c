@@ -221,7 +221,8 @@ static bool pass_on(void *arg, const struct ipc_type *type, const void *message,
     return !channel->closed;
 }
 
-/* One packet. False: nothing more to read now, or ever. */
+/* One packet. False: nothing more to read now, or ever. Senders gather a turn's messages, so behind
+ * a packet that is not full there is seldom another one: asking would cost a call for each. */
 static bool receive_one(struct channel *channel)
 {
     char packet[SEQPACKET_MAX];
@@ -232,7 +233,7 @@ static bool receive_one(struct channel *channel)
     if (result == SEQPACKET_AGAIN)
         return false;
     if (result == SEQPACKET_OK && packet_deliver(span_of(packet, size), &fds, pass_on, channel))
-        return !channel->closed;
+        return !channel->closed && size > SEQPACKET_MAX / 2;
     if (result != SEQPACKET_CLOSED)
         log_event(LOG_WARN, "message-malformed", LOG_STR("reason", "packet refused"));
     announce_end(channel);

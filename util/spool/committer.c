@@ -127,8 +127,8 @@ void committer_submit(struct committer *committer, struct sync_job *job, bool ur
         queue_prepend(&committer->waiting, job);
     else
         queue_append(&committer->waiting, job);
-    pthread_cond_signal(&committer->work);
     pthread_mutex_unlock(&committer->lock);
+    pthread_cond_signal(&committer->work); /* unlocked: it need not wait for us once more */
 }
 
 /* What waits is dropped: whoever submitted it is being freed. */
