@@ -213,6 +213,7 @@ static const struct bad_text {
     {" a: 1\n", 6, 1, "this is no entry"},
     {"a: 1\n: 2\n", 9, 2, "this is no entry"},
     {"a: 1\nb: \x1b[2J\n", 13, 2, "this is no entry"},
+    {"alice: bob\n\0bob: mallory\ncarol: x\n", 34, 2, "this is no entry"},
     {"a: 1\n\n b\x7f\n", 10, 3, "this is no entry"},
 };
 

@@ -24,21 +24,27 @@ struct text_reader {
     void *arg;
 };
 
+/* One part of a line, octet by octet: a NUL must come through, to be refused. *ended: with its end.
+ */
+static struct span read_part(FILE *in, char part[PART_MAX], bool *ended)
+{
+    size_t len = 0;
+    int octet = 0;
+    while (len < PART_MAX && (octet = getc_unlocked(in)) != EOF && octet != '\n')
+        part[len++] = (char)octet;
+    *ended = octet == '\n' || octet == EOF;
+    return span_of(part, len);
+}
+
 /* Reads one line of any length up to ENTRY_MAX, without its end. */
 static bool read_line(struct text_reader *reader, bool *too_long)
 {
     char part[PART_MAX];
+    bool ended = false;
     buf_reset(&reader->line);
     *too_long = false;
-    /* A line may be longer than a part: parts are joined until the end of line is met. */
-    while (fgets(part, sizeof part, reader->in)) {
-        size_t len = strlen(part);
-        bool ended = len > 0 && part[len - 1] == '\n';
-        if (!buf_append(&reader->line, span_of(part, ended ? len - 1 : len)))
-            *too_long = true;
-        if (ended || *too_long)
-            break;
-    }
+    while (!ended && !*too_long)
+        *too_long = !buf_append(&reader->line, read_part(reader->in, part, &ended));
     reader->line_number++;
     return buf_len(&reader->line) > 0 || !feof(reader->in);
 }
