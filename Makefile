@@ -66,12 +66,21 @@ OBJECTS   += $(patsubst %.c,$(OUT)/obj/%.o,$(filter-out %/main.c,$(wildcard $(1)
 $(OUT)/lib/$(subst /,-,$(1)).a: $(patsubst %.c,$(OUT)/obj/%.o,$(filter-out %/main.c,$(wildcard $(1)/*.c)))
 endef
 
-# $(call program,FOLDER,NAME): FOLDER/main.c, linked with every library, becomes NAME.
+# $(call program,FOLDER,NAME): FOLDER/main.c, linked with the folder's library, those of ALSO_FOLDER and
+# util's, becomes NAME.
 define program
 PROGRAMS += $(OUT)/$(2)
 OBJECTS  += $(OUT)/obj/$(1)/main.o
-$(OUT)/$(2): $(OUT)/obj/$(1)/main.o
+$(OUT)/$(2): $(OUT)/obj/$(1)/main.o $(call libraries_of,$(1))
 endef
+
+# pop3d reads the list of a mailbox in local's form.
+ALSO_pop3d = local
+libraries_of = $(patsubst %,$(OUT)/lib/%.a,$(1) $(ALSO_$(1)))
+UTIL_LIBRARIES = $(filter $(OUT)/lib/util-%,$(LIBRARIES))
+
+# What every link line ends in: the libraries among the prerequisites, then the system's.
+LINK_LIBRARIES = -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
 
 # The tests come last: their rules name every library.
 include $(sort $(wildcard */module.mk util/*/module.mk)) $(sort $(wildcard tests/*/module.mk))
@@ -89,10 +98,10 @@ $(LIBRARIES):
 	@rm -f $@
 	$(Q)ar rcs $@ $^
 
-$(PROGRAMS): $(LIBRARIES)
+$(PROGRAMS): $(UTIL_LIBRARIES)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(LIBRARIES) -Wl,--end-group $(LDLIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LINK_LIBRARIES)
 
 -include $(OBJECTS:.o=.d)
 
@@ -165,8 +174,12 @@ install: all
 	for program in $(filter veredus-%,$(notdir $(PROGRAMS))); do \
 	    install -m 755 build/$$program $(DESTDIR)$(PREFIX)/libexec/veredus/$$program || exit 1; \
 	done
-	install -d $(DESTDIR)$(PREFIX)/share/doc/veredus
-	install -m 644 README.md LICENSE doc/*.md $(DESTDIR)$(PREFIX)/share/doc/veredus
+	install -d $(DESTDIR)$(PREFIX)/share/doc/veredus $(DESTDIR)$(PREFIX)/share/man/man5 \
+	    $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 644 README.md LICENSE doc/*.md conf/veredus.conf conf/veredus.service \
+	    $(DESTDIR)$(PREFIX)/share/doc/veredus
+	install -m 644 doc/veredus.8 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 644 doc/veredus.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5
 
 compile_commands.json: Makefile
 	@printf '[\n%s\n]\n' "$$(for f in $(C_FILES); do \
