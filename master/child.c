@@ -158,14 +158,16 @@ struct child *child_start(struct master *master, enum role role, struct place *p
 
 /* ---- death ---- */
 
-void child_drain(struct child *child, int64_t ms)
+void child_drain(struct child *child, int64_t ms, bool patient)
 {
-    if (child->state == CHILD_DRAINING)
+    const struct control_drain message = {.patient = patient};
+
+    if (child->state == CHILD_DRAINING && (patient || !child->patient))
         return;
     child->state = CHILD_DRAINING;
+    child->patient = patient;
     timer_set(&child->deadline, ms);
-    if (child->channel == NULL ||
-        !channel_send(child->channel, &ipc_control_drain, &(struct control_drain){0}, NULL))
+    if (child->channel == NULL || !channel_send(child->channel, &ipc_control_drain, &message, NULL))
         (void)kill(child->pid, SIGTERM);
 }
 

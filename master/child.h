@@ -30,6 +30,7 @@ struct child {
     int64_t born_ms;
     struct channel *channel; /* NULL: it hung up, or was hung up on */
     struct timer deadline;   /* to get ready, later to get drained; then it is killed */
+    bool patient;            /* while draining: its clients may go on */
 };
 
 TAILQ_HEAD(child_list, child);
@@ -40,8 +41,9 @@ enum { CHILD_READY_MS = 30000 };
 struct child *child_start(struct master *master, enum role role, struct place *place)
     __attribute__((warn_unused_result));
 
-/* Tells it to take nothing new and end; after `ms` it is killed. */
-void child_drain(struct child *child, int64_t ms);
+/* Tells it to take nothing new and end, patiently (its clients may go on) or soon; after `ms` it is
+ * killed. A patient one may be told again to end soon. */
+void child_drain(struct child *child, int64_t ms, bool patient);
 
 /* Kills it at once (SIGKILL); it is collected like any that died. */
 void child_kill(struct child *child);

@@ -28,7 +28,7 @@ static void drain_some(struct master *master, bool rest_too)
 
     TAILQ_FOREACH (child, &master->children, entry)
         if (rest_too || child_is_front(child))
-            child_drain(child, STOP_MS);
+            child_drain(child, STOP_MS, false);
 }
 
 static bool front_lives(const struct master *master)

@@ -11,7 +11,10 @@
 #include "util/sys/page.h"
 #include "util/sys/role.h"
 
-enum { PAGE_INDEXES = 192 /* of a role; with those of qmgr and lookup a worker maps at most DAEMON_PAGES */ };
+enum {
+    PAGE_INDEXES =
+        192 /* of a role; with those of qmgr and lookup a worker maps at most DAEMON_PAGES */
+};
 
 struct page_slot {
     struct page *page; /* NULL: not made yet */

@@ -119,7 +119,7 @@ static void retire_older(struct master *master)
 
     TAILQ_FOREACH (child, &master->children, entry)
         if (child->generation < master->generation)
-            child_drain(child, child_is_front(child) ? DRAIN_FRONT_MS : DRAIN_REST_MS);
+            child_drain(child, child_is_front(child) ? DRAIN_FRONT_MS : DRAIN_REST_MS, true);
 }
 
 /* Takes the present generation as far as it can go now. */

@@ -86,16 +86,17 @@ static void on_drain(void *arg)
         worker->drained(worker->drained_arg);
 }
 
-void worker_drain(struct worker *worker, void (*drained)(void *arg), void *arg)
+void worker_drain(struct worker *worker, bool patient, void (*drained)(void *arg), void *arg)
 {
     worker->drained = drained;
     worker->drained_arg = arg;
     worker->draining = true;
     listen_if_room(worker);
     for (size_t i = 0; i < worker->slot_count; i++)
-        if (worker->slots[i] != NULL)
+        if (worker->slots[i] != NULL && !patient)
             session_drain(worker->slots[i]);
-    timer_set(&worker->drain_timer, worker->session_count > 0 ? WORKER_DRAIN_MS : 0);
+    if (!patient || worker->session_count == 0)
+        timer_set(&worker->drain_timer, worker->session_count > 0 ? WORKER_DRAIN_MS : 0);
 }
 
 void worker_init(struct worker *worker, struct loop *loop, const struct conf *conf,
@@ -165,7 +166,7 @@ static void on_drained(void *arg)
 
 static void drain(struct daemon *daemon)
 {
-    worker_drain(daemon->state, on_drained, daemon);
+    worker_drain(daemon->state, daemon->patient, on_drained, daemon);
 }
 
 const struct daemon_calls pop3d_calls = {

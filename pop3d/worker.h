@@ -64,8 +64,9 @@ void worker_close(struct worker *worker);
 /* Accepts clients from `fd`, which stays the caller's. */
 void worker_listen(struct worker *worker, int fd);
 
-/* Takes nothing new; sessions that are logged in may go on for WORKER_DRAIN_MS; then `drained`. */
-void worker_drain(struct worker *worker, void (*drained)(void *arg), void *arg);
+/* Takes nothing new; with patience sessions go on to their end, else those that are logged in for
+ * WORKER_DRAIN_MS; then `drained`. A second call may end the patience. */
+void worker_drain(struct worker *worker, bool patient, void (*drained)(void *arg), void *arg);
 
 /* A place in the table for a new session; there is one while it accepts. */
 uint16_t worker_enter(struct worker *worker, struct session *session);

@@ -165,7 +165,8 @@ static void settle(struct session *session)
 static void advance(struct session *session)
 {
     bool idle = session->state <= SESSION_READY && buf_len(&session->in) == 0;
-    if (session->worker->draining && idle && session->end == SESSION_OPEN)
+    if (session->worker->draining && !session->worker->patient && idle &&
+        session->end == SESSION_OPEN)
         answer_write(session, SPAN(""), answer_close(421, "4.3.2", "Service is shutting down"));
     if (buf_len(&session->in) > 0)
         reader_resume(session);

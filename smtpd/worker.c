@@ -22,9 +22,10 @@
 enum {
     SHARED_SPARES = 1,
     PRIVATE_SPARES = 2,
-    REST_MS = 5,      /* a listener is left to the other workers so long */
-    TROUBLE_MS = 100, /* or after accept(2) failed */
-    DRAIN_MS = 30000  /* what a transaction has left when the worker is to end */
+    REST_MS = 5,          /* a listener is left to the other workers so long */
+    TROUBLE_MS = 100,     /* or after accept(2) failed */
+    PATIENCE_MS = 600000, /* what a client has left when another generation serves */
+    DRAIN_MS = 30000      /* what a transaction has left when the worker is to end */
 };
 
 /* ---- what sessions share ---- */
@@ -95,9 +96,10 @@ void worker_session_ended(struct worker *worker)
     end_when_drained(worker);
 }
 
-void worker_drain(struct worker *worker, void (*drained)(void *arg), void *arg)
+void worker_drain(struct worker *worker, bool patient, void (*drained)(void *arg), void *arg)
 {
     worker->draining = true;
+    worker->patient = patient;
     worker->drained = drained;
     worker->drained_arg = arg;
     struct session *session;
@@ -204,11 +206,17 @@ static void on_drained(void *arg)
     daemon_exit(smtpd->daemon);
 }
 
-/* Transactions had their time. What is on its way to the disk is waited for. */
+/* Clients had their time: those between two messages are sent away. Then transactions had theirs;
+ * what is on its way to the disk is waited for. */
 static void on_deadline(void *arg)
 {
     struct smtpd *smtpd = arg;
     struct session *session, *following;
+    if (smtpd->worker.patient) {
+        timer_set(&smtpd->deadline, DRAIN_MS);
+        worker_drain(&smtpd->worker, false, on_drained, smtpd);
+        return;
+    }
     LIST_FOREACH_SAFE (session, &smtpd->worker.sessions, entry, following)
         session_drop(session);
 }
@@ -221,9 +229,10 @@ static void drain(struct daemon *daemon)
         timer_cancel(&smtpd->listeners[i].rest);
         io_stop(&smtpd->listeners[i].io);
     }
+    timer_cancel(&smtpd->deadline);
     timer_init(&smtpd->deadline, daemon->loop, on_deadline, smtpd);
-    timer_set(&smtpd->deadline, DRAIN_MS);
-    worker_drain(&smtpd->worker, on_drained, smtpd);
+    timer_set(&smtpd->deadline, daemon->patient ? PATIENCE_MS : DRAIN_MS);
+    worker_drain(&smtpd->worker, daemon->patient, on_drained, smtpd);
 }
 
 const struct daemon_calls smtpd_calls = {

@@ -59,6 +59,7 @@ struct worker {
     char *input;       /* WORKER_INPUT octets for whoever reads now */
 
     bool draining;
+    bool patient;               /* and clients may go on for a while: it is a reload */
     void (*drained)(void *arg); /* the last session ended; may be NULL */
     void *drained_arg;
 };
@@ -71,8 +72,9 @@ void worker_init(struct worker *worker, struct loop *loop, const struct conf *co
 /* Drops every session and frees what worker_init made. */
 void worker_close(struct worker *worker);
 
-/* Takes nothing new; sessions end with their transactions; then `drained` is called. */
-void worker_drain(struct worker *worker, void (*drained)(void *arg), void *arg);
+/* Takes nothing new; sessions end with their transactions, or, with patience, when their clients
+ * leave; then `drained` is called. A second call may end the patience. */
+void worker_drain(struct worker *worker, bool patient, void (*drained)(void *arg), void *arg);
 
 /* A session ended. */
 void worker_session_ended(struct worker *worker);

@@ -106,7 +106,8 @@ def test_reload_drops_no_connection_and_takes_the_new_settings(make_instance):
         talk.command("DATA", "354")
         talk.send(b"Subject: over a reload\r\n\r\n.\r\n")
         talk.expect("250")
-        talk.expect("421 4.3.2")  # the old worker ends the session behind its message
+        talk.command("NOOP", "250")  # the old worker goes on with whom it has
+        talk.command("QUIT", "221")
         harness.wait_until(instance.delivered, "the delivery")
         harness.wait_until(lambda: not set(instance.pids("smtpd")) & old, "the old ones gone")
 

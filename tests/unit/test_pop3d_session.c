@@ -281,7 +281,7 @@ static void note_drained(void *arg)
 
 static void drain_and_run_out(struct rig *rig)
 {
-    worker_drain(&rig->worker, note_drained, rig);
+    worker_drain(&rig->worker, false, note_drained, rig);
     rig_settle(rig);
     assert_false(rig->drained);
     timer_set(&rig->worker.drain_timer, 0);
@@ -374,7 +374,7 @@ static void test_a_drain_sends_away_who_has_not_logged_in(void **state)
 {
     struct rig *rig = *state;
     rig_forget(rig);
-    worker_drain(&rig->worker, note_drained, rig);
+    worker_drain(&rig->worker, false, note_drained, rig);
     assert_string_equal(rig_talk(rig, ""), "-ERR [SYS/TEMP] the server is going down\r\n");
     assert_true(rig->closed);
     assert_true(rig->drained);
@@ -384,7 +384,7 @@ static void test_a_drain_lets_sessions_finish(void **state)
 {
     struct rig *rig = *state;
     rig_log_in(rig);
-    worker_drain(&rig->worker, note_drained, rig);
+    worker_drain(&rig->worker, false, note_drained, rig);
     rig_expect(rig, "DELE 1\r\n", "+OK message deleted\r\n");
     assert_false(rig->drained);
     rig_expect(rig, "QUIT\r\n", "+OK POP3 server signing off (2 messages left)\r\n");

@@ -331,7 +331,7 @@ static void drain_ends_idle_sessions_at_once(void **state)
     struct rig *rig = rig_of(state);
     bool drained = false;
     rig_reach(rig, SESSION_READY);
-    worker_drain(&rig->worker, note_drained, &drained);
+    worker_drain(&rig->worker, false, note_drained, &drained);
     rig_expect(rig, "421 4.3.2 Service is shutting down\r\n");
     assert_false(drained);
     (void)close(rig->client);
@@ -344,7 +344,7 @@ static void drain_lets_a_transaction_finish(void **state)
     struct rig *rig = rig_of(state);
     bool drained = false;
     rig_reach(rig, SESSION_RCPT);
-    worker_drain(&rig->worker, note_drained, &drained);
+    worker_drain(&rig->worker, false, note_drained, &drained);
     rig_expect_silence(rig);
     assert_int_equal(rig_ask(rig, "DATA\r\n"), 354);
     assert_int_equal(rig_ask(rig, "x\r\n.\r\n"), 250);

@@ -142,8 +142,10 @@ static void take_start(struct control *control, const void *message, struct fd_l
 /* Only noted here: whoever reads the socket acts on it. */
 static void take_drain(struct control *control, const void *message, struct fd_list *fds)
 {
-    (void)message, (void)fds;
+    const struct control_drain *came = message;
+    (void)fds;
     control->drain = true;
+    control->patient = came->patient != 0;
 }
 
 static const struct {

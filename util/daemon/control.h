@@ -26,11 +26,13 @@ struct control {
     struct control_waiting peers[CONTROL_PEERS];
     size_t peer_count;
     int fd;
-    bool started; /* master has sent everything */
-    bool serving; /* the daemon takes its peers itself */
-    bool drain;   /* master, or a signal, wants the end */
-    bool lost;    /* master is gone or talks nonsense */
-    bool ended;   /* daemon_exit was called */
+    bool started;    /* master has sent everything */
+    bool serving;    /* the daemon takes its peers itself */
+    bool drain;      /* master, or a signal, wants the end */
+    bool patient;    /* master does, but clients may go on */
+    bool terminated; /* by a signal */
+    bool lost;       /* master is gone or talks nonsense */
+    bool ended;      /* daemon_exit was called */
 };
 
 /* Reads what has come, without waiting. */

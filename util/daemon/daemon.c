@@ -38,8 +38,11 @@ static void drain(struct control *control)
 {
     struct daemon *daemon = &control->daemon;
 
-    if (daemon->draining)
+    bool patient = control->patient && !control->lost && !control->terminated;
+
+    if (daemon->draining && (patient || !daemon->patient))
         return;
+    daemon->patient = patient;
     daemon->draining = true;
     log_event(LOG_INFO, "draining",
               LOG_STR("reason", control->lost ? "master is gone" : "told to"));
@@ -55,6 +58,7 @@ static void on_terminate(int signal, void *arg)
     struct control *control = arg;
     (void)signal;
     control->drain = true;
+    control->terminated = true;
     if (control->serving)
         drain(control);
 }

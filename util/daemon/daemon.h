@@ -49,6 +49,7 @@ struct daemon {
     struct daemon_page pages[DAEMON_PAGES];
     size_t page_count;
     bool draining;
+    bool patient; /* while draining: clients may go on, another generation is there */
 };
 
 /* What a daemon brings along; NULL where it has nothing to do, but for prepare and start. */
@@ -60,7 +61,7 @@ struct daemon_calls {
     void (*start)(struct daemon *daemon);
     /* A socket to another process; it becomes the daemon's. */
     void (*peer)(struct daemon *daemon, enum role role, unsigned index, int fd);
-    /* Take nothing new, finish, then daemon_exit. */
+    /* Take nothing new, finish, then daemon_exit; called again when patience ends. */
     void (*drain)(struct daemon *daemon);
     /* The service loop of a process that blocks; NULL: loop_run(daemon->loop). */
     void (*run)(struct daemon *daemon);

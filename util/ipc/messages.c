@@ -87,7 +87,7 @@ static const struct ipc_field control_ready_fields[] = {
 TABLE(control_ready, 0);
 
 static const struct ipc_field control_drain_fields[] = {
-    FIELD(control_drain, unused, IPC_U8, MOST_U8),
+    FIELD(control_drain, patient, IPC_U8, 1),
 };
 TABLE(control_drain, 0);
 

@@ -52,9 +52,10 @@ struct control_ready {
     uint8_t unused;
 };
 
-/* Take nothing new, finish, exit 0. */
+/* Take nothing new, finish, exit 0. Patient (a reload): clients may go on until they leave or are
+ * idle; else (a stop) those without a transaction are sent away. May come again, impatient. */
 struct control_drain {
-    uint8_t unused;
+    uint8_t patient;
 };
 
 /* ---- smtpd and qmgr: segments ---- */
