@@ -351,10 +351,14 @@ def queue_id(reply):
     return match.group(1)
 
 
+TRACE = re.compile(rb"Return-Path: [^\r\n]*\r?\nDelivered-To: [^\r\n]*\r?\n"
+                   rb"Received: [^\r\n]*\r?\n(?:\t[^\r\n]*\r?\n)*?"
+                   rb"\t\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d \+0000\r?\n")
+
+
 def without_trace(message):
-    """The message without the fields that delivery puts before it: Return-Path, Delivered-To and
-    our Received (folded)."""
-    match = re.match(rb"Return-Path: [^\r\n]*\r?\nDelivered-To: [^\r\n]*\r?\n"
-                     rb"Received: [^\r\n]*\r?\n(?:[ \t][^\r\n]*\r?\n)*", message)
+    """The message without the fields that delivery puts before it: Return-Path, Delivered-To and our
+    Received, which ends with its date. A message may begin with a blank: that is its own."""
+    match = TRACE.match(message)
     assert match, message[:400]
     return message[match.end():]
