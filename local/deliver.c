@@ -12,6 +12,14 @@
  *     fsync of the file            comes again or after 36 hours
  *     rename to new/               the whole letter, perhaps not yet its name; the job comes again,
  *     fsync of new/                finds it or overwrites it with the same octets
+ *
+ * A job that comes again can not know how far the attempt before it came:
+ *
+ *     remove what is in tmp/       as if that attempt had never begun; should its process still
+ *                                  live, its rename fails, and the letter is not shown twice
+ *     look into new/ and cur/      the letter may be there by name, and the name not on the disk,
+ *     fsync of new/, cur/ and the  nor that of a directory above it: found is delivered only
+ *     directories above them       behind these
  */
 #include "local/deliver.h"
 
@@ -45,6 +53,7 @@ struct place {
 struct work {
     struct delivery *delivery;
     bool open;
+    bool found; /* a file of its name is there already */
     struct place *place;
     struct record record;
     struct letter_size size;
@@ -218,13 +227,13 @@ static struct work *work_named(const struct look *look, const char *name)
     return NULL;
 }
 
-/* The file is there under its final name: the job is done. */
+/* There under its final name: whether that name would outlast a power cut is not known yet. */
 static bool visit_delivered(void *arg, const char *name, unsigned char type)
 {
     (void)type;
     struct work *work = work_named(arg, name);
     if (work != NULL)
-        settle(work, JOB_DELIVERED, "2.0.0", "already there");
+        work->found = true;
     return true;
 }
 
@@ -248,7 +257,17 @@ static void defer_all_at(struct batch *batch, const struct place *place, const c
             defer(&batch->works[i], doing, error);
 }
 
-/* Leftovers in tmp/ go first, while their jobs are still open. */
+/* Only behind the sync of all directories that lead to it. */
+static void accept_found(struct batch *batch, const struct place *place)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->works[i].found && batch->works[i].place == place)
+            settle(&batch->works[i], JOB_DELIVERED, "2.0.0", "already there");
+}
+
+/* Leftovers in tmp/ go first: what its writer renames meanwhile is seen in new/. The directories
+ * are synced also when nothing is found: the attempt before may have died right after it made one
+ * of them. */
 static void look_for_delivered(struct batch *batch, const struct place *place)
 {
     struct look look = {batch, place};
@@ -257,7 +276,11 @@ static void look_for_delivered(struct batch *batch, const struct place *place)
         error = maildir_each(place->maildir.new_mail, visit_delivered, &look);
     if (error == 0)
         error = maildir_each(place->maildir.cur, visit_delivered, &look);
-    if (error != 0)
+    if (error == 0)
+        error = maildir_sync(batch->deliverer->root, place->path, &place->maildir);
+    if (error == 0)
+        accept_found(batch, place);
+    else
         defer_all_at(batch, place, "looking for earlier deliveries", error);
 }
 

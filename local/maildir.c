@@ -143,6 +143,37 @@ static void close_if_open(int *fd)
     *fd = -1;
 }
 
+/* Syncs the directory `*fd`, and puts `part` of it in its place. */
+static int sync_and_descend(int *fd, struct span part)
+{
+    char name[MAILDIR_NAME_SIZE];
+    if (fsync(*fd) != 0)
+        return errno;
+    if (!span_to_cstr(part, name, sizeof name))
+        return ENAMETOOLONG;
+    int next = maildir_open_at(*fd, name, O_RDONLY | O_DIRECTORY, 0);
+    if (next < 0)
+        return errno;
+    (void)close(*fd);
+    *fd = next;
+    return 0;
+}
+
+/* A name lasts when the directory that it stands in was synced: from the root down. */
+int maildir_sync(int root, struct span path, const struct maildir *maildir)
+{
+    int fd = maildir_open_at(root, ".", O_RDONLY | O_DIRECTORY, 0);
+    int error = fd < 0 ? errno : 0;
+    struct span part;
+    while (error == 0 && span_next(&path, '/', &part))
+        error = sync_and_descend(&fd, part);
+    /* The last part is the mailbox itself. */
+    if (error == 0 && (fsync(fd) != 0 || fsync(maildir->new_mail) != 0 || fsync(maildir->cur) != 0))
+        error = errno;
+    close_if_open(&fd);
+    return error;
+}
+
 void maildir_close(struct maildir *maildir)
 {
     close_if_open(&maildir->home);

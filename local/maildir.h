@@ -39,6 +39,11 @@ bool maildir_path_is_sound(struct span path);
 enum maildir_result maildir_open(int root, struct span path, struct maildir *out)
     __attribute__((warn_unused_result));
 
+/* Syncs new and cur of the open mailbox `path`, itself and all directories between it and `root`:
+ * behind it a name that is there stays there. 0, or errno. */
+int maildir_sync(int root, struct span path, const struct maildir *maildir)
+    __attribute__((warn_unused_result));
+
 /* Closes what is open of it; what is not, is -1 and left alone. */
 void maildir_close(struct maildir *maildir);
 

@@ -7,6 +7,7 @@
 #include "util/base/crc32c.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -28,6 +30,23 @@ struct site {
     int segment;
     struct deliverer deliverer;
 };
+
+/* What the disk does when it is asked to sync, in place of fsync(2). */
+static struct {
+    char failing[128]; /* the path whose sync fails; empty: none */
+} disk;
+
+int fsync(int fd)
+{
+    char link[64], path[256] = "";
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    assert_true(readlink(link, path, sizeof path - 1) > 0);
+    if (disk.failing[0] != '\0' && strcmp(path, disk.failing) == 0) {
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_fsync, fd);
+}
 
 static void write_record(int fd, struct span body)
 {
@@ -205,6 +224,48 @@ static void a_repeated_job_removes_what_a_crash_left_in_tmp(void **state)
     site_end(&site);
 }
 
+static void
+a_letter_that_is_there_counts_only_when_all_directories_above_it_are_synced(void **state)
+{
+    (void)state;
+    static const char *const directories[] = {"", "/example.test", "/example.test/alice",
+                                              "/example.test/alice/new", "/example.test/alice/cur"};
+    struct site site = site_with(SPAN("x\r\n"));
+    struct delivery one = delivery_to(&site, SPAN("example.test/alice"), 0);
+    deliver_batch(&site.deliverer, &one, 1);
+    for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++) {
+        (void)snprintf(disk.failing, sizeof disk.failing, "%s%s", site.path, directories[i]);
+        one = delivery_to(&site, SPAN("example.test/alice"), 0);
+        one.seen_before = true;
+        deliver_batch(&site.deliverer, &one, 1);
+        assert_int_equal(one.fate, JOB_DEFERRED);
+        assert_string_equal(one.enhanced, "4.3.0");
+    }
+    disk.failing[0] = '\0';
+    deliver_batch(&site.deliverer, &one, 1);
+    assert_int_equal(one.fate, JOB_DELIVERED);
+    assert_string_equal(one.text, "already there");
+    char name[256];
+    assert_int_equal(entries_of(&site, "example.test/alice/new", name), 1);
+    site_end(&site);
+}
+
+static void a_letter_whose_directory_was_not_synced_is_found_by_the_next_attempt(void **state)
+{
+    (void)state;
+    struct site site = site_with(SPAN("x\r\n"));
+    struct delivery one = delivery_to(&site, SPAN("d/alice"), 0);
+    (void)snprintf(disk.failing, sizeof disk.failing, "%s/d/alice/new", site.path);
+    deliver_batch(&site.deliverer, &one, 1);
+    disk.failing[0] = '\0';
+    assert_int_equal(one.fate, JOB_DEFERRED);
+    one.seen_before = true;
+    deliver_batch(&site.deliverer, &one, 1);
+    assert_int_equal(one.fate, JOB_DELIVERED);
+    assert_string_equal(one.text, "already there");
+    site_end(&site);
+}
+
 static void a_damaged_letter_is_reported_and_not_shown(void **state)
 {
     (void)state;
@@ -320,6 +381,9 @@ int main(void)
         cmocka_unit_test(nothing_remains_in_tmp),
         cmocka_unit_test(a_repeated_job_finds_its_letter_even_when_it_was_read),
         cmocka_unit_test(a_repeated_job_removes_what_a_crash_left_in_tmp),
+        cmocka_unit_test(
+            a_letter_that_is_there_counts_only_when_all_directories_above_it_are_synced),
+        cmocka_unit_test(a_letter_whose_directory_was_not_synced_is_found_by_the_next_attempt),
         cmocka_unit_test(a_damaged_letter_is_reported_and_not_shown),
         cmocka_unit_test(a_symlink_in_the_path_defers_it_alone_and_nothing_is_written_outside),
         cmocka_unit_test(paths_that_lead_elsewhere_are_refused),
