@@ -69,6 +69,7 @@ static void on_deadline(void *arg)
 
     log_event(LOG_ERROR, "child-late", LOG_STR("role", role_info(child->role)->name),
               LOG_INT("pid", child->pid), LOG_STR("state", child_state_name(child->state)));
+    child->master->killed |= child->master->stopping;
     child_kill(child);
 }
 

@@ -18,10 +18,15 @@
 #include "util/base/panic.h"
 #include "util/base/random.h"
 
-enum { STOP_MS = 30000, DESCRIPTORS = 65536 };
+enum {
+    STOP_MS = 30000, /* what a child has to end; more than any of them takes by itself */
+    DESCRIPTORS = 65536
+};
 
 /* ---- the end ---- */
 
+/* Each child has its own deadline from the moment it was told. One for all would run out for the
+ * second half when it runs out for the first, and qmgr would be killed without a word. */
 static void drain_some(struct master *master, bool rest_too)
 {
     struct child *child;
@@ -41,15 +46,8 @@ static bool front_lives(const struct master *master)
     return false;
 }
 
-static void on_stop_deadline(void *arg)
-{
-    struct master *master = arg;
-    struct child *child;
-
-    TAILQ_FOREACH (child, &master->children, entry)
-        child_kill(child);
-}
-
+/* What serves the network still needs the rest to finish its letters; so the rest hears of the end
+ * only when nobody can ask it for anything any more. */
 void master_child_gone(struct master *master)
 {
     if (!master->stopping)
@@ -69,7 +67,6 @@ void master_stop(struct master *master)
     log_event(LOG_INFO, "stopping", LOG_UINT("generation", master->generation));
     master->stopping = true;
     places_abandon(master);
-    timer_set(&master->stop_deadline, STOP_MS);
     drain_some(master, false);
     master_child_gone(master);
 }
@@ -162,12 +159,10 @@ static void serve(struct master *master)
     log_event(LOG_INFO, "starting", LOG_STR("version", VEREDUS_VERSION),
               LOG_STR("file", master->file));
     random_fill(master->key, sizeof(master->key));
-    timer_init(&master->stop_deadline, master->loop, on_stop_deadline, master);
     places_init(master);
     watch_signals(master);
     places_fill(master);
     loop_run(master->loop);
-    timer_cancel(&master->stop_deadline);
     log_event(LOG_INFO, "stopped", LOG_UINT("generation", master->generation));
     operators_close(master);
     listeners_close(&master->listeners);
@@ -192,6 +187,8 @@ int master_run(const char *file, const char *programs)
     int code = acquire(master);
     if (code == EX_OK)
         serve(master);
+    if (master->killed)
+        code = EX_SOFTWARE; /* who stopped it must hear that not all went well */
     configuration_free(&master->configuration);
     pages_free(&master->pages);
     loop_free(master->loop);

@@ -39,7 +39,7 @@ struct master {
     bool announced; /* "ready" was said */
     bool stopping;
     bool rest_told; /* the processes behind the network's were told to stop, too */
-    struct timer stop_deadline;
+    bool killed;    /* while stopping, a child had to be killed */
     struct signal_watch signals[5];
 };
 

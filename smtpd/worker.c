@@ -7,6 +7,7 @@
  */
 #include "smtpd/worker.h"
 
+#include "smtpd/answer.h"
 #include "smtpd/known.h"
 #include "smtpd/limits.h"
 #include "smtpd/recipients.h"
@@ -25,7 +26,8 @@ enum {
     REST_MS = 5,          /* a listener is left to the other workers so long */
     TROUBLE_MS = 100,     /* or after accept(2) failed */
     PATIENCE_MS = 600000, /* what a client has left when another generation serves */
-    DRAIN_MS = 30000      /* what a transaction has left when the worker is to end */
+    DRAIN_MS = 10000,     /* what a transaction has left when the worker is to end */
+    GOODBYE_MS = 3000     /* to take the last reply; with DRAIN_MS less than master waits */
 };
 
 /* ---- what sessions share ---- */
@@ -108,6 +110,20 @@ void worker_drain(struct worker *worker, bool patient, void (*drained)(void *arg
     end_when_drained(worker);
 }
 
+/* RFC 5321 §3.8: a server that must end says 421, also amid a transaction. Letters on their way to
+ * the disk are answered first: after 421 the client would send them again. */
+void worker_dismiss(struct worker *worker)
+{
+    struct session *session;
+    LIST_FOREACH (session, &worker->sessions, entry) {
+        if (session->end != SESSION_OPEN || session->state == SESSION_COMMIT)
+            continue;
+        session->paused = false;
+        answer_write(session, SPAN(""), answer_close(421, "4.3.2", "Service is shutting down"));
+        session_wake(session);
+    }
+}
+
 /* ---- listeners ---- */
 
 struct listener {
@@ -122,6 +138,7 @@ struct smtpd {
     struct worker worker;
     struct daemon *daemon;
     struct timer deadline; /* of a drain */
+    bool dismissed;        /* all clients were told to go */
     struct listener listeners[DAEMON_LISTENERS];
 };
 
@@ -206,8 +223,9 @@ static void on_drained(void *arg)
     daemon_exit(smtpd->daemon);
 }
 
-/* Clients had their time: those between two messages are sent away. Then transactions had theirs;
- * what is on its way to the disk is waited for. */
+/* Clients had their time: those between two messages are sent away. Then transactions had theirs:
+ * they are told. Who does not take even that is dropped; what is on its way to the disk is waited
+ * for. */
 static void on_deadline(void *arg)
 {
     struct smtpd *smtpd = arg;
@@ -215,6 +233,12 @@ static void on_deadline(void *arg)
     if (smtpd->worker.patient) {
         timer_set(&smtpd->deadline, DRAIN_MS);
         worker_drain(&smtpd->worker, false, on_drained, smtpd);
+        return;
+    }
+    if (!smtpd->dismissed) {
+        smtpd->dismissed = true;
+        timer_set(&smtpd->deadline, GOODBYE_MS);
+        worker_dismiss(&smtpd->worker);
         return;
     }
     LIST_FOREACH_SAFE (session, &smtpd->worker.sessions, entry, following)

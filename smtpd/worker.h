@@ -76,6 +76,10 @@ void worker_close(struct worker *worker);
  * leave; then `drained` is called. A second call may end the patience. */
 void worker_drain(struct worker *worker, bool patient, void (*drained)(void *arg), void *arg);
 
+/* Says 421 to every client, but to those whose letter is on its way to the disk: they hear of it
+ * first. */
+void worker_dismiss(struct worker *worker);
+
 /* A session ended. */
 void worker_session_ended(struct worker *worker);
 

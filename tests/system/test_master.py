@@ -40,6 +40,18 @@ def test_sigterm_lets_a_message_in_flight_finish(make_instance):
     assert instance.stop() == 0
 
 
+def test_sigterm_ends_cleanly_with_a_client_that_never_goes_on(make_instance):
+    """RFC 5321 §3.8: it is told 421 before the rest is told to end; nobody is killed."""
+    instance = make_instance().start()
+    talk = harness.connect(instance.smtp_port)
+    talk.expect("220")
+    talk.command("EHLO client.example.org", "250")
+    talk.command("MAIL FROM:<a@example.org>", "250")
+    instance.process.send_signal(signal.SIGTERM)
+    talk.expect("421")
+    assert instance.stop() == 0
+
+
 def test_a_second_master_on_the_same_spool_refuses(instance):
     done = instance.run_command("run", check=False)
     assert done.returncode != 0

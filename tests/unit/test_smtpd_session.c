@@ -355,6 +355,42 @@ static void drain_lets_a_transaction_finish(void **state)
     assert_int_equal(page_get(rig->page, PAGE_MESSAGES_IN), 1);
 }
 
+/* RFC 5321 §3.8 */
+static void client_amid_a_transaction_is_told_before_it_is_dropped(void **state)
+{
+    static const enum session_state states[] = {SESSION_MAIL, SESSION_RCPT, SESSION_DATA};
+    struct rig *rig = rig_of(state);
+    for (size_t i = 0; i < COUNT(states); i++) {
+        rig_reach(rig, states[i]);
+        worker_dismiss(&rig->worker);
+        rig_expect(rig, "421 4.3.2 Service is shutting down\r\n");
+        rig_expect_end(rig);
+    }
+}
+
+static void paused_client_is_told_too(void **state)
+{
+    struct rig *rig = rig_of(state);
+    rig_reach(rig, SESSION_MAIL);
+    session_pause(rig->session);
+    worker_dismiss(&rig->worker);
+    rig_expect(rig, "421 4.3.2 Service is shutting down\r\n");
+}
+
+/* Nothing but 250: after 421 the client would send it again. */
+static void letter_on_its_way_to_the_disk_is_answered_before_the_end(void **state)
+{
+    struct rig *rig = rig_of(state);
+    rig_reach(rig, SESSION_DATA);
+    (void)send(rig->client, "x\r\n.\r\n", 6, MSG_NOSIGNAL);
+    int64_t deadline = clock_ms() + RIG_DEADLINE_MS;
+    while (rig->session->state == SESSION_DATA && clock_ms() < deadline)
+        loop_turn(rig->loop, 20);
+    assert_int_equal(rig->session->state, SESSION_COMMIT);
+    worker_dismiss(&rig->worker);
+    assert_int_equal(rig_hear_code(rig), 250);
+}
+
 static void counters_fall_when_the_client_leaves(void **state)
 {
     struct rig *rig = rig_of(state);
@@ -398,6 +434,9 @@ int main(void)
         RIG_TEST(idle_session_holds_no_buffers),
         RIG_TEST(drain_ends_idle_sessions_at_once),
         RIG_TEST(drain_lets_a_transaction_finish),
+        RIG_TEST(client_amid_a_transaction_is_told_before_it_is_dropped),
+        RIG_TEST(paused_client_is_told_too),
+        RIG_TEST(letter_on_its_way_to_the_disk_is_answered_before_the_end),
         RIG_TEST(counters_fall_when_the_client_leaves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
