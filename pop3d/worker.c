@@ -1,10 +1,13 @@
 /*
  * Why a full worker stops listening instead of refusing: the listening socket is shared, another
- * worker takes the client, and if all are full it waits in the kernel's queue.
+ * worker takes the client, and if all are full it waits in the kernel's queue. Full is a worker
+ * also when more sessions could exhaust the descriptors: the one that is missing might come with an
+ * answer of mailbox, and a packet cut short costs every session its channel.
  */
 #include "pop3d/worker.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "pop3d/peers.h"
@@ -13,11 +16,16 @@
 #include "util/base/panic.h"
 #include "util/base/random.h"
 
+/* What a session may hold, with some to spare: its socket, the lock, the list while it is mapped, a
+ * window of messages (fetch.h). */
+enum { DESCRIPTORS_A_SESSION = 20 };
+
 /* ---- clients ---- */
 
 static void listen_if_room(struct worker *worker)
 {
-    bool accepts = !worker->draining && worker->session_count < worker->slot_count;
+    bool accepts =
+        !worker->draining && !worker->resting && worker->session_count < worker->slot_count;
     for (size_t i = 0; i < worker->listener_count; i++)
         io_want(&worker->listeners[i].io, accepts ? IO_READ : 0);
 }
@@ -45,17 +53,35 @@ void worker_leave(struct worker *worker, uint16_t slot)
         timer_set(&worker->drain_timer, 0);
 }
 
-/* One a turn: the other workers want some, too. */
+/* Level-triggered, a listener whose client can not be taken would wake us for ever. */
+static void rest(struct worker *worker)
+{
+    worker->resting = true;
+    listen_if_room(worker);
+    timer_set(&worker->rest_timer, WORKER_TROUBLE_MS);
+}
+
+static void on_rested(void *arg)
+{
+    struct worker *worker = arg;
+    worker->resting = false;
+    listen_if_room(worker);
+}
+
+/* One a turn: the other workers want some, too. Any other error of accept(2) is of that one
+ * connection: it is gone already. */
 static void on_client(void *arg, unsigned events)
 {
     struct worker_listener *listener = arg;
     union net_address client;
     (void)events;
     int fd = net_accept(listener->io.fd, &client);
-    if (fd >= 0)
+    if (fd >= 0) {
         session_new(listener->worker, fd, &client);
-    else if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
-        log_event(LOG_WARN, "accept-failed", LOG_ERRNO(errno));
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        log_event(LOG_ERROR, "accept-failed", LOG_ERRNO(errno));
+        rest(listener->worker);
+    }
 }
 
 void worker_listen(struct worker *worker, int fd)
@@ -99,12 +125,24 @@ void worker_drain(struct worker *worker, bool patient, void (*drained)(void *arg
         timer_set(&worker->drain_timer, worker->session_count > 0 ? WORKER_DRAIN_MS : 0);
 }
 
+/* Before the sandbox: it allows no getrlimit(2). */
+static size_t most_sessions(const struct conf *conf)
+{
+    uint64_t most = conf->limits.connections_per_worker;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / DESCRIPTORS_A_SESSION < most)
+        most = limit.rlim_cur / DESCRIPTORS_A_SESSION;
+    /* Never 0: a worker that listens to nobody would be a riddle. */
+    if (most == 0)
+        most = 1;
+    return most < WORKER_SESSIONS ? (size_t)most : WORKER_SESSIONS;
+}
+
 void worker_init(struct worker *worker, struct loop *loop, const struct conf *conf,
                  struct page *page)
 {
-    uint64_t most = conf->limits.connections_per_worker;
     *worker = (struct worker){.loop = loop, .conf = conf, .page = page};
-    worker->slot_count = most < WORKER_SESSIONS ? (size_t)most : WORKER_SESSIONS;
+    worker->slot_count = most_sessions(conf);
     worker->slots = mem_array(worker->slot_count, sizeof(*worker->slots));
     worker->free_slots = mem_array(worker->slot_count, sizeof(*worker->free_slots));
     for (size_t i = 0; i < worker->slot_count; i++)
@@ -114,6 +152,7 @@ void worker_init(struct worker *worker, struct loop *loop, const struct conf *co
     worker->chunk = mem_array(BODY_CHUNK, 1);
     worker->names.limit = MAILBOX_NAMES_MAX;
     timer_init(&worker->drain_timer, loop, on_drain, worker);
+    timer_init(&worker->rest_timer, loop, on_rested, worker);
 }
 
 void worker_close(struct worker *worker)
@@ -122,6 +161,7 @@ void worker_close(struct worker *worker)
         io_stop(&worker->listeners[i].io);
     end_sessions(worker);
     timer_cancel(&worker->drain_timer);
+    timer_cancel(&worker->rest_timer);
     peers_close(worker);
     mem_free(worker->slots);
     mem_free(worker->free_slots);

@@ -12,7 +12,8 @@ enum {
     WORKER_MAILBOXES = 16,   /* mailbox processes */
     WORKER_INPUT = 16384,    /* octets read at once */
     WORKER_SESSIONS = 65535, /* whatever connections_per_worker says */
-    WORKER_DRAIN_MS = 20000  /* for sessions that are logged in */
+    WORKER_DRAIN_MS = 20000, /* for sessions that are logged in */
+    WORKER_TROUBLE_MS = 100  /* without a new client, after accept(2) failed */
 };
 
 struct session;
@@ -46,6 +47,8 @@ struct worker {
 
     struct worker_listener listeners[DAEMON_LISTENERS];
     size_t listener_count;
+    bool resting; /* for want of descriptors, which all listeners share */
+    struct timer rest_timer;
 
     bool draining;
     struct timer drain_timer;

@@ -253,6 +253,24 @@ def test_out_of_descriptors_smtpd_neither_spins_nor_dies(make_instance):
         settle(instance)
 
 
+def test_out_of_descriptors_pop3d_rests_and_serves_again(make_instance):
+    with make_instance(settings="workers = 1") as instance:
+        pid = instance.pids("pop3d")[0]
+        used = len(os.listdir(f"/proc/{pid}/fd"))
+        _, most = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + 3, most))
+        crowd = [harness.connect(instance.pop3_port) for _ in range(10)]
+        before = processor_time(pid)
+        time.sleep(1)
+        assert processor_time(pid) - before < 0.5, "it spins"
+        failures = sum("accept-failed" in line for line in instance.log_lines)
+        assert 1 <= failures <= 50, "a line a rest"
+        for talk in crowd:
+            talk.raw.close()
+        assert instance.pids("pop3d") == [pid], "it lives"
+        instance.pop3().quit()
+
+
 def processor_time(pid):
     words = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
