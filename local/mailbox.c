@@ -19,11 +19,11 @@ static const char lock_name[] = "veredus-pop3.lock";
 
 /* ---- the lock ---- */
 
-/* A second link would let somebody else hold or change what we open. */
+/* Links are not counted: snapshots are made of them (cp -al). The owner is what keeps a link to
+ * somebody else's file from being read. */
 static bool is_plain_file(int fd, struct stat *status)
 {
-    return fstat(fd, status) == 0 && S_ISREG(status->st_mode) && status->st_nlink == 1 &&
-           status->st_uid == geteuid();
+    return fstat(fd, status) == 0 && S_ISREG(status->st_mode) && status->st_uid == geteuid();
 }
 
 /* RFC 1939 §4: one session at a time has the maildrop. The lock file stays; only the lock comes

@@ -22,13 +22,14 @@ enum mailbox_status mailbox_lock(const struct maildir *maildir, int *lock)
 bool mailbox_is_locked_by(const struct maildir *maildir, int lock)
     __attribute__((warn_unused_result));
 
-/* Lists new/ and cur/ by arrival, then name: regular files with one link, each unique name once.
- * Returns a sealed memfd (mailbox_list.h) and the number of messages, or -1 with errno. */
+/* Lists new/ and cur/ by arrival, then name: regular files, each unique name once; foreign ones
+ * only when their names state a size. Returns a sealed memfd (mailbox_list.h) and the number of
+ * messages, or -1 with errno. */
 int mailbox_scan(const struct maildir *maildir, uint32_t *count)
     __attribute__((warn_unused_result));
 
 /* Opens a message for reading: the descriptor, or -1 when there is none of that name that is a
- * regular file with one link. */
+ * regular file of this process's user. */
 int mailbox_open_message(const struct maildir *maildir, struct span name)
     __attribute__((warn_unused_result));
 

@@ -1,8 +1,9 @@
 /*
  * Why a name is believed: our own deliveries, and those of others that use the same letters, state
- * the size with CRLF in the name, so a hundred thousand messages are listed without a stat(2). A
- * file that lies about itself is found out when it is fetched: fstat(2) on its descriptor decides
- * what pop3d gets. A file whose name states nothing is read once, here.
+ * the size with CRLF in the name, so a hundred thousand messages are listed without a stat(2).
+ * Whose file it is shows when it is fetched: one of another owner is listed by its name and never
+ * opened for anybody. A name that states a wrong size makes the list wrong, and nothing else: what
+ * is sent is what the file holds. A file whose name states nothing is read once, here.
  */
 #include "local/letter.h"
 #include "local/mailbox.h"
@@ -44,8 +45,8 @@ static bool measure(int directory, const char *name, uint64_t *octets)
     struct wire_count count = {0};
     char block[BLOCK];
     ssize_t got = -1;
-    /* A device or a FIFO is no message, whatever it is called. */
-    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1) {
+    /* A device or a FIFO is no message, whatever it is called; nor is a foreign file. */
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == geteuid()) {
         while ((got = read(fd, block, sizeof block)) > 0)
             wire_count_add(&count, span_of(block, (size_t)got));
     }
@@ -79,7 +80,7 @@ static bool visit(void *arg, const char *name, unsigned char type)
     uint64_t octets = 0;
     if (type != DT_REG && type != DT_UNKNOWN)
         return true;
-    /* A link may state any size: only a plain file's name is believed. */
+    /* A symlink may state any size: only a plain file's name is believed. */
     bool stated = type == DT_REG && maildir_name_wire_size(span_cstr(name), &octets);
     if (stated || measure(scan->directory, name, &octets))
         add(scan, span_cstr(name), octets);

@@ -140,9 +140,7 @@ static void what_is_no_message_is_skipped(void **state)
     const struct site *site = *state;
     int cur = site->maildir.cur;
     put(cur, "1.good", SPAN("x\n"));
-    put(cur, "2.hard", SPAN("x\n"));
     put(cur, ".hidden", SPAN("x\n"));
-    assert_int_equal(linkat(cur, "2.hard", site->maildir.home, "elsewhere", 0), 0);
     assert_int_equal(symlinkat("1.good", cur, "3.link"), 0);
     assert_int_equal(mkdirat(cur, "4.directory", 0700), 0);
     assert_int_equal(mkfifoat(cur, "5.fifo", 0600), 0);
@@ -150,10 +148,47 @@ static void what_is_no_message_is_skipped(void **state)
     assert_int_equal(list.count, 1);
     assert_text(entry_of(&list, 0).name, "cur/1.good");
     mailbox_list_close(&list);
-    assert_int_equal(mailbox_open_message(&site->maildir, SPAN("cur/2.hard")), -1);
     assert_int_equal(mailbox_open_message(&site->maildir, SPAN("cur/3.link")), -1);
     assert_int_equal(mailbox_open_message(&site->maildir, SPAN("cur/4.directory")), -1);
     assert_int_equal(mailbox_open_message(&site->maildir, SPAN("cur/5.fifo")), -1);
+}
+
+static void hard_links_to_files_of_ours_are_messages(void **state)
+{
+    const struct site *site = *state;
+    static const char *const names[] = {"1.V1.h,S=2,W=3", "2.unstated"};
+    for (size_t i = 0; i < 2; i++) {
+        put(site->maildir.home, names[i], SPAN("x\n"));
+        assert_int_equal(linkat(site->maildir.home, names[i], site->maildir.cur, names[i], 0), 0);
+    }
+    struct mailbox_list list = listed(site);
+    assert_int_equal(list.count, 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(entry_of(&list, i).octets, 3);
+        int fd = mailbox_open_message(&site->maildir, entry_of(&list, i).name);
+        assert_true(fd >= 0);
+        close(fd);
+    }
+    mailbox_list_close(&list);
+}
+
+static void a_hard_link_to_a_foreign_file_is_never_opened(void **state)
+{
+    const struct site *site = *state;
+    if (geteuid() != 0)
+        skip(); /* only root can make a file somebody else's */
+    static const char *const names[] = {"1.V1.h,S=2,W=3", "2.unstated"};
+    for (size_t i = 0; i < 2; i++) {
+        put(site->maildir.home, names[i], SPAN("x\n"));
+        assert_int_equal(fchownat(site->maildir.home, names[i], 65534, 65534, 0), 0);
+        assert_int_equal(linkat(site->maildir.home, names[i], site->maildir.cur, names[i], 0), 0);
+    }
+    struct mailbox_list list = listed(site);
+    assert_int_equal(list.count, 1);
+    assert_text(entry_of(&list, 0).name, "cur/1.V1.h,S=2,W=3");
+    mailbox_list_close(&list);
+    assert_int_equal(mailbox_open_message(&site->maildir, SPAN("cur/1.V1.h,S=2,W=3")), -1);
+    assert_int_equal(mailbox_open_message(&site->maildir, SPAN("cur/2.unstated")), -1);
 }
 
 static void a_message_in_both_folders_is_listed_once(void **state)
@@ -287,6 +322,8 @@ int main(void)
         TEST(messages_come_in_order_of_arrival_across_both_folders),
         TEST(sizes_are_those_with_crlf),
         TEST(what_is_no_message_is_skipped),
+        TEST(hard_links_to_files_of_ours_are_messages),
+        TEST(a_hard_link_to_a_foreign_file_is_never_opened),
         TEST(a_message_in_both_folders_is_listed_once),
         TEST(a_name_that_is_no_uidl_is_hashed),
         TEST(a_message_is_found_after_another_program_moved_it),
