@@ -280,11 +280,12 @@ void delivery_flush_within(struct qmgr *qmgr, int64_t ms)
     pressure_touch(qmgr);
 }
 
-/* Cold entries do not count: they are on the disk. */
+/* Cold entries do not count: they are on the disk. The recipients of a bounce are SETTLING from
+ * their failure until their state is written: to end before would tell the sender twice. */
 bool delivery_is_quiet(const struct qmgr *qmgr)
 {
-    return qmgr->queue.counts[QUEUE_ACTIVE] == 0 && !qmgr->states.writing &&
-           qmgr->states.pending.count == 0;
+    return qmgr->queue.counts[QUEUE_ACTIVE] == 0 && qmgr->queue.counts[QUEUE_SETTLING] == 0 &&
+           !qmgr->states.writing && qmgr->states.pending.count == 0;
 }
 
 /* Only prepares: the first change sets the timer. */

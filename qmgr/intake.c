@@ -321,12 +321,20 @@ struct spool_writer *intake_writer(struct intake *intake)
     return intake->own_writer;
 }
 
-/* A bounce under way keeps the segment open: the next qmgr scans its tail. */
+/* What is in hand is enough for the bounces that are still to come. */
 void intake_drain(struct intake *intake)
 {
     intake->draining = true;
-    if (!spool_writer_busy(intake->own_writer))
-        spool_writer_seal(intake->own_writer);
+}
+
+/* A letter under way keeps the segment open: were it never sealed, the next qmgr would scan its
+ * tail. */
+bool intake_seal(struct intake *intake)
+{
+    if (spool_writer_busy(intake->own_writer))
+        return false;
+    spool_writer_seal(intake->own_writer);
+    return true;
 }
 
 /* Behind a failure: the disk may have room again. */

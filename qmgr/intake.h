@@ -35,7 +35,10 @@ void intake_connect(struct intake *intake, int fd);
  * qmgr->gather_ms. */
 void intake_start(struct intake *intake);
 
-/* Gives nothing any more; seals qmgr's own segment. */
+/* Gives nothing any more. */
 void intake_drain(struct intake *intake);
+
+/* Seals qmgr's own segment, when no letter is on its way into it: true then. */
+bool intake_seal(struct intake *intake) __attribute__((warn_unused_result));
 
 #endif

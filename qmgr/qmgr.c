@@ -99,14 +99,29 @@ enum { DRAIN_LOOK_MS = 20 };
 struct drain {
     struct qmgr *qmgr;
     int64_t until;
+    bool sealed;
 };
+
+/* Bounces need the own segment up to the end of the last one; then one more look waits for the
+ * word that it is sealed to be written. */
+static bool drain_is_over(struct drain *drain)
+{
+    struct qmgr *qmgr = drain->qmgr;
+    if (!delivery_is_quiet(qmgr))
+        return false;
+    if (drain->sealed)
+        return true;
+    drain->sealed = intake_seal(qmgr->intake);
+    delivery_flush_within(qmgr, 0);
+    return false;
+}
 
 /* Jobs in hand may end; their states are written. What is left is found by the next qmgr. */
 static void drain_look(void *arg)
 {
     struct drain *drain = arg;
     struct qmgr *qmgr = drain->qmgr;
-    if (!delivery_is_quiet(qmgr) && loop_now(qmgr->loop) < drain->until) {
+    if (!drain_is_over(drain) && loop_now(qmgr->loop) < drain->until) {
         timer_set(&qmgr->drain_timer, DRAIN_LOOK_MS);
         return;
     }
@@ -119,7 +134,7 @@ static void drain(struct daemon *daemon)
 {
     struct qmgr *qmgr = daemon->state;
     struct drain *state = mem_new(sizeof *state);
-    *state = (struct drain){qmgr, loop_now(qmgr->loop) + QMGR_DRAIN_MS};
+    *state = (struct drain){.qmgr = qmgr, .until = loop_now(qmgr->loop) + QMGR_DRAIN_MS};
     daemon->draining = true;
     intake_drain(qmgr->intake);
     delivery_flush_within(qmgr, 0);

@@ -84,7 +84,7 @@ void delivery_postpone(struct qmgr *qmgr, uint32_t number);
 /* Writes pending states within `ms`; a spool with something to give back is synced then, too. */
 void delivery_flush_within(struct qmgr *qmgr, int64_t ms);
 
-/* True when no job is out and no state is unwritten. */
+/* True when no job is out, no bounce under way and no state unwritten. */
 bool delivery_is_quiet(const struct qmgr *qmgr);
 
 /* The timers of this part. */

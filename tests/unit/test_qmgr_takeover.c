@@ -35,6 +35,46 @@ static void new_qmgr_takes_up_what_the_old_one_left(void **state)
     answer_job(world, 4, JOB_DELIVERED);
 }
 
+static bool a_bounce_gathers(const struct world *world)
+{
+    return count_of(world, QUEUE_SETTLING) > 0;
+}
+
+static bool a_bounce_walks(const struct world *world)
+{
+    return world->asked > 0;
+}
+
+/* The bounce is at that point when the qmgr is told to end: it ends behind the bounce. */
+static void bounce_survives_drain_once(struct world *world, condition *underway)
+{
+    send_letter(world, "alice@example.test", "error", 1);
+    wait_for(world, underway);
+    assert_int_equal(page_get(world->page, PAGE_BOUNCED), 0);
+    stop_qmgr(world);
+    assert_int_equal(page_get(world->page, PAGE_BOUNCED), 1);
+    prepare_qmgr(world);
+    connect_smtpd(world);
+    qmgr_calls.start(&world->daemon);
+    report_smtpd(world);
+    send_letter(world, "alice@example.test", "hold", 1);
+    wait_for(world, held_one);
+    wait_for(world, delivered_one); /* the bounce, whoever delivered it */
+    turn_for(world, 200);
+    assert_int_equal(page_get(world->page, PAGE_DELIVERED), 1);
+    assert_int_equal(world->asked, 1);
+}
+
+static void bounce_that_gathers_when_qmgr_drains_is_written_once(void **state)
+{
+    bounce_survives_drain_once(*state, a_bounce_gathers);
+}
+
+static void bounce_that_walks_when_qmgr_drains_is_written_once(void **state)
+{
+    bounce_survives_drain_once(*state, a_bounce_walks);
+}
+
 static void dead_smtpds_last_letter_is_found(void **state)
 {
     struct world *world = *state;
@@ -113,6 +153,8 @@ int main(void)
 #define TAKEOVER_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         TAKEOVER_TEST(new_qmgr_takes_up_what_the_old_one_left),
+        TAKEOVER_TEST(bounce_that_gathers_when_qmgr_drains_is_written_once),
+        TAKEOVER_TEST(bounce_that_walks_when_qmgr_drains_is_written_once),
         TAKEOVER_TEST(dead_smtpds_last_letter_is_found),
         TAKEOVER_TEST(segment_of_a_living_smtpd_without_a_socket_is_left_alone),
         TAKEOVER_TEST(recovery_does_not_wait_for_a_silent_smtpd_for_ever),
