@@ -76,6 +76,30 @@ static void test_indexed_letters_are_found_once_with_their_state(void **state)
     }
 }
 
+static unsigned count_walked(const struct rig *rig)
+{
+    unsigned walked = 0;
+    for (size_t i = 0; i < rig->found_count; i++)
+        walked += rig->found[i].with_record ? 1 : 0;
+    return walked;
+}
+
+static void test_no_recovery_walks_over_what_an_earlier_one_has_indexed(void **state)
+{
+    struct rig *rig = *state;
+    store_three_and_one(rig);
+    rig_restart_store(rig); /* walks over all, as nothing was indexed */
+    assert_int_equal(count_walked(rig), 4);
+    assert_true(spool_store_sync(rig->store));
+    assert_true(spool_store_sync(rig->store)); /* its mark tells of the sync before */
+    for (unsigned times = 0; times < 3; times++) {
+        rig_restart_store(rig);
+        assert_int_equal(rig->found_count, 4);
+        assert_int_equal(count_walked(rig), 0);
+        assert_true(spool_store_sync(rig->store));
+    }
+}
+
 static void test_recovered_segments_with_nothing_to_do_are_released(void **state)
 {
     struct rig *rig = *state;
@@ -409,6 +433,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_letters_never_indexed_are_found),
         TEST(test_indexed_letters_are_found_once_with_their_state),
+        TEST(test_no_recovery_walks_over_what_an_earlier_one_has_indexed),
         TEST(test_recovered_segments_with_nothing_to_do_are_released),
         TEST(test_segment_of_a_living_writer_stays_open),
         TEST(test_held_segment_is_read_to_its_durable_end),

@@ -379,6 +379,9 @@ static void begin_scan(struct scan *scan, const struct evidence *evidence)
         log_event(LOG_ERROR, "spool-state-damaged", LOG_UINT("segment", scan->view.number));
         return;
     }
+    /* The next mark tells of this one's sync: it must not fall behind it. */
+    segment->synced_end = evidence->mark.indexed_end;
+    segment->synced_entries = evidence->mark.entries;
     scan->from = segment->scanned_end = evidence->mark.indexed_end;
     scan->after_punch = false;
 }
