@@ -242,6 +242,42 @@ static void test_seal_hands_back_open_segment_and_spares(void **state)
     assert_int_equal(rig->sealed[1].end, SPOOL_BLOCK);
 }
 
+/* An owner that lets go of the segment as soon as it hears of its letter. */
+static void seal_when_done(void *arg, enum spool_result result, uint64_t id)
+{
+    struct rig_letter *letter = arg;
+    (void)id;
+    assert_int_equal(result, SPOOL_OK);
+    letter->rig->done_count++;
+    spool_writer_seal(letter->rig->writer);
+}
+
+static void rotate_when_done(void *arg, enum spool_result result, uint64_t id)
+{
+    struct rig_letter *letter = arg;
+    (void)id;
+    assert_int_equal(result, SPOOL_OK);
+    letter->rig->done_count++;
+    spool_writer_rotate(letter->rig->writer);
+}
+
+static void test_segment_may_be_let_go_of_when_a_letter_is_done(void **state)
+{
+    struct rig *rig = *state;
+    rig_start_writer(rig, 0, 0);
+    rig_make_letter(rig, 1, 100)->letter.done = rotate_when_done;
+    spool_writer_submit(rig->writer, &rig->letters[0]->letter);
+    rig_settle(rig);
+    assert_int_equal(rig->sealed_count, 1);
+    assert_true(rig->sealed[0].end > SPOOL_BLOCK);
+    rig_make_letter(rig, 1, 100)->letter.done = seal_when_done;
+    spool_writer_submit(rig->writer, &rig->letters[1]->letter);
+    rig_settle(rig);
+    assert_int_equal(rig->sealed_count, 2);
+    assert_true(rig->sealed[1].number != rig->sealed[0].number);
+    assert_int_equal(rig->durable_count, 0); /* "sealed" has said it */
+}
+
 static void test_repeat_tells_a_new_qmgr_what_is_durable(void **state)
 {
     struct rig *rig = *state;
@@ -562,6 +598,7 @@ int main(void)
         TEST(test_letters_wait_for_a_segment),
         TEST(test_want_is_not_repeated_without_a_change),
         TEST(test_seal_hands_back_open_segment_and_spares),
+        TEST(test_segment_may_be_let_go_of_when_a_letter_is_done),
         TEST(test_repeat_tells_a_new_qmgr_what_is_durable),
         TEST(test_trace_knows_the_id_and_goes_before_the_body),
         TEST(test_short_writes_give_identical_octets),

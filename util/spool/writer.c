@@ -252,6 +252,9 @@ static void on_synced(void *arg, int error)
     writer->batch.letters = NULL;
     writer->open->durable_end = writer->open->end;
     finish_letters(letters, SPOOL_OK);
+    /* A callback may have sealed it: then qmgr has heard its end. */
+    if (writer->open == NULL)
+        return;
     writer->calls.durable(writer->calls.arg, writer->open->grant.number, writer->open->durable_end);
     if (writer->rotate)
         seal_open(writer);

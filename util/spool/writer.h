@@ -97,7 +97,8 @@ void spool_writer_report(struct spool_writer *writer,
 /* True while letters are on their way. */
 bool spool_writer_busy(const struct spool_writer *writer);
 
-/* Seals what is open (for a graceful stop); call when not busy. */
+/* Seals what is open (for a graceful stop); call when not busy. Allowed from within a letter's
+ * done, like all calls but spool_writer_free. */
 void spool_writer_seal(struct spool_writer *writer);
 
 /* Seals the open segment when there are letters in it, as soon as they are durable; those that
