@@ -233,6 +233,12 @@ static void store_section(struct reader *reader, const cfg_t *section, void *bas
     }
 }
 
+static bool same_endpoint(const union net_address *a, const union net_address *b)
+{
+    char one[NET_TEXT_MAX], other[NET_TEXT_MAX];
+    return net_port(a) == net_port(b) && span_equal(net_text(a, one), net_text(b, other));
+}
+
 /* The listeners in the order of the file. Two at one address would fail at start, after the old
  * generation was told to go; so they are refused here, by name. */
 static bool store_listens(struct reader *reader, cfg_t *top)
@@ -247,8 +253,7 @@ static bool store_listens(struct reader *reader, cfg_t *top)
         listen->line = (unsigned)section->line;
         store_section(reader, section, listen);
         for (unsigned other = 0; other < i; other++) {
-            /* Parsed addresses of one kind are equal octet for octet: they were zeroed before. */
-            if (memcmp(&listens->items[other].address, &listen->address, sizeof listen->address))
+            if (!same_endpoint(&listens->items[other].address, &listen->address))
                 continue;
             complain_about(reader->to, listen->line,
                            "listen \"%.100s\" has the address of listen \"%.100s\"; give each its "

@@ -186,7 +186,7 @@ static bool read_path(const struct setting *row, struct span text, void *field,
     (void)row;
     if (!printable(text) || text.len == 0)
         return false;
-    struct span path = text;
+    struct span path;
     /* The directory itself, without a slash and a dot behind it. */
     if (span_equal(text, SPAN(".")))
         path = arena_copy(place->arena, place->directory);
