@@ -237,7 +237,9 @@ static bool visit_delivered(void *arg, const char *name, unsigned char type)
     return true;
 }
 
-/* Whoever wrote it is dead: the job would not have come again otherwise. */
+/* Whoever wrote it is dead as a rule. A deliverer that outlives its qmgr is not: it must lose its
+ * file all the same, or it would show the letter again after a reader had taken ours away. Its
+ * rename fails then, and nobody waits for its answer. */
 static bool visit_leftover(void *arg, const char *name, unsigned char type)
 {
     (void)type;

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -33,7 +34,8 @@ struct site {
 
 /* What the disk does when it is asked to sync, in place of fsync(2). */
 static struct {
-    char failing[128]; /* the path whose sync fails; empty: none */
+    void (*meanwhile)(void); /* called once, at the next sync */
+    char failing[128];       /* the path whose sync fails; empty: none */
 } disk;
 
 int fsync(int fd)
@@ -45,6 +47,10 @@ int fsync(int fd)
         errno = EIO;
         return -1;
     }
+    void (*meanwhile)(void) = disk.meanwhile;
+    disk.meanwhile = NULL;
+    if (meanwhile != NULL)
+        meanwhile();
     return (int)syscall(SYS_fsync, fd);
 }
 
@@ -266,6 +272,50 @@ static void a_letter_whose_directory_was_not_synced_is_found_by_the_next_attempt
     site_end(&site);
 }
 
+/* The job of another process, which got it while this one is busy with it. */
+static struct site *shared;
+
+static void deliver_in_another_process(void)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        struct delivery again = delivery_to(shared, SPAN("d/alice"), 0);
+        again.seen_before = true;
+        /* What the batch of the parent holds is the parent's. */
+        struct deliverer deliverer = {.root = shared->deliverer.root,
+                                      .hostname = shared->deliverer.hostname};
+        deliver_batch(&deliverer, &again, 1);
+        deliverer_free(&deliverer);
+        _exit(again.fate == JOB_DELIVERED ? 0 : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    /* The letter is read and removed before the first process goes on. */
+    char name[256] = "", path[600];
+    assert_int_equal(entries_of(shared, "d/alice/new", name), 1);
+    (void)snprintf(path, sizeof path, "%s/d/alice/new/%s", shared->path, name);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void of_two_processes_with_one_job_the_earlier_shows_nothing(void **state)
+{
+    (void)state;
+    struct site site = site_with(SPAN("x\r\n"));
+    struct maildir maildir;
+    assert_int_equal(maildir_open(site.deliverer.root, SPAN("d/alice"), &maildir), MAILDIR_OK);
+    maildir_close(&maildir);
+    shared = &site;
+    disk.meanwhile = deliver_in_another_process;
+    struct delivery one = delivery_to(&site, SPAN("d/alice"), 0);
+    deliver_batch(&site.deliverer, &one, 1);
+    assert_int_equal(one.fate, JOB_DEFERRED);
+    char name[256];
+    assert_int_equal(entries_of(&site, "d/alice/new", name), 0);
+    assert_int_equal(entries_of(&site, "d/alice/tmp", name), 0);
+    site_end(&site);
+}
+
 static void a_damaged_letter_is_reported_and_not_shown(void **state)
 {
     (void)state;
@@ -384,6 +434,7 @@ int main(void)
         cmocka_unit_test(
             a_letter_that_is_there_counts_only_when_all_directories_above_it_are_synced),
         cmocka_unit_test(a_letter_whose_directory_was_not_synced_is_found_by_the_next_attempt),
+        cmocka_unit_test(of_two_processes_with_one_job_the_earlier_shows_nothing),
         cmocka_unit_test(a_damaged_letter_is_reported_and_not_shown),
         cmocka_unit_test(a_symlink_in_the_path_defers_it_alone_and_nothing_is_written_outside),
         cmocka_unit_test(paths_that_lead_elsewhere_are_refused),
