@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { PEERS = 64, REMEMBERED = 256, USER_MOST = 512, LOOKUP_MS = 10000, WAKE_MS = 1000 };
@@ -341,10 +342,14 @@ static void take_peer(struct daemon *daemon, enum role role, unsigned index, int
     }
 }
 
-/* Sessions of a pop3d that drains too still have deletions to make: its end is ours. */
+/* When all of us end, sessions of a pop3d still have deletions to make: its end is ours. When
+ * another generation serves, its sessions may go on for an hour, with that one: what they have sent
+ * is served, then each is at its end, and whom that leaves without an answer asks there. */
 static void drain(struct daemon *daemon)
 {
     const struct mailbox_state *state = daemon->state;
+    for (size_t i = 0; daemon->patient && i < state->peer_count; i++)
+        (void)shutdown(state->peers[i], SHUT_RD);
     if (state->peer_count == 0)
         daemon_exit(daemon);
 }

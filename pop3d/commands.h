@@ -23,6 +23,9 @@ struct pop3_reply cmd_user(struct session *session, const struct arguments *argu
 struct pop3_reply cmd_pass(struct session *session, const struct arguments *arguments);
 struct pop3_reply cmd_apop(struct session *session, const struct arguments *arguments);
 
+/* Asks another process of mailbox to open the maildrop, with the same ticket. */
+struct pop3_reply login_again(struct session *session);
+
 /* auth's verdict; then what mailbox made of it. */
 struct pop3_reply login_verdict(struct session *session, const void *message, struct fd_list *fds);
 struct pop3_reply login_opened(struct session *session, const void *message, struct fd_list *fds);
@@ -45,6 +48,9 @@ struct pop3_reply cmd_last(struct session *session, const struct arguments *argu
 /* RFC 1939 §5, §7 */
 struct pop3_reply cmd_retr(struct session *session, const struct arguments *arguments);
 struct pop3_reply cmd_top(struct session *session, const struct arguments *arguments);
+/* Asks anew for the message that the pending command is about. */
+struct pop3_reply fetch_again(struct session *session);
+
 struct pop3_reply fetch_message(struct session *session, const void *message, struct fd_list *fds);
 struct pop3_reply fetch_missing(struct session *session, const void *message, struct fd_list *fds);
 
@@ -52,6 +58,9 @@ struct pop3_reply fetch_missing(struct session *session, const void *message, st
 
 /* RFC 1939 §6 */
 struct pop3_reply cmd_quit(struct session *session, const struct arguments *arguments);
+/* Asks anew for the removals that were under way: a name that is gone already counts as removed. */
+struct pop3_reply update_again(struct session *session);
+
 struct pop3_reply update_deleted(struct session *session, const void *message, struct fd_list *fds);
 
 #endif

@@ -108,6 +108,11 @@ static struct pop3_reply serve_wanted(struct session *session)
     return pop3_pending();
 }
 
+struct pop3_reply fetch_again(struct session *session)
+{
+    return serve_wanted(session);
+}
+
 struct pop3_reply cmd_retr(struct session *session, const struct arguments *arguments)
 {
     if (!maildrop_find(&session->maildrop, arguments->words[0], &session->fetch.wanted))

@@ -42,17 +42,24 @@ struct pop3_reply cmd_apop(struct session *session, const struct arguments *argu
     return pop3_error(SPAN(""), "APOP is not offered");
 }
 
-static struct pop3_reply open_mailbox(struct session *session, const struct verdict *verdict)
+struct pop3_reply login_again(struct session *session)
 {
     struct mailbox_open open = {
-        .user = verdict->user,
+        .user = session->user,
         .session = session->id,
-        .ticket = verdict->ticket,
+        .ticket = session->ticket,
     };
-    session->user = arena_copy(&session->arena, verdict->user);
     if (!peers_ask(session, REQUEST_OPEN, &ipc_mailbox_open, &open))
         return pop3_error(POP3_SYS_TEMP, "the maildrop can not be opened now, try again later");
     return pop3_pending();
+}
+
+/* The verdict lies in the packet, the ticket may be needed once more. */
+static struct pop3_reply open_mailbox(struct session *session, const struct verdict *verdict)
+{
+    session->user = arena_copy(&session->arena, verdict->user);
+    session->ticket = arena_copy(&session->arena, verdict->ticket);
+    return login_again(session);
 }
 
 struct pop3_reply login_verdict(struct session *session, const void *message, struct fd_list *fds)

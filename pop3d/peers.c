@@ -1,6 +1,7 @@
 /*
  * Why any mailbox process will do: requests carry names and the lock, nobody there remembers a
- * session. So one that died costs those who were waiting for it and nobody else.
+ * session. So one that died or was replaced costs nobody anything: those who were waiting for it
+ * ask another one, the newest, because a reload replaces all the others, too.
  */
 #include "pop3d/peers.h"
 
@@ -57,8 +58,11 @@ static void on_message(void *arg, struct channel *channel, const struct ipc_type
         return;
     }
     struct session *session = asker(worker, channel, *(const uint32_t *)message);
-    if (session != NULL && session->request.kind == answer->kind)
-        session_answer(session, answer->take(session, message, fds));
+    if (session == NULL || session->request.kind != answer->kind)
+        return;
+    /* Who is heard may lose a process again: of a window, say, most of which has come. */
+    session->request.again = false;
+    session_answer(session, answer->take(session, message, fds));
 }
 
 static void forget_channel(struct worker *worker, struct channel *channel)
@@ -91,9 +95,13 @@ void peers_connect(struct worker *worker, enum role role, unsigned index, int fd
         (void)close(fd);
         return;
     }
-    if (*place != NULL)
-        forget_channel(worker, *place);
+    struct channel *former = *place;
     *place = channel_new(worker->loop, fd, &calls);
+    if (role == ROLE_MAILBOX)
+        worker->newest_mailbox = index;
+    /* Now, so that those who waited for the former one can ask the new one. */
+    if (former != NULL)
+        forget_channel(worker, former);
 }
 
 void peers_close(struct worker *worker)
@@ -105,28 +113,47 @@ void peers_close(struct worker *worker)
             forget_channel(worker, worker->mailboxes[i]);
 }
 
-/* The mailbox process whose turn it is; NULL when none is there. */
+/* The mailbox process whose turn it is; NULL: its place is empty. */
 static struct channel *next_mailbox(struct worker *worker)
 {
-    for (size_t i = 0; i < WORKER_MAILBOXES; i++) {
-        worker->last_mailbox = (worker->last_mailbox + 1) % WORKER_MAILBOXES;
-        if (worker->mailboxes[worker->last_mailbox] != NULL)
-            return worker->mailboxes[worker->last_mailbox];
+    worker->last_mailbox = (worker->last_mailbox + 1) % WORKER_MAILBOXES;
+    return worker->mailboxes[worker->last_mailbox];
+}
+
+/* One that is about to end takes nothing any more, before its channel is closed: then the next one
+ * is tried. NULL: nobody takes it. */
+static struct channel *send_to_mailbox(struct session *session, const struct ipc_type *type,
+                                       const void *message, bool again)
+{
+    struct worker *worker = session->worker;
+    struct channel *channel = again ? worker->mailboxes[worker->newest_mailbox] : NULL;
+    for (size_t tries = 0; tries <= WORKER_MAILBOXES; tries++) {
+        if (channel != NULL && channel_send(channel, type, message, &session->maildrop.lock))
+            return channel;
+        channel = next_mailbox(worker);
     }
     return NULL;
+}
+
+static struct channel *send_to_auth(struct session *session, const struct ipc_type *type,
+                                    const void *message)
+{
+    struct channel *auth = session->worker->auth;
+    return auth != NULL && channel_send(auth, type, message, NULL) ? auth : NULL;
 }
 
 bool peers_ask(struct session *session, enum request_kind kind, const struct ipc_type *type,
                void *message)
 {
-    struct worker *worker = session->worker;
-    struct channel *channel = kind == REQUEST_VERIFY ? worker->auth : next_mailbox(worker);
-    uint32_t query = (uint32_t)++worker->last_query << SLOT_BITS | session->slot;
+    uint32_t query = (uint32_t)++session->worker->last_query << SLOT_BITS | session->slot;
+    bool again = session->request.again;
 
     *(uint32_t *)message = query;
+    struct channel *channel = kind == REQUEST_VERIFY
+                                  ? send_to_auth(session, type, message)
+                                  : send_to_mailbox(session, type, message, again);
     session->request = (struct request){0};
-    if (channel == NULL || !channel_send(channel, type, message, &session->maildrop.lock))
-        return false;
-    session->request = (struct request){kind, query, channel};
-    return true;
+    if (channel != NULL)
+        session->request = (struct request){kind, query, channel, again};
+    return channel != NULL;
 }

@@ -328,11 +328,32 @@ void session_answer(struct session *session, struct pop3_reply reply)
     loop_later(session->worker->loop, &session->turn);
 }
 
+/* All that mailbox does may be done twice: what was removed stays so, and the lock of an answer
+ * that nobody heard went with its socket. A password is not kept, so auth is not asked again. */
+static struct pop3_reply ask_again(struct session *session, enum request_kind kind)
+{
+    switch (kind) {
+    case REQUEST_OPEN:
+        return login_again(session);
+    case REQUEST_FETCH:
+        return fetch_again(session);
+    case REQUEST_DELETE:
+        return update_again(session);
+    case REQUEST_NONE:
+    case REQUEST_VERIFY:
+        break;
+    }
+    return pop3_error(POP3_SYS_TEMP, "nobody to ask");
+}
+
+/* Once, because a request that kills whom it reaches must not go through all of them. */
 void session_peer_lost(struct session *session)
 {
-    session->request = (struct request){0};
+    struct request lost = session->request;
+    bool waits = session->pending && session->answer.status == POP3_PENDING;
+    session->request = (struct request){.again = waits};
     fetch_lost(&session->fetch);
-    if (session->answer.status == POP3_PENDING)
+    if (waits && (lost.again || ask_again(session, lost.kind).status != POP3_PENDING))
         session_answer(session, pop3_and_close(pop3_error(POP3_SYS_TEMP,
                                                           "an internal error, try again later")));
 }

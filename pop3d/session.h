@@ -29,6 +29,7 @@ struct request {
     enum request_kind kind;
     uint32_t query;
     struct channel *channel; /* whom; only compared */
+    bool again;              /* the process asked first is gone, unheard */
 };
 
 struct session {
@@ -39,8 +40,9 @@ struct session {
     struct buf in;  /* not served yet */
     struct buf out; /* not sent yet; nothing is served until it is */
     struct arena arena;
-    struct span name; /* of USER; empty: PASS makes no sense */
-    struct span user; /* canonical; empty until auth has vouched for it */
+    struct span name;   /* of USER; empty: PASS makes no sense */
+    struct span user;   /* canonical; empty until auth has vouched for it */
+    struct span ticket; /* auth's, for the mailbox to be opened */
     struct request request;
     struct pop3_reply answer; /* to the pending command, once it is there */
     struct body body;
@@ -52,6 +54,7 @@ struct session {
     uint32_t retrieved;
     uint32_t deleted;     /* durably */
     uint32_t update_next; /* QUIT: the first message not asked about yet */
+    uint32_t update_part; /* and the first of the request under way */
     uint32_t swallowed;   /* octets of a line that is too long */
     uint32_t bad_commands;
     uint16_t slot; /* in the worker's table */
@@ -72,7 +75,8 @@ void session_new(struct worker *worker, int fd, const union net_address *client)
  * text must last that long: only literals and what session_text made. */
 void session_answer(struct session *session, struct pop3_reply reply);
 
-/* The other process died amid a request: says so, if the client waits for it, and ends. */
+/* The other process ended amid a request. If the client waits for it, another one is asked, once;
+ * else it is told so, and the session ends. */
 void session_peer_lost(struct session *session);
 
 /* Shutdown: who has not logged in is sent away. */

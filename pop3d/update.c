@@ -23,6 +23,7 @@ static struct pop3_reply go_on(struct session *session)
 {
     struct buf *names = &session->worker->names;
     buf_reset(names);
+    session->update_part = session->update_next;
     maildrop_add_marked(&session->maildrop, &session->update_next, names);
     if (buf_len(names) == 0 && session->update_next < session->maildrop.list.count)
         session->update_partial = true; /* a name that can not be told */
@@ -33,6 +34,12 @@ static struct pop3_reply go_on(struct session *session)
     if (!peers_ask(session, REQUEST_DELETE, &ipc_mailbox_delete, &message))
         return pop3_and_close(pop3_error(POP3_SYS_TEMP, "some deleted messages not removed"));
     return pop3_pending();
+}
+
+struct pop3_reply update_again(struct session *session)
+{
+    session->update_next = session->update_part;
+    return go_on(session);
 }
 
 struct pop3_reply cmd_quit(struct session *session, const struct arguments *arguments)

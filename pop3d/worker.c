@@ -125,7 +125,7 @@ void worker_drain(struct worker *worker, bool patient, void (*drained)(void *arg
         timer_set(&worker->drain_timer, worker->session_count > 0 ? WORKER_DRAIN_MS : 0);
 }
 
-/* Before the sandbox: it allows no getrlimit(2). */
+/* The limit is what master and its own surroundings left us; it does not change any more. */
 static size_t most_sessions(const struct conf *conf)
 {
     uint64_t most = conf->limits.connections_per_worker;

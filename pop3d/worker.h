@@ -32,6 +32,7 @@ struct worker {
     struct channel *auth; /* NULL: not there now */
     struct channel *mailboxes[WORKER_MAILBOXES];
     size_t last_mailbox;
+    size_t newest_mailbox; /* the place that was filled last */
     uint16_t last_query;
 
     struct session **slots; /* by number; NULL: free */

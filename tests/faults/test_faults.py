@@ -276,6 +276,22 @@ def processor_time(pid):
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def test_a_reload_replaces_mailbox_under_an_open_session(make_instance):
+    with make_instance() as instance:
+        for mark in ("one", "two", "three"):
+            assert try_send(instance, mark) == "250"
+        instance.wait_queue_empty()
+        before = instance.pids("mailbox")
+        session = instance.pop3()
+        session.dele(1)
+        instance.process.send_signal(signal.SIGHUP)
+        harness.wait_until(lambda: not set(before) & set(instance.pids("mailbox")),
+                           "the former mailbox processes to end by themselves")
+        assert session.retr(2)[0].startswith(b"+OK")
+        assert session.quit().startswith(b"+OK")
+        assert len(instance.delivered()) == 2
+
+
 def test_reload_again_and_again_under_load(make_instance):
     with make_instance() as instance:
         fates, stop = {}, threading.Event()

@@ -155,11 +155,13 @@ static void on_mailbox_message(void *arg, struct channel *channel, const struct 
     struct rig *rig = arg;
     (void)fds;
     rig->events++;
+    if (rig->mute)
+        return;
     if (type == &ipc_mailbox_open)
         on_open(rig, channel, message);
-    else if (type == &ipc_mailbox_fetch && !rig->mute)
+    else if (type == &ipc_mailbox_fetch)
         on_fetch(rig, channel, message);
-    else if (type == &ipc_mailbox_delete && !rig->mute)
+    else if (type == &ipc_mailbox_delete)
         on_delete(rig, channel, message);
 }
 
@@ -172,17 +174,19 @@ static void on_closed(void *arg, struct channel *channel)
         rig->auth = NULL;
     if (rig->mailbox == channel)
         rig->mailbox = NULL;
+    if (rig->successor == channel)
+        rig->successor = NULL;
     channel_free(channel);
 }
 
-static struct channel *pretend(struct rig *rig, enum role role,
+static struct channel *pretend(struct rig *rig, enum role role, unsigned index,
                                void (*message)(void *, struct channel *, const struct ipc_type *,
                                                const void *, struct fd_list *))
 {
     const struct channel_calls calls = {message, on_closed, rig};
     int pair[2];
     assert_true(seqpacket_pair(pair, PAIR_BUFFER));
-    peers_connect(&rig->worker, role, 0, pair[0]);
+    peers_connect(&rig->worker, role, index, pair[0]);
     return channel_new(rig->loop, pair[1], &calls);
 }
 
@@ -202,7 +206,19 @@ void rig_restore_mailbox(struct rig *rig)
 {
     rig_lose_mailbox(rig);
     rig->mute = false;
-    rig->mailbox = pretend(rig, ROLE_MAILBOX, on_mailbox_message);
+    rig->mailbox = pretend(rig, ROLE_MAILBOX, 0, on_mailbox_message);
+}
+
+void rig_add_successor(struct rig *rig)
+{
+    rig->mute = false;
+    rig->successor = pretend(rig, ROLE_MAILBOX, 1, on_mailbox_message);
+}
+
+void rig_lose_successor(struct rig *rig)
+{
+    channel_free(rig->successor);
+    rig->successor = NULL;
 }
 
 /* ---- the client ---- */
@@ -337,8 +353,8 @@ int rig_set_up(void **state)
     rig->texts[2] = SPAN("X: y\n\nz\n");
     rig->count = 3;
     worker_init(&rig->worker, rig->loop, &rig->conf, rig->page);
-    rig->auth = pretend(rig, ROLE_AUTH, on_auth_message);
-    rig->mailbox = pretend(rig, ROLE_MAILBOX, on_mailbox_message);
+    rig->auth = pretend(rig, ROLE_AUTH, 0, on_auth_message);
+    rig->mailbox = pretend(rig, ROLE_MAILBOX, 0, on_mailbox_message);
     rig_connect(rig, "127.0.0.1");
     rig_forget(rig);
     *state = rig;
@@ -352,6 +368,7 @@ int rig_tear_down(void **state)
     worker_close(&rig->worker);
     channel_free(rig->auth);
     channel_free(rig->mailbox);
+    channel_free(rig->successor);
     loop_turn(rig->loop, 0);
     loop_free(rig->loop);
     page_unmap(rig->page);

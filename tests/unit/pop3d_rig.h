@@ -28,8 +28,9 @@ struct rig {
     struct worker worker;
     int client; /* the other end of the session; -1: hung up */
     struct channel *auth, *mailbox;
-    struct buf heard; /* by the client, since rig_forget */
-    bool closed;      /* by the server */
+    struct channel *successor; /* of mailbox; NULL: none */
+    struct buf heard;          /* by the client, since rig_forget */
+    bool closed;               /* by the server */
 
     struct span texts[RIG_MESSAGES];
     bool missing[RIG_MESSAGES];
@@ -39,7 +40,7 @@ struct rig {
 
     enum mailbox_status open_status;   /* MAILBOX_OK: opened */
     enum mailbox_status delete_status; /* MAILBOX_OK or MAILBOX_PARTIAL */
-    bool mute;                         /* fetch and delete are not answered */
+    bool mute;                         /* no request is answered by mailbox */
     unsigned fetches, deletes, events;
     struct buf deleted;   /* names, a blank behind each */
     struct span password; /* of the last verify */
@@ -83,6 +84,10 @@ bool rig_lock_is_free(struct rig *rig);
 
 void rig_lose_auth(struct rig *rig);
 void rig_lose_mailbox(struct rig *rig);
+
+/* Another mailbox process beside the one before, as a reload brings it; not mute. */
+void rig_add_successor(struct rig *rig);
+void rig_lose_successor(struct rig *rig);
 
 /* Another mailbox process in place of the one before. */
 void rig_restore_mailbox(struct rig *rig);

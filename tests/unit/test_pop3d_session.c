@@ -338,6 +338,87 @@ static void test_the_mailbox_dying_amid_a_request_ends_the_session(void **state)
     }
 }
 
+/* Each ends where a process of mailbox owes an answer. */
+static const char *const unanswered[] = {
+    "USER alice\r\nPASS right\r\n",
+    "USER alice\r\nPASS right\r\nDELE 1\r\nRETR 3\r\n",
+    "USER alice\r\nPASS right\r\nDELE 1\r\nQUIT\r\n",
+};
+
+/* Says these lines; the last of them meets a mailbox process that does not answer. */
+static void talk_unanswered(struct rig *rig, const char *lines)
+{
+    const char *last = strstr(lines, "DELE 1\r\n");
+    rig_connect(rig, "127.0.0.1");
+    rig_restore_mailbox(rig);
+    if (last != NULL) {
+        rig_log_in(rig);
+        (void)rig_talk(rig, "DELE 1\r\n");
+        lines = last + strlen("DELE 1\r\n");
+    }
+    rig->mute = true;
+    (void)rig_talk(rig, lines);
+    rig_forget(rig);
+}
+
+static void test_a_request_that_died_with_its_mailbox_is_put_to_the_successor(void **state)
+{
+    static const char *const expected[] = {
+        "+OK maildrop has 3 messages (64 octets)\r\n",
+        "+OK 11 octets\r\nX: y\r\n\r\nz\r\n.\r\n",
+        "+OK POP3 server signing off (2 messages left)\r\n",
+    };
+    struct rig *rig = *state;
+    for (size_t i = 0; i < sizeof(unanswered) / sizeof(unanswered[0]); i++) {
+        talk_unanswered(rig, unanswered[i]);
+        rig_add_successor(rig);
+        rig_lose_mailbox(rig);
+        assert_string_equal(rig_talk(rig, ""), expected[i]);
+        rig_lose_successor(rig);
+        rig_settle(rig);
+    }
+    assert_int_equal(rig->deletes, 1);
+}
+
+static void test_a_request_is_put_to_two_mailboxes_at_most(void **state)
+{
+    struct rig *rig = *state;
+    for (size_t i = 0; i < sizeof(unanswered) / sizeof(unanswered[0]); i++) {
+        talk_unanswered(rig, unanswered[i]);
+        rig_add_successor(rig);
+        rig->mute = true;
+        rig_lose_mailbox(rig);
+        assert_string_equal(rig_talk(rig, ""), "");
+        rig_restore_mailbox(rig);
+        rig_lose_successor(rig);
+        assert_string_equal(rig_talk(rig, ""),
+                            "-ERR [SYS/TEMP] an internal error, try again later\r\n");
+        assert_true(rig->closed);
+    }
+    assert_int_equal(rig->deletes, 0);
+}
+
+static void test_a_mailbox_in_the_same_place_is_asked_what_the_former_owes(void **state)
+{
+    struct rig *rig = *state;
+    talk_unanswered(rig, unanswered[1]);
+    /* Its end is found, and it is freed, by the rig. */
+    rig->mailbox = NULL;
+    rig_restore_mailbox(rig);
+    assert_string_equal(rig_talk(rig, ""), "+OK 11 octets\r\nX: y\r\n\r\nz\r\n.\r\n");
+}
+
+static void test_a_mailbox_that_listens_no_more_is_passed_over(void **state)
+{
+    struct rig *rig = *state;
+    rig_log_in(rig);
+    rig_add_successor(rig);
+    rig_lose_successor(rig);
+    /* The end of the successor has not been noticed yet when this is served. */
+    for (int i = 0; i < 3; i++)
+        rig_expect(rig, "RETR 3\r\n", "+OK 11 octets\r\nX: y\r\n\r\nz\r\n.\r\n");
+}
+
 static void test_a_mailbox_started_anew_serves_old_sessions(void **state)
 {
     struct rig *rig = *state;
@@ -457,6 +538,10 @@ int main(void)
         RIGGED(test_long_lists_of_names_are_deleted_in_parts),
         RIGGED(test_no_end_but_quit_deletes),
         RIGGED(test_the_mailbox_dying_amid_a_request_ends_the_session),
+        RIGGED(test_a_request_that_died_with_its_mailbox_is_put_to_the_successor),
+        RIGGED(test_a_request_is_put_to_two_mailboxes_at_most),
+        RIGGED(test_a_mailbox_in_the_same_place_is_asked_what_the_former_owes),
+        RIGGED(test_a_mailbox_that_listens_no_more_is_passed_over),
         RIGGED(test_a_mailbox_started_anew_serves_old_sessions),
         RIGGED(test_a_login_that_takes_too_long_is_cut_off),
         RIGGED(test_after_the_login_only_idleness_counts),
