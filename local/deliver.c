@@ -96,6 +96,13 @@ static const struct failure {
     {ENFILE, "4.3.0", "too many open files"},
 };
 
+/* The queue id in every line of a message: what happened to it is found by one word. */
+static struct span id_of(const struct work *work, char out[SPOOL_ID_MAX])
+{
+    const struct delivery *delivery = work->delivery;
+    return spool_id_text(spool_id(delivery->segment.number, delivery->offset), out);
+}
+
 /* Defers the delivery because of `error`, closes and removes what it left in tmp/. */
 static void defer(struct work *work, const char *doing, int error)
 {
@@ -112,22 +119,21 @@ static void defer(struct work *work, const char *doing, int error)
         work->file = -1;
         (void)unlinkat(work->place->maildir.tmp, work->tmp, 0);
     }
-    log_event(LOG_ERROR, "delivery-deferred", LOG_SPAN("mailbox", work->delivery->mailbox),
-              LOG_STR("doing", doing), LOG_ERRNO(error));
+    char id[SPOOL_ID_MAX];
+    log_event(LOG_ERROR, "delivery-deferred", LOG_SPAN("id", id_of(work, id)),
+              LOG_SPAN("mailbox", work->delivery->mailbox), LOG_STR("doing", doing),
+              LOG_ERRNO(error));
     settle(work, JOB_DEFERRED, enhanced, text);
 }
 
 /* ---- reading the letter ---- */
 
-/* Deferred, not failed: qmgr sees the damage too when it reads the record, and holds it. */
+/* No fate of the letter yet: qmgr looks at the record itself and decides. */
 static void report_damage(struct work *work)
 {
     char id[SPOOL_ID_MAX];
-    const struct delivery *delivery = work->delivery;
-    log_event(
-        LOG_ERROR, "record-damaged",
-        LOG_SPAN("id", spool_id_text(spool_id(delivery->segment.number, delivery->offset), id)),
-        LOG_UINT("recipient", delivery->recipient));
+    log_event(LOG_ERROR, "record-damaged", LOG_SPAN("id", id_of(work, id)),
+              LOG_UINT("recipient", work->delivery->recipient));
     settle(work, JOB_DAMAGED, "5.3.0", "damaged in the spool");
 }
 
@@ -177,9 +183,6 @@ static struct place *place_of(struct batch *batch, struct span path)
     *place = (struct place){.path = path};
     place->result = maildir_open(batch->deliverer->root, path, &place->maildir);
     place->error = errno;
-    if (place->result == MAILDIR_UNTRUSTED)
-        log_event(LOG_ERROR, "mailbox-not-ours", LOG_SPAN("mailbox", path),
-                  LOG_STR("reason", "a symlink, a foreign owner or no directory"));
     return place;
 }
 
@@ -189,6 +192,10 @@ static void find_mailbox(struct batch *batch, struct work *work)
     struct place *place = place_of(batch, work->delivery->mailbox);
     work->place = place;
     if (place->result == MAILDIR_UNTRUSTED) {
+        char id[SPOOL_ID_MAX];
+        log_event(LOG_ERROR, "mailbox-not-ours", LOG_SPAN("id", id_of(work, id)),
+                  LOG_SPAN("mailbox", place->path),
+                  LOG_STR("reason", "a symlink, a foreign owner or no directory"));
         settle(work, JOB_DEFERRED, "4.2.0", "the mailbox can not be used");
         return;
     }

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -358,6 +359,50 @@ static void a_symlink_in_the_path_defers_it_alone_and_nothing_is_written_outside
     }
 }
 
+/* What the batch writes to the log. */
+static void log_of_delivery(struct site *site, struct delivery *delivery, char *text, size_t size)
+{
+    int kept = dup(STDERR_FILENO);
+    int log = memfd_create("log", MFD_CLOEXEC);
+    assert_true(dup2(log, STDERR_FILENO) >= 0);
+    deliver_batch(&site->deliverer, delivery, 1);
+    assert_true(dup2(kept, STDERR_FILENO) >= 0);
+    ssize_t got = pread(log, text, size - 1, 0);
+    assert_true(got > 0);
+    text[got] = '\0';
+    close(log);
+    close(kept);
+}
+
+static void every_line_about_a_letter_carries_its_id(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *event;
+        const char *failing; /* the directory that can not be synced */
+        uint32_t recipient;
+        bool link;
+    } rows[] = {
+        {"event=delivery-deferred", "/d/alice/new", 0, false},
+        {"event=mailbox-not-ours", "", 0, true},
+        {"event=record-damaged", "", 2, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct site site = site_with(SPAN("x\r\n"));
+        char text[1024];
+        struct delivery one = delivery_to(&site, SPAN("d/alice"), rows[i].recipient);
+        if (rows[i].link)
+            assert_int_equal(symlinkat("elsewhere", site.deliverer.root, "d"), 0);
+        if (rows[i].failing[0] != '\0')
+            (void)snprintf(disk.failing, sizeof disk.failing, "%s%s", site.path, rows[i].failing);
+        log_of_delivery(&site, &one, text, sizeof text);
+        disk.failing[0] = '\0';
+        assert_non_null(strstr(text, rows[i].event));
+        assert_non_null(strstr(text, " id=70020"));
+        site_end(&site);
+    }
+}
+
 static void paths_that_lead_elsewhere_are_refused(void **state)
 {
     (void)state;
@@ -437,6 +482,7 @@ int main(void)
         cmocka_unit_test(of_two_processes_with_one_job_the_earlier_shows_nothing),
         cmocka_unit_test(a_damaged_letter_is_reported_and_not_shown),
         cmocka_unit_test(a_symlink_in_the_path_defers_it_alone_and_nothing_is_written_outside),
+        cmocka_unit_test(every_line_about_a_letter_carries_its_id),
         cmocka_unit_test(paths_that_lead_elsewhere_are_refused),
         cmocka_unit_test(a_recipient_that_the_record_lacks_counts_as_damage),
         cmocka_unit_test(stale_files_of_ours_are_cleaned_and_others_left),
