@@ -1,7 +1,8 @@
 /*
  * The message is decoded into one buffer and stays there until it is on the disk, if it is small;
  * one that outgrows the buffer, or that all sessions together have no room for, is streamed into a
- * segment of its own (DESIGN: the spool).
+ * segment of its own (DESIGN: the spool). When none is in store, the client waits: qmgr gives one
+ * within milliseconds, and nothing is worse than to refuse a message that we could take.
  *
  * A message that will be refused is still read to its end, because the client listens only then;
  * but nothing of it is kept, and one that is twice as long as allowed ends the session. A bare CR
@@ -27,18 +28,43 @@ static void give_back_buffer(struct session *session)
     buf_free(&session->transaction->message);
 }
 
-static void abort_stream(struct transaction *transaction)
+/* Notes that nothing more is read until a segment comes, or that one did. */
+static void starve(struct session *session, bool starved)
 {
-    if (transaction->stream != NULL)
-        spool_stream_abort(transaction->stream);
+    if (starved && !session->starved)
+        session->worker->starved_count++;
+    else if (!starved && session->starved)
+        session->worker->starved_count--;
+    session->starved = starved;
+}
+
+void data_segment_came(struct worker *worker)
+{
+    struct session *session;
+    if (worker->starved_count == 0)
+        return;
+    LIST_FOREACH (session, &worker->sessions, entry)
+        if (session->starved)
+            session_wake(session);
+}
+
+/* The segment is a spare again: somebody else may wait for it. */
+static void abort_stream(struct session *session)
+{
+    struct transaction *transaction = session->transaction;
+    if (transaction->stream == NULL)
+        return;
+    spool_stream_abort(transaction->stream);
     transaction->stream = NULL;
+    data_segment_came(session->worker);
 }
 
 void data_forget(struct session *session)
 {
     struct transaction *transaction = session->transaction;
     give_back_buffer(session);
-    abort_stream(transaction);
+    abort_stream(session);
+    starve(session, false);
     buf_free(&transaction->envelope);
     buf_free(&transaction->trace);
 }
@@ -169,17 +195,14 @@ struct reply data_begin(struct session *session)
 static void decide(struct session *session, struct reply verdict)
 {
     session->transaction->verdict = verdict;
-    abort_stream(session->transaction);
+    abort_stream(session);
 }
 
-/* Counts the hops, once, in as much of the header as a session holds (RFC 5321 §6.3). */
+/* Counts the hops in as much of the header as a session holds (RFC 5321 §6.3). */
 static void inspect(struct session *session)
 {
     struct transaction *transaction = session->transaction;
     const struct conf_limits *limits = &session->worker->conf->limits;
-    if (transaction->inspected)
-        return;
-    transaction->inspected = true;
     struct header_facts facts = header_scan(buf_span(&transaction->message), limits->header_size);
     if (facts.received > limits->received_hops)
         decide(session, answer(554, "5.4.6", "Too many hops: mail loop"));
@@ -194,20 +217,50 @@ static void write_stream(struct session *session)
         decide(session, reply_of(result));
 }
 
-/* What the session may not hold itself goes to the disk right away. */
+/* What the session may not hold itself goes to the disk right away, if there is a place for it. */
 static void spill(struct session *session)
 {
     struct transaction *transaction = session->transaction;
-    if (transaction->stream == NULL && reply_is_pending(transaction->verdict)) {
+    if (transaction->stream == NULL) {
         inspect(session);
         if (!reply_is_pending(transaction->verdict))
             return;
         transaction->stream = spool_stream_open(session->worker->writer, &transaction->letter);
-        if (transaction->stream == NULL)
-            decide(session, reply_of(SPOOL_NO_SEGMENT));
     }
     if (transaction->stream != NULL)
         write_stream(session);
+}
+
+static bool holds_too_much(const struct session *session)
+{
+    const struct conf_limits *limits = &session->worker->conf->limits;
+    return buf_len(&session->transaction->message) > limits->session_buffer ||
+           session->worker->buffered > limits->buffer_budget;
+}
+
+/* Where the octets go that were decoded: they stay, they leave, or nobody wants them. */
+static void place(struct session *session)
+{
+    struct transaction *transaction = session->transaction;
+    bool leaves = transaction->stream != NULL || holds_too_much(session);
+    if (reply_is_pending(transaction->verdict) && leaves)
+        spill(session);
+    bool gone = transaction->stream != NULL || !reply_is_pending(transaction->verdict);
+    if (gone)
+        give_back_buffer(session);
+    starve(session, leaves && !gone);
+}
+
+void data_resume(struct session *session)
+{
+    place(session);
+}
+
+/* The rest is read nevertheless, like that of any message that is refused. */
+void data_give_up(struct session *session)
+{
+    decide(session, reply_of(SPOOL_NO_SEGMENT));
+    place(session);
 }
 
 /* After some octets were decoded: limits, and where they go. */
@@ -217,18 +270,15 @@ static void account(struct session *session)
     const struct conf_limits *limits = &session->worker->conf->limits;
     if (transaction->size > limits->message_size && reply_is_pending(transaction->verdict))
         decide(session, answer(552, "5.3.4", "Message is too big"));
-    bool too_much = buf_len(&transaction->message) > limits->session_buffer ||
-                    session->worker->buffered > limits->buffer_budget;
-    if (reply_is_pending(transaction->verdict) && (transaction->stream != NULL || too_much))
-        spill(session);
-    if (transaction->stream != NULL || !reply_is_pending(transaction->verdict))
-        give_back_buffer(session);
+    place(session);
 }
 
-/* RFC 5321 §4.1.1.4: the end of the data; from here on the message is ours or refused. */
+/* RFC 5321 §4.1.1.4: the end of the data; from here on the message is ours or refused. One that
+ * would still wait for a segment of its own is here in full: it goes where small ones go. */
 static void finish(struct session *session)
 {
     struct transaction *transaction = session->transaction;
+    starve(session, false);
     if (transaction->stream == NULL && reply_is_pending(transaction->verdict))
         inspect(session);
     if (!reply_is_pending(transaction->verdict)) {

@@ -9,6 +9,7 @@
 
 enum {
     LOOKUP_MS = 30000,
+    SEGMENT_MS = 5000, /* as long as the writer lets small letters wait for theirs */
     PAUSE_MS = 1000,
     LINGER_MS = 2000,
     SHARE_SLACK = 16 /* sessions a worker may have above its share */
@@ -82,6 +83,8 @@ int64_t limits_wait_ms(const struct session *session, enum session_wait wait)
         return (int64_t)limits->command_deadline * 1000;
     case WAIT_LOOKUP:
         return LOOKUP_MS;
+    case WAIT_SEGMENT:
+        return SEGMENT_MS;
     case WAIT_PAUSE:
         return PAUSE_MS;
     case WAIT_LINGER:

@@ -24,8 +24,8 @@ enum { OUTPUT_MOST = 16384 /* octets of replies, behind which no command is serv
 /* A client that sends faster than it listens would fill our memory with replies. */
 bool session_serves(const struct session *session)
 {
-    return session->end == SESSION_OPEN && !session->paused && session->state != SESSION_COMMIT &&
-           buf_len(&session->out) < OUTPUT_MOST;
+    return session->end == SESSION_OPEN && !session->paused && !session->starved &&
+           session->state != SESSION_COMMIT && buf_len(&session->out) < OUTPUT_MOST;
 }
 
 /* Nothing is read while the client has replies to take or lookup has questions to answer: TCP tells
@@ -105,7 +105,7 @@ static enum session_wait waits_for(const struct session *session)
     if (session->transaction != NULL && session->transaction->waiting != NULL)
         return WAIT_LOOKUP;
     if (session->state == SESSION_DATA)
-        return WAIT_DATA;
+        return session->starved ? WAIT_SEGMENT : WAIT_DATA;
     return buf_len(&session->in) > 0 || session->swallowed > 0 ? WAIT_LINE : WAIT_COMMAND;
 }
 
@@ -168,6 +168,8 @@ static void advance(struct session *session)
     if (session->worker->draining && !session->worker->patient && idle &&
         session->end == SESSION_OPEN)
         answer_write(session, SPAN(""), answer_close(421, "4.3.2", "Service is shutting down"));
+    if (session->starved)
+        data_resume(session);
     if (buf_len(&session->in) > 0)
         reader_resume(session);
     settle(session);
@@ -221,6 +223,9 @@ static void on_timer(void *arg)
         break;
     case WAIT_LOOKUP:
         recipients_give_up(session);
+        break;
+    case WAIT_SEGMENT:
+        data_give_up(session);
         break;
     case WAIT_COMMAND:
     case WAIT_LINE:

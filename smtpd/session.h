@@ -39,6 +39,7 @@ enum session_wait {
     WAIT_LINE, /* the rest of a command */
     WAIT_DATA,
     WAIT_LOOKUP,
+    WAIT_SEGMENT, /* to stream the message into */
     WAIT_PAUSE,
     WAIT_OUTPUT,
     WAIT_LINGER
@@ -61,7 +62,6 @@ struct transaction {
     struct buf envelope, trace, message;
     uint64_t size;               /* octets of the message so far */
     int64_t started;             /* of the data, loop_now() */
-    bool inspected;              /* its header was looked at */
     struct reply verdict;        /* not pending: it will be refused with this */
     struct spool_stream *stream; /* NULL while it fits the buffer */
     struct letter letter;
@@ -87,6 +87,7 @@ struct session {
     bool trusted, extended /* EHLO */, paused, progress, quit;
     bool behind;  /* there is input behind the command being served */
     bool stalled; /* input waits for replies to be sent first */
+    bool starved; /* no segment for a message that may not stay in memory: nothing is read */
     char id[SPOOL_ID_MAX];
     char client[NET_TEXT_MAX];
 };

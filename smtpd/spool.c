@@ -8,8 +8,8 @@
  */
 #include "smtpd/spool.h"
 
+#include "smtpd/data.h"
 #include "util/base/arena.h"
-
 #include "util/base/log.h"
 
 enum { FIRST_ROOM = 8 };
@@ -30,15 +30,17 @@ static void on_want(void *arg, unsigned shared, unsigned private)
 /* ---- the segments in hand ---- */
 
 /* SPOOL_BLOCK: nothing is in it yet. */
-static void hold(struct worker *worker, uint64_t number)
+static void hold(struct worker *worker, const struct spool_grant *grant)
 {
     struct held_list *list = &worker->held;
     if (list->count == list->room) {
         list->room = list->room * 2 + FIRST_ROOM;
         list->items = mem_resize(list->items, list->room, sizeof(*list->items));
     }
-    list->items[list->count++] =
-        (struct held){.number = number, .durable_end = SPOOL_BLOCK, .told_end = SPOOL_BLOCK};
+    list->items[list->count++] = (struct held){.number = grant->number,
+                                               .durable_end = SPOOL_BLOCK,
+                                               .told_end = SPOOL_BLOCK,
+                                               .salt = grant->salt};
 }
 
 /* The place of a segment in the list; behind its end when it is not in hand. */
@@ -121,8 +123,9 @@ static void on_message(void *arg, struct channel *channel, const struct ipc_type
         .kind = (enum spool_kind)give->kind,
         .size = give->size,
     };
-    hold(worker, grant.number);
+    hold(worker, &grant);
     spool_writer_give(worker->writer, &grant);
+    data_segment_came(worker);
 }
 
 /* A new qmgr would have come. If the old one lives and closed our socket alone, it waits for us to
@@ -146,7 +149,8 @@ static void on_closed(void *arg, struct channel *channel)
 
 static void report(struct worker *worker, struct held *held)
 {
-    const struct segment_held message = {.number = held->number, .durable_end = held->durable_end};
+    const struct segment_held message = {
+        .number = held->number, .durable_end = held->durable_end, .salt = held->salt};
     held->told_end = held->durable_end;
     tell(worker, &ipc_segment_held, &message);
 }

@@ -24,6 +24,7 @@ struct held {
     uint64_t number;
     uint64_t durable_end;
     uint64_t told_end; /* what qmgr heard of */
+    struct spool_salt salt;
 };
 
 struct held_list {
@@ -54,6 +55,7 @@ struct worker {
 
     LIST_HEAD(session_list, session) sessions;
     size_t session_count;
+    size_t starved_count; /* of these: they wait for a segment */
     uint64_t last_session;
     uint64_t buffered; /* octets of messages held by all sessions */
     char *input;       /* WORKER_INPUT octets for whoever reads now */

@@ -4,6 +4,8 @@
  */
 #include "smtpd_rig.h"
 
+#include "smtpd/data.h"
+
 static void assert_stored(struct rig *rig, struct span message)
 {
     struct rig_letter letter = rig_hear_letter(rig);
@@ -192,6 +194,113 @@ static void spent_budget_streams_small_messages_too(void **state)
     rig_free_letter(&letter);
 }
 
+/* Other messages have every segment, and qmgr gives no more until it is told to. */
+static void take_all_segments(struct rig *rig, struct letter *letter, struct spool_stream **taken)
+{
+    rig->qmgr_gives = false;
+    rig->conf->limits.session_buffer = 4096;
+    for (size_t i = 0; i < 2; i++) {
+        taken[i] = spool_stream_open(rig->worker.writer, letter);
+        assert_non_null(taken[i]);
+    }
+    assert_null(spool_stream_open(rig->worker.writer, letter));
+}
+
+/* More than the session may hold, and not its end. */
+static void outgrow(struct rig *rig)
+{
+    static char text[8192];
+    memset(text, 'x', sizeof(text));
+    rig_reach(rig, SESSION_DATA);
+    rig_write(rig, span_of(text, sizeof(text)));
+    rig_expect_silence(rig);
+    assert_true(rig->session->starved);
+    assert_int_equal(rig->session->wait, WAIT_SEGMENT);
+    assert_int_equal(rig->worker.starved_count, 1);
+}
+
+static void assert_fed(struct rig *rig)
+{
+    rig_expect_silence(rig);
+    assert_false(rig->session->starved);
+    assert_int_equal(rig->worker.starved_count, 0);
+    assert_int_equal(rig->worker.buffered, 0);
+    rig_write(rig, SPAN("\r\n.\r\n"));
+    struct rig_letter letter = rig_hear_letter(rig);
+    assert_int_equal(rig_message(&letter).len, 8192 + 2);
+    rig_free_letter(&letter);
+}
+
+static void large_message_waits_for_a_segment(void **state)
+{
+    struct rig *rig = rig_of(state);
+    struct letter letter = {0};
+    struct spool_stream *taken[2];
+    take_all_segments(rig, &letter, taken);
+    outgrow(rig);
+    rig_give(rig, SPOOL_PRIVATE);
+    assert_fed(rig);
+}
+
+static void large_message_takes_the_segment_of_one_that_was_aborted(void **state)
+{
+    struct rig *rig = rig_of(state);
+    struct letter letter = {0};
+    struct spool_stream *taken[2];
+    take_all_segments(rig, &letter, taken);
+    outgrow(rig);
+    spool_stream_abort(taken[0]);
+    data_segment_came(&rig->worker);
+    assert_fed(rig);
+}
+
+static void large_message_without_a_segment_is_refused_after_a_while(void **state)
+{
+    struct rig *rig = rig_of(state);
+    struct letter letter = {0};
+    struct spool_stream *taken[2];
+    take_all_segments(rig, &letter, taken);
+    outgrow(rig);
+    rig_time_out(rig, WAIT_SEGMENT);
+    rig_expect_silence(rig);
+    assert_int_equal(rig->worker.starved_count, 0);
+    assert_int_equal(rig->worker.buffered, 0);
+    rig_write(rig, SPAN("\r\n.\r\n"));
+    rig_expect(rig, "452 4.3.1 No space to store the message, try again later\r\n");
+    assert_int_equal(rig->session->state, SESSION_READY);
+}
+
+static void whole_message_needs_no_segment_of_its_own(void **state)
+{
+    struct rig *rig = rig_of(state);
+    struct letter letter = {0};
+    struct spool_stream *taken[2];
+    char text[5003];
+    memset(text, 'x', sizeof(text));
+    memcpy(text + sizeof(text) - 5, "\r\n.\r\n", 5);
+    take_all_segments(rig, &letter, taken);
+    rig_reach(rig, SESSION_DATA);
+    rig_write(rig, span_of(text, sizeof(text)));
+    struct rig_letter stored = rig_hear_letter(rig);
+    assert_int_equal(rig_message(&stored).len, 5000);
+    assert_int_equal(rig->worker.starved_count, 0);
+    rig_free_letter(&stored);
+}
+
+static void client_that_leaves_waits_no_more(void **state)
+{
+    struct rig *rig = rig_of(state);
+    struct letter letter = {0};
+    struct spool_stream *taken[2];
+    take_all_segments(rig, &letter, taken);
+    outgrow(rig);
+    session_drop(rig->session);
+    loop_turn(rig->loop, 0);
+    assert_int_equal(rig->worker.starved_count, 0);
+    assert_int_equal(rig->worker.session_count, 0);
+    assert_int_equal(rig->worker.buffered, 0);
+}
+
 static void streamed_message_above_the_limit_is_refused(void **state)
 {
     struct rig *rig = rig_of(state);
@@ -366,6 +475,11 @@ int main(void)
         RIG_TEST(endless_message_ends_the_session),
         RIG_TEST(large_message_is_streamed),
         RIG_TEST(spent_budget_streams_small_messages_too),
+        RIG_TEST(large_message_waits_for_a_segment),
+        RIG_TEST(large_message_takes_the_segment_of_one_that_was_aborted),
+        RIG_TEST(large_message_without_a_segment_is_refused_after_a_while),
+        RIG_TEST(whole_message_needs_no_segment_of_its_own),
+        RIG_TEST(client_that_leaves_waits_no_more),
         RIG_TEST(streamed_message_above_the_limit_is_refused),
         RIG_TEST(too_many_hops_are_a_loop),
         RIG_TEST(hops_of_a_streamed_message_count),
