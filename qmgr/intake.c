@@ -210,13 +210,18 @@ static void on_want(struct writer *writer, unsigned shared, unsigned private)
     intake_wake(writer->intake);
 }
 
-/* A segment in hand. Until recovery is over all are believed; then it is known which ones are open,
- * and whoever comes late speaks for his own again. */
+/* A segment in hand. Nobody can seal a segment under another's letters: who speaks for it must know
+ * its salt. Until recovery is over it counts as open; then it is known which ones are, and whoever
+ * comes late speaks for his own again. */
 static void take_up(struct writer *writer, const struct segment_held *words)
 {
     struct intake *intake = writer->intake;
     struct segments *segments = &intake->qmgr->segments;
     bool early = intake->state != INTAKE_SERVING;
+    if (!spool_store_proves(helper_store(intake->qmgr->helper), words->number, &words->salt)) {
+        log_event(LOG_ERROR, "segment-not-proven", LOG_UINT("segment", words->number));
+        return;
+    }
     struct segment *segment =
         early ? segments_get(segments, words->number) : segments_find(segments, words->number);
     if (early)

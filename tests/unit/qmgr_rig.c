@@ -97,7 +97,7 @@ static void on_smtpd(void *arg, struct channel *channel, const struct ipc_type *
     assert_ptr_equal(type, &ipc_segment_give);
     const struct segment_give *words = message;
     assert_true(world->gives < JOBS_MOST);
-    world->held[world->gives++] = (struct spool_held){words->number, SPOOL_BLOCK};
+    world->held[world->gives++] = (struct given){words->number, SPOOL_BLOCK, words->salt};
     const struct spool_grant grant = {fd_list_take(fds), words->number, words->salt,
                                       (enum spool_kind)words->kind, words->size};
     spool_writer_give(world->writer, &grant);
@@ -153,7 +153,8 @@ void connect_smtpd(struct world *world)
 void report_smtpd(struct world *world)
 {
     for (unsigned i = 0; i < world->gives; i++) {
-        struct segment_held words = {world->held[i].number, world->held[i].durable_end, 0};
+        const struct given *held = &world->held[i];
+        struct segment_held words = {held->number, held->durable_end, held->salt, 0};
         assert_true(channel_send(world->smtpd, &ipc_segment_held, &words, NULL));
     }
     struct segment_held last = {.last = 1};

@@ -21,6 +21,12 @@ struct seen_job {
     char nexthop[64];
 };
 
+/* A segment in smtpd's hands. */
+struct given {
+    uint64_t number, durable_end;
+    struct spool_salt salt;
+};
+
 struct world {
     struct loop *loop;
     struct conf conf;
@@ -32,7 +38,7 @@ struct world {
     struct channel *smtpd;
     struct spool_writer *writer;
     unsigned committed, gives;
-    struct spool_held held[JOBS_MOST]; /* one a give */
+    struct given held[JOBS_MOST]; /* one a give */
     /* lookup */
     struct channel *lookup;
     enum resolve_status lookup_says;

@@ -130,7 +130,7 @@ static void recovery_does_not_wait_for_a_silent_smtpd_for_ever(void **state)
 static void smtpd_that_reports_late_speaks_for_its_segments(void **state)
 {
     struct world *world = *state;
-    struct spool_held held[JOBS_MOST];
+    struct given held[JOBS_MOST];
     unsigned gives = world->gives;
     start_with_a_silent_smtpd(world);
     memcpy(held, world->held, sizeof held);
@@ -138,7 +138,7 @@ static void smtpd_that_reports_late_speaks_for_its_segments(void **state)
     assert_true(channel_send(world->smtpd, &ipc_segment_want, &want, NULL));
     wait_for(world, is_recovered);
     unsigned given = world->gives;
-    struct spool_held last = world->held[given - 1];
+    struct given last = world->held[given - 1];
     memcpy(world->held, held, sizeof held);
     world->gives = gives;
     report_smtpd(world);
@@ -146,6 +146,34 @@ static void smtpd_that_reports_late_speaks_for_its_segments(void **state)
     wait_for(world, delivered_three);
     send_letter(world, "alice@example.test", "discard", 1); /* in the segment still held */
     wait_for(world, delivered_four);
+}
+
+/* Another smtpd says what it does not hold, before the one that does: the letter of the victim, of
+ * which nobody has heard yet, is not cut off. */
+static void segment_of_another_smtpd_is_not_spoken_for(void **state)
+{
+    struct world *world = *state;
+    send_letter_unheard(world, 3);
+    stop_qmgr(world);
+    prepare_qmgr(world);
+    connect_smtpd(world);
+    struct channel *liar = world->smtpd;
+    connect_smtpd(world);
+    for (unsigned i = 0; i < world->gives; i++) {
+        struct segment_held held = {.number = world->held[i].number, .durable_end = SPOOL_BLOCK};
+        struct segment_sealed sealed = {world->held[i].number, SPOOL_BLOCK};
+        assert_true(channel_send(liar, &ipc_segment_held, &held, NULL));
+        assert_true(channel_send(liar, &ipc_segment_sealed, &sealed, NULL));
+    }
+    struct segment_held last = {.last = 1};
+    assert_true(channel_send(liar, &ipc_segment_held, &last, NULL));
+    qmgr_calls.start(&world->daemon);
+    turn_for(world, 50);
+    report_smtpd(world);
+    wait_for(world, delivered_three);
+    send_letter(world, "alice@example.test", "discard", 1); /* in the segment still held */
+    wait_for(world, delivered_four);
+    channel_free(liar);
 }
 
 int main(void)
@@ -159,6 +187,7 @@ int main(void)
         TAKEOVER_TEST(segment_of_a_living_smtpd_without_a_socket_is_left_alone),
         TAKEOVER_TEST(recovery_does_not_wait_for_a_silent_smtpd_for_ever),
         TAKEOVER_TEST(smtpd_that_reports_late_speaks_for_its_segments),
+        TAKEOVER_TEST(segment_of_another_smtpd_is_not_spoken_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -96,6 +96,7 @@ TABLE(control_drain, 0);
 static const struct ipc_field segment_held_fields[] = {
     FIELD(segment_held, number, IPC_U64, 0),
     FIELD(segment_held, durable_end, IPC_U64, 0),
+    SECRET(segment_held, salt, IPC_SALT, 0),
     FIELD(segment_held, last, IPC_U8, MOST_FLAG),
 };
 TABLE(segment_held, 0);

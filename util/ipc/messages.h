@@ -65,6 +65,7 @@ struct control_drain {
 struct segment_held {
     uint64_t number; /* 0: none, only `last` counts */
     uint64_t durable_end;
+    struct spool_salt salt; /* as it was given: nobody else can speak for the segment */
     uint8_t last;
 };
 

@@ -167,6 +167,24 @@ enum record_result spool_segment_read(struct spool_segment *segment, uint64_t of
     return result;
 }
 
+/* Looks at nothing of the store that changes once it is open. */
+bool spool_store_proves(const struct spool_store *store, uint64_t number,
+                        const struct spool_salt *salt)
+{
+    uint8_t octets[SPOOL_BLOCK];
+    char name[STORE_NAME_MAX];
+    struct spool_block block;
+    store_name(number, ".seg", name);
+    int fd = store->io->openat(store->queue, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+    if (fd < 0)
+        return false;
+    bool good = pread(fd, octets, sizeof octets, 0) == (ssize_t)sizeof octets &&
+                spool_block_decode(octets, &block) && block.number == number &&
+                memcmp(block.salt.octets, salt->octets, SPOOL_SALT) == 0;
+    close(fd);
+    return good;
+}
+
 /* ---- numbers ---- */
 
 /* Persists `reserved` as the next number to be given; 0 or errno. The directory is synced with the

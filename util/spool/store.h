@@ -27,6 +27,11 @@ struct spool_store *spool_store_open_io(const char *directory, const struct spoo
 /* Writes nothing: call spool_store_sync before it. */
 void spool_store_close(struct spool_store *store);
 
+/* True when the salt is that of the segment's block: whoever knows it was given the segment. From
+ * any thread; waits for no sync. A block that can not be read proves nothing. */
+bool spool_store_proves(const struct spool_store *store, uint64_t number,
+                        const struct spool_salt *salt);
+
 /* What recovery and scans report, in the order of the records. `slot` is the index of the entry in
  * the state file. `record` is NULL for an entry known from the state file alone. */
 struct spool_found {
