@@ -18,7 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PEERS = 64, REMEMBERED = 256, USER_MOST = 512, LOOKUP_MS = 10000, WAKE_MS = 1000 };
+enum { PEERS = 192, REMEMBERED = 256, USER_MOST = 512, LOOKUP_MS = 10000, WAKE_MS = 1000 };
 
 /* Where a user's mailbox was found last; len 0: an empty row. */
 struct remembered {
@@ -374,7 +374,7 @@ static void run(struct daemon *daemon)
     struct mailbox_state *state = daemon->state;
     while (daemon_poll(daemon)) {
         struct pollfd watched[PEERS + 1];
-        /* Rebuilt each round: 64 workers at most. */
+        /* Rebuilt each round: seldom more than there are processors. */
         nfds_t count = (nfds_t)state->peer_count;
         for (nfds_t i = 0; i < count; i++)
             watched[i] = (struct pollfd){.fd = state->peers[i], .events = POLLIN};

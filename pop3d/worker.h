@@ -9,7 +9,7 @@
 #include "util/daemon/daemon.h"
 
 enum {
-    WORKER_MAILBOXES = 16,   /* mailbox processes */
+    WORKER_MAILBOXES = 192,  /* places of mailbox processes: every index that master gives */
     WORKER_INPUT = 16384,    /* octets read at once */
     WORKER_SESSIONS = 65535, /* whatever connections_per_worker says */
     WORKER_DRAIN_MS = 20000, /* for sessions that are logged in */

@@ -12,7 +12,7 @@
 
 #include "local/mailbox_list.h"
 
-enum { QUIET_TURNS = 6, PAIR_BUFFER = 1 << 18 };
+enum { QUIET_TURNS = 6, PAIR_BUFFER = 1 << 18, SUCCESSOR = 191 /* the highest index */ };
 
 static int memory_file(struct span text)
 {
@@ -212,7 +212,7 @@ void rig_restore_mailbox(struct rig *rig)
 void rig_add_successor(struct rig *rig)
 {
     rig->mute = false;
-    rig->successor = pretend(rig, ROLE_MAILBOX, 1, on_mailbox_message);
+    rig->successor = pretend(rig, ROLE_MAILBOX, SUCCESSOR, on_mailbox_message);
 }
 
 void rig_lose_successor(struct rig *rig)
