@@ -37,9 +37,19 @@ struct span session_text(struct session *session, const char *format, ...)
 
 /* ---- the end ---- */
 
+/* What is said before the login may be a password: it is wiped where it was received, because the
+ * worker's buffer outlives the session and serves everybody. explicit_bzero(3), because a compiler
+ * may drop a memset(3) that nobody reads. */
+static void wipe(struct span octets)
+{
+    if (octets.len > 0)
+        explicit_bzero((void *)(uintptr_t)octets.data, octets.len);
+}
+
 static void release(void *arg)
 {
     struct session *session = arg;
+    wipe(buf_span(&session->in));
     buf_free(&session->in);
     buf_free(&session->out);
     arena_free(&session->arena);
@@ -260,8 +270,11 @@ static void settle(struct session *session, bool served)
 static void go_on(struct session *session)
 {
     struct span input = buf_span(&session->in);
+    bool secret = session->state == SESSION_AUTHORIZATION;
     size_t before = input.len;
     bool served = serve(session, &input);
+    if (secret)
+        wipe(span_first(buf_span(&session->in), before - input.len));
     buf_consume(&session->in, before - input.len);
     settle(session, served);
 }
@@ -284,10 +297,13 @@ static void serve_new(struct session *session, struct span input)
 static void receive(struct session *session)
 {
     char *input = session->worker->input;
+    bool secret = session->state == SESSION_AUTHORIZATION;
     ssize_t got = recv(session->io.fd, input, WORKER_INPUT, 0);
     if (got > 0) {
         touch(session);
         serve_new(session, span_of(input, (size_t)got));
+        if (secret)
+            wipe(span_of(input, (size_t)got));
     } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
         session_end(session, "lost");
     }

@@ -40,6 +40,23 @@ static void test_a_password_keeps_its_blanks(void **state)
     assert_string_equal(rig->password_text, " a b \t");
 }
 
+static void test_a_password_does_not_stay_in_the_buffer_of_all_sessions(void **state)
+{
+    static const char secret[] = "correct horse";
+    struct rig *rig = *state;
+    rig_send(rig, SPAN("USER alice\r\nPASS correct hor"));
+    rig_settle(rig);
+    assert_null(memmem(rig->worker.input, WORKER_INPUT, "correct", strlen("correct")));
+    struct span kept = buf_span(&rig_session(rig)->in);
+    assert_non_null(memmem(kept.data, kept.len, "correct", strlen("correct")));
+    /* The next line keeps the buffer of the session in use. */
+    (void)rig_talk(rig, "se\r\nNOO");
+    assert_string_equal(rig->password_text, secret);
+    const struct buf *in = &rig_session(rig)->in;
+    assert_null(memmem(rig->worker.input, WORKER_INPUT, secret, strlen(secret)));
+    assert_null(memmem(in->data, in->cap, secret, strlen(secret)));
+}
+
 static void test_what_can_not_be_verified_now_is_temporary(void **state)
 {
     struct rig *rig = *state;
@@ -521,6 +538,7 @@ int main(void)
         RIGGED(test_a_login_says_what_is_there),
         RIGGED(test_after_a_wrong_password_user_must_come_again),
         RIGGED(test_a_password_keeps_its_blanks),
+        RIGGED(test_a_password_does_not_stay_in_the_buffer_of_all_sessions),
         RIGGED(test_what_can_not_be_verified_now_is_temporary),
         RIGGED(test_a_mailbox_that_is_not_opened_says_why),
         RIGGED(test_passwords_from_afar_are_not_taken),
