@@ -9,7 +9,7 @@
  * of system calls, and what a crash after each leaves behind:
  *
  *     open O_EXCL in tmp/, write   a partial file in tmp/, seen by nobody, removed when the job
- *     fsync of the file            comes again or after 36 hours
+ *     sync_file_range, fsync       comes again or after 36 hours
  *     rename to new/               the whole letter, perhaps not yet its name; the job comes again,
  *     fsync of new/                finds it or overwrites it with the same octets
  *
@@ -360,6 +360,10 @@ static void write_letter(struct batch *batch, struct work *work)
     work->file = create(work);
     if (work->file < 0 || !letter_write(&letter, work->file, &work->size))
         defer(work, "writing the letter", errno);
+    else
+        /* Only a hint: the disk writes the first letters while the last are still converted. What
+         * fails here is seen by the sync. */
+        (void)sync_file_range(work->file, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
 /* fsync(2), not fdatasync(2): the file is new, and its name in tmp/ counts for nothing. */

@@ -35,6 +35,7 @@ struct site {
 
 /* What the disk does when it is asked to sync, in place of fsync(2). */
 static struct {
+    size_t begun;            /* files whose write-back was started */
     void (*meanwhile)(void); /* called once, at the next sync */
     char failing[128];       /* the path whose sync fails; empty: none */
 } disk;
@@ -53,6 +54,12 @@ int fsync(int fd)
     if (meanwhile != NULL)
         meanwhile();
     return (int)syscall(SYS_fsync, fd);
+}
+
+int sync_file_range(int fd, off64_t from, off64_t count, unsigned flags)
+{
+    disk.begun++;
+    return (int)syscall(SYS_sync_file_range, fd, from, count, flags);
 }
 
 static void write_record(int fd, struct span body)
@@ -173,6 +180,28 @@ static void the_name_states_both_sizes(void **state)
     assert_true(maildir_name_is_ours(span_cstr(name)));
     /* 29 + 33 octets of the two lines in front, 8 of the message; 5 lines */
     assert_non_null(strstr(name, ".mx.example.test,S=70,W=75"));
+    site_end(&site);
+}
+
+static void assert_both_begun(void)
+{
+    assert_int_equal(disk.begun, 2);
+}
+
+static void the_disk_has_all_letters_to_write_before_the_first_is_waited_for(void **state)
+{
+    (void)state;
+    struct site site = site_with(SPAN("x\r\n"));
+    struct maildir maildir;
+    assert_int_equal(maildir_open(site.deliverer.root, SPAN("d/alice"), &maildir), MAILDIR_OK);
+    maildir_close(&maildir);
+    struct delivery batch[] = {delivery_to(&site, SPAN("d/alice"), 0),
+                               delivery_to(&site, SPAN("d/alice"), 1)};
+    disk.begun = 0;
+    disk.meanwhile = assert_both_begun;
+    deliver_batch(&site.deliverer, batch, 2);
+    assert_null(disk.meanwhile);
+    assert_int_equal(batch[1].fate, JOB_DELIVERED);
     site_end(&site);
 }
 
@@ -473,6 +502,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(letters_of_a_batch_have_lf_lines_and_their_own_recipient),
         cmocka_unit_test(the_name_states_both_sizes),
+        cmocka_unit_test(the_disk_has_all_letters_to_write_before_the_first_is_waited_for),
         cmocka_unit_test(nothing_remains_in_tmp),
         cmocka_unit_test(a_repeated_job_finds_its_letter_even_when_it_was_read),
         cmocka_unit_test(a_repeated_job_removes_what_a_crash_left_in_tmp),
