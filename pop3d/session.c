@@ -76,6 +76,7 @@ void session_end(struct session *session, const char *reason)
     (void)close(session->io.fd);
     fetch_close(&session->fetch);
     maildrop_close(&session->maildrop);
+    page_connections_add(session->worker->page, session->network, -1);
     worker_leave(session->worker, session->slot);
     loop_forget(session->worker->loop, &session->turn);
     session->turn.run = release;
@@ -391,6 +392,17 @@ static bool may_log_in(const struct conf *conf, const union net_address *client)
            (conf->plaintext_auth == PLAINTEXT_LOOPBACK && net_is_loopback(client));
 }
 
+/* Trusted networks are exempt: a webmail server speaks for all its users. */
+static struct pop3_reply greet(const struct session *session, const union net_address *client)
+{
+    const struct worker *worker = session->worker;
+    if (!conf_trusts(worker->conf, client) &&
+        worker_connections(worker, session->network) > worker->conf->limits.connections_per_network)
+        return pop3_and_close(
+            pop3_error(POP3_SYS_TEMP, "too many connections from your network, try again later"));
+    return pop3_ok(SPAN("POP3 server ready"), BODY_NONE);
+}
+
 void session_new(struct worker *worker, int fd, const union net_address *client)
 {
     struct session *session = mem_new(sizeof(*session));
@@ -398,6 +410,8 @@ void session_new(struct worker *worker, int fd, const union net_address *client)
     session->id = ++worker->last_session;
     session->slot = worker_enter(worker, session);
     session->may_log_in = may_log_in(worker->conf, client);
+    session->network = net_limit_key(client);
+    page_connections_add(worker->page, session->network, 1);
     session->login_until = loop_now(worker->loop) + (int64_t)worker->conf->limits.pop3_login * 1000;
     session->turn = (struct turn){.run = on_turn, .arg = session};
     (void)net_text(client, session->client);
@@ -405,7 +419,7 @@ void session_new(struct worker *worker, int fd, const union net_address *client)
     io_init(&session->io, worker->loop, fd, on_ready, session);
     timer_init(&session->timer, worker->loop, on_timeout, session);
     touch(session);
-    write_reply(session, pop3_ok(SPAN("POP3 server ready"), BODY_NONE));
+    write_reply(session, greet(session, client));
     flush(session);
     settle(session, true);
 }

@@ -49,6 +49,7 @@ struct session {
     struct maildrop maildrop;
     struct fetch fetch;
     uint64_t id;
+    uint64_t network; /* what connections are counted by */
     uint64_t retrieved_octets;
     int64_t login_until; /* loop_now() */
     uint32_t retrieved;

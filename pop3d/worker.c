@@ -53,6 +53,19 @@ void worker_leave(struct worker *worker, uint16_t slot)
         timer_set(&worker->drain_timer, 0);
 }
 
+unsigned worker_connections(const struct worker *worker, uint64_t key)
+{
+    unsigned count = page_connections(worker->page, key);
+    size_t pages = worker->page_count != NULL ? *worker->page_count : 0;
+    for (size_t i = 0; i < pages; i++) {
+        const struct daemon_page *page = &worker->pages[i];
+        /* Our own may be among them, and was counted above. */
+        if (page->role == ROLE_POP3D && page->index != worker->index)
+            count += page_connections(page->page, key);
+    }
+    return count;
+}
+
 /* Level-triggered, a listener whose client can not be taken would wake us for ever. */
 static void rest(struct worker *worker)
 {
@@ -179,6 +192,9 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     struct worker *worker = mem_new(sizeof(*worker));
     (void)sandbox;
     worker_init(worker, daemon->loop, daemon->conf, daemon->page);
+    worker->pages = daemon->pages;
+    worker->page_count = &daemon->page_count;
+    worker->index = daemon->index;
     daemon->state = worker;
 }
 

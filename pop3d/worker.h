@@ -28,6 +28,9 @@ struct worker {
     struct loop *loop;
     const struct conf *conf;
     struct page *page;
+    const struct daemon_page *pages; /* of the other workers, too */
+    const size_t *page_count;        /* NULL: there are none */
+    unsigned index;
 
     struct channel *auth; /* NULL: not there now */
     struct channel *mailboxes[WORKER_MAILBOXES];
@@ -71,6 +74,10 @@ void worker_listen(struct worker *worker, int fd);
 /* Takes nothing new; with patience sessions go on to their end, else those that are logged in for
  * WORKER_DRAIN_MS; then `drained`. A second call may end the patience. */
 void worker_drain(struct worker *worker, bool patient, void (*drained)(void *arg), void *arg);
+
+/* How many connections the network `key` has to all pop3d processes (net_limit_key). A moment old,
+ * because nobody is asked: each counts in its own page. */
+unsigned worker_connections(const struct worker *worker, uint64_t key);
 
 /* A place in the table for a new session; there is one while it accepts. */
 uint16_t worker_enter(struct worker *worker, struct session *session);

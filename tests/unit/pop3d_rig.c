@@ -332,6 +332,7 @@ static void fill_conf(struct conf *conf)
 {
     conf->plaintext_auth = PLAINTEXT_LOOPBACK;
     conf->limits.connections_per_worker = 4;
+    conf->limits.connections_per_network = 4;
     conf->limits.pop3_idle = 600;
     conf->limits.pop3_login = 180;
     conf->limits.pop3_bad_commands = 20;

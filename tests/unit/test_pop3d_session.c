@@ -502,6 +502,60 @@ static void test_connections_and_sessions_are_counted(void **state)
     assert_int_equal(page_get(rig->page, PAGE_CONNECTIONS), 1);
 }
 
+static void test_a_network_has_so_many_connections_to_all_workers(void **state)
+{
+    static const char refused[] =
+        "-ERR [SYS/TEMP] too many connections from your network, try again later\r\n";
+    struct rig *rig = *state;
+    union net_address near, far;
+    assert_true(net_parse_address(SPAN("192.0.2.1"), &near));
+    assert_true(net_parse_address(SPAN("192.0.2.2"), &far));
+    int fd = page_create();
+    assert_true(fd >= 0);
+    struct page *other = page_map(fd, true);
+    (void)close(fd);
+    /* Our own page is told to us like the others; smtpd counts its clients for itself. */
+    const struct daemon_page pages[] = {
+        {ROLE_POP3D, 0, rig->page}, {ROLE_POP3D, 1, other}, {ROLE_SMTPD, 1, other}};
+    size_t page_count = sizeof(pages) / sizeof(pages[0]);
+    rig->worker.pages = pages;
+    rig->worker.page_count = &page_count;
+    rig->conf.limits.connections_per_network = 2;
+
+    page_connections_add(other, net_limit_key(&near), 1);
+    rig_connect(rig, "192.0.2.1");
+    assert_false(rig->closed);
+    page_connections_add(other, net_limit_key(&near), 1);
+    rig_hang_up(rig);
+    rig_settle(rig);
+    rig_forget(rig);
+    rig_connect(rig, "192.0.2.1");
+    assert_true(rig->closed);
+    assert_string_equal(rig_talk(rig, ""), refused);
+    rig_connect(rig, "192.0.2.2");
+    assert_false(rig->closed);
+    rig_hang_up(rig);
+    rig_settle(rig);
+    assert_int_equal(page_connections(rig->page, net_limit_key(&near)), 0);
+    assert_int_equal(page_connections(rig->page, net_limit_key(&far)), 0);
+    rig->worker.page_count = NULL;
+    page_unmap(other);
+}
+
+static void test_a_trusted_network_has_as_many_as_it_wants(void **state)
+{
+    struct rig *rig = *state;
+    struct net_prefix trusted;
+    assert_true(net_parse_prefix(SPAN("192.0.2.0/24"), &trusted));
+    rig->conf.trusted_networks.items = &trusted;
+    rig->conf.trusted_networks.count = 1;
+    rig->conf.limits.connections_per_network = 0;
+    rig_connect(rig, "192.0.2.1");
+    assert_false(rig->closed);
+    rig_connect(rig, "198.51.100.1");
+    assert_true(rig->closed);
+}
+
 static void test_a_full_worker_stops_listening_until_somebody_leaves(void **state)
 {
     struct rig *rig = *state;
@@ -566,6 +620,8 @@ int main(void)
         RIGGED(test_a_drain_sends_away_who_has_not_logged_in),
         RIGGED(test_a_drain_lets_sessions_finish),
         RIGGED(test_connections_and_sessions_are_counted),
+        RIGGED(test_a_network_has_so_many_connections_to_all_workers),
+        RIGGED(test_a_trusted_network_has_as_many_as_it_wants),
         RIGGED(test_a_full_worker_stops_listening_until_somebody_leaves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
