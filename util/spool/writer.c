@@ -15,9 +15,10 @@
 #include "util/base/panic.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-static const uint8_t zeros[SPOOL_BLOCK];
+static const uint8_t zeros[GROW_PIECE];
 
 /* A full disk is the sender's to wait out (452), all else is ours (451). */
 enum spool_result writer_result(int error)
@@ -203,6 +204,21 @@ static bool takes_more(const struct batch *batch)
     return batch->count < BATCH_LETTERS && batch->end - batch->start < BATCH_OCTETS;
 }
 
+/* A segment grows a step ahead of its letters, by zeros in the batch that reaches its end: a sync
+ * of octets that were written before changes no size and no extent, which costs a file system with
+ * a journal a commit each time. Recycled segments have their full size already. */
+static void grow_ahead(struct spool_writer *writer, uint64_t at)
+{
+    struct held_segment *segment = writer->open;
+    if (at <= segment->grown_end)
+        return;
+    for (unsigned i = 0; i < GROW_PIECES && segment->grant.size - at >= GROW_PIECE; i++) {
+        add_piece(&writer->batch, zeros, GROW_PIECE);
+        at += GROW_PIECE;
+    }
+    segment->grown_end = at;
+}
+
 /* The first letter that does not fit ends the batch: letters never overtake each other. */
 static void lay_out(struct spool_writer *writer)
 {
@@ -215,6 +231,7 @@ static void lay_out(struct spool_writer *writer)
            fits(writer->open, batch->end, writer->pending))
         add_letter(writer, take_pending(writer));
     add_padding(batch, batch->end, spool_align(batch->end, SPOOL_BLOCK));
+    grow_ahead(writer, spool_align(batch->end, SPOOL_BLOCK));
 }
 
 /* `next` is read before: the callback may free the letter. */
@@ -384,6 +401,13 @@ void spool_writer_free(struct spool_writer *writer)
 }
 
 /* At the end of the list, so that grants are used in the order they came. */
+/* Without an answer it is taken for empty, and grown: more work, no harm. */
+static uint64_t size_of(int fd)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 ? (uint64_t)status.st_size : 0;
+}
+
 void spool_writer_give(struct spool_writer *writer, const struct spool_grant *grant)
 {
     bool shared = grant->kind == SPOOL_SHARED;
@@ -392,6 +416,7 @@ void spool_writer_give(struct spool_writer *writer, const struct spool_grant *gr
     struct held_segment *segment = mem_new(sizeof *segment);
     segment->grant = *grant;
     segment->end = segment->durable_end = SPOOL_BLOCK;
+    segment->grown_end = size_of(grant->fd);
     if (shared && segment->grant.size > SPOOL_SEGMENT_MAX)
         segment->grant.size = SPOOL_SEGMENT_MAX;
     while (*spares != NULL)

@@ -9,6 +9,8 @@
 
 enum {
     BATCH_LETTERS = 200,
+    GROW_PIECES = 8, /* of GROW_PIECE zeros each: a step of growth */
+    GROW_PIECE = 128 << 10,
     LETTER_PIECES = 5, /* header, envelope, trace, body, padding: 200 letters stay below IOV_MAX */
     BATCH_OCTETS = 4 << 20, /* enough to keep a disk busy, little enough not to hold up the loop */
     SEGMENT_WAIT_MS = 5000
@@ -19,6 +21,7 @@ struct held_segment {
     struct spool_grant grant;
     uint64_t end;         /* behind the last record written */
     uint64_t durable_end; /* behind the last record that is durable */
+    uint64_t grown_end;   /* behind the last octet that was ever written */
     struct held_segment *next;
 };
 
@@ -33,7 +36,7 @@ struct batch {
     bool syncing;
     struct sync_job job;
     uint8_t headers[BATCH_LETTERS][SPOOL_RECORD_HEADER];
-    struct iovec pieces[BATCH_LETTERS * LETTER_PIECES];
+    struct iovec pieces[BATCH_LETTERS * LETTER_PIECES + GROW_PIECES];
 };
 
 struct spool_writer {
