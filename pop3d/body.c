@@ -18,6 +18,8 @@ enum {
 
 /* ---- CAPA (RFC 2449 §6) ---- */
 
+/* USER is announced only where it is taken: a client that sees it would send the password.
+ * EXPIRE NEVER, because nothing is ever removed but by DELE and QUIT (RFC 2449 §6.7). */
 static bool write_capabilities(struct session *session, struct buf *out)
 {
     buf_add(out, SPAN("TOP\r\n"));
@@ -31,6 +33,7 @@ static bool write_capabilities(struct session *session, struct buf *out)
 
 /* ---- LIST and UIDL ---- */
 
+/* By hand: a list has two numbers a line, and printf(3) would read its format for each. */
 static void add_number(struct buf *out, uint64_t number)
 {
     char digits[NUMBER_MOST];
@@ -42,6 +45,8 @@ static void add_number(struct buf *out, uint64_t number)
     buf_add(out, span_of(digits + at, sizeof(digits) - at));
 }
 
+/* The list may end behind this piece or go on in the next call; which numbers are left out does not
+ * change meanwhile, because no command is served before the body is through. */
 static bool write_listing(struct session *session, struct buf *out)
 {
     struct body *body = &session->body;
@@ -83,6 +88,8 @@ static bool count_line(struct body_top *top)
     return !top->in_text || top->lines > 0;
 }
 
+/* A line may be cut anywhere between two chunks, also between its CR and its LF. So only what was
+ * seen of it is remembered: a line of CR LF alone, or of LF alone, is empty and ends the header. */
 size_t body_top_cut(struct body_top *top, struct span chunk)
 {
     size_t at = 0;
@@ -102,6 +109,7 @@ size_t body_top_cut(struct body_top *top, struct span chunk)
     return at;
 }
 
+/* pread, because a TOP and a RETR of the same message share its descriptor. */
 static ssize_t read_chunk(const struct body *body, char *chunk, size_t size)
 {
     ssize_t got;
@@ -111,6 +119,7 @@ static ssize_t read_chunk(const struct body *body, char *chunk, size_t size)
     return got;
 }
 
+/* The descriptor of a TOP stays: clients look at the top first, then retrieve the message. */
 static bool write_message(struct session *session, struct buf *out)
 {
     struct body *body = &session->body;
@@ -137,6 +146,7 @@ static bool write_message(struct session *session, struct buf *out)
     return true;
 }
 
+/* One piece a call, whatever the kind: the caller sends it before it asks for more. */
 bool body_write(struct session *session)
 {
     struct buf *out = &session->worker->out;

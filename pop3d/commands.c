@@ -24,12 +24,15 @@ static bool entry_of(const struct session *session, const struct arguments *argu
            mailbox_list_entry(&session->maildrop.list, *index, entry);
 }
 
+/* RFC 2449 §5: in both states, and the answer depends on neither. */
 struct pop3_reply cmd_capa(struct session *session, const struct arguments *arguments)
 {
     (void)session, (void)arguments;
     return pop3_ok(SPAN("capability list follows"), BODY_CAPA);
 }
 
+/* RFC 1939 §5: two numbers and nothing behind them, because clients parse this line. Messages that
+ * are marked are counted in neither. */
 struct pop3_reply cmd_stat(struct session *session, const struct arguments *arguments)
 {
     (void)arguments;
@@ -38,6 +41,8 @@ struct pop3_reply cmd_stat(struct session *session, const struct arguments *argu
                    BODY_NONE);
 }
 
+/* The sizes are those on the wire, line ends mended (RFC 1939 §11), so that a client can show how
+ * far it has come. */
 struct pop3_reply cmd_list(struct session *session, const struct arguments *arguments)
 {
     uint32_t index;
@@ -51,6 +56,8 @@ struct pop3_reply cmd_list(struct session *session, const struct arguments *argu
         BODY_NONE);
 }
 
+/* A uidl that is too long for the RFC is not shortened: two might become one, and a client would
+ * take the second message for one that it has. */
 struct pop3_reply cmd_uidl(struct session *session, const struct arguments *arguments)
 {
     uint32_t index;
@@ -64,6 +71,7 @@ struct pop3_reply cmd_uidl(struct session *session, const struct arguments *argu
         BODY_NONE);
 }
 
+/* Marks and no more: until QUIT nobody but this session knows. */
 struct pop3_reply cmd_dele(struct session *session, const struct arguments *arguments)
 {
     uint32_t index;
@@ -74,12 +82,14 @@ struct pop3_reply cmd_dele(struct session *session, const struct arguments *argu
     return pop3_ok(SPAN("message deleted"), BODY_NONE);
 }
 
+/* Its use is that it came: the time of idleness begins anew. */
 struct pop3_reply cmd_noop(struct session *session, const struct arguments *arguments)
 {
     (void)session, (void)arguments;
     return pop3_ok(SPAN(""), BODY_NONE);
 }
 
+/* All marks at once; there is no way to take back a single one (RFC 1939 §5). */
 struct pop3_reply cmd_rset(struct session *session, const struct arguments *arguments)
 {
     (void)arguments;
@@ -87,6 +97,7 @@ struct pop3_reply cmd_rset(struct session *session, const struct arguments *argu
     return summary(session, BODY_NONE);
 }
 
+/* Gone from RFC 1939, but old clients find with it what is new to them. */
 struct pop3_reply cmd_last(struct session *session, const struct arguments *arguments)
 {
     (void)arguments;

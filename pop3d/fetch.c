@@ -27,6 +27,7 @@ void fetch_lost(struct fetch *fetch)
             fetch->states[i] = FETCH_USED;
 }
 
+/* Those that are still on their way find no window, and are closed as they come. */
 void fetch_close(struct fetch *fetch)
 {
     for (uint32_t i = 0; i < fetch->count; i++)
@@ -90,6 +91,8 @@ static enum fetch_state wanted_state(const struct fetch *fetch)
     return place < fetch->count ? (enum fetch_state)fetch->states[place] : FETCH_USED;
 }
 
+/* Called when the command comes, and again with the answer: what it says depends on nothing but the
+ * window. A window that is asked for already is waited for, not asked for twice. */
 static struct pop3_reply serve_wanted(struct session *session)
 {
     struct fetch *fetch = &session->fetch;
@@ -113,6 +116,7 @@ struct pop3_reply fetch_again(struct session *session)
     return serve_wanted(session);
 }
 
+/* An earlier answer may have brought it: then no process but us takes part. */
 struct pop3_reply cmd_retr(struct session *session, const struct arguments *arguments)
 {
     if (!maildrop_find(&session->maildrop, arguments->words[0], &session->fetch.wanted))
@@ -152,12 +156,14 @@ static struct pop3_reply arrived(struct session *session, uint32_t index, int fd
     return session->pending && index == fetch->wanted ? serve_wanted(session) : pop3_pending();
 }
 
+/* Descriptors nobody takes are closed by the channel: this one is taken whatever becomes of it. */
 struct pop3_reply fetch_message(struct session *session, const void *message, struct fd_list *fds)
 {
     const struct mailbox_message *there = message;
     return arrived(session, there->index, fd_list_take(fds));
 }
 
+/* It was removed behind our back, or its octets can not be read: an error of that message alone. */
 struct pop3_reply fetch_missing(struct session *session, const void *message, struct fd_list *fds)
 {
     const struct mailbox_missing *missing = message;

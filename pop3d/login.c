@@ -7,6 +7,9 @@
 #include "pop3d/peers.h"
 #include "util/base/log.h"
 
+/* RFC 1939 §7 allows to say here that there is no such user; that would tell names to whoever asks.
+ * Where passwords are not taken the name is not either: a client that is refused here sends no
+ * password. */
 struct pop3_reply cmd_user(struct session *session, const struct arguments *arguments)
 {
     if (!session->may_log_in)
@@ -17,6 +20,8 @@ struct pop3_reply cmd_user(struct session *session, const struct arguments *argu
     return pop3_ok(SPAN("send the password"), BODY_NONE);
 }
 
+/* The name is spent with it: a client that guesses says USER for each guess, and auth, which sees
+ * all workers, decides how long each takes. */
 struct pop3_reply cmd_pass(struct session *session, const struct arguments *arguments)
 {
     if (!session->may_log_in)
@@ -62,6 +67,8 @@ static struct pop3_reply open_mailbox(struct session *session, const struct verd
     return login_again(session);
 }
 
+/* A failure is the same whether the user or the password is wrong (RFC 3206 §5); SYS/TEMP keeps
+ * a client from asking its user for another password. */
 struct pop3_reply login_verdict(struct session *session, const void *message, struct fd_list *fds)
 {
     const struct verdict *verdict = message;
@@ -74,6 +81,8 @@ struct pop3_reply login_verdict(struct session *session, const void *message, st
     return pop3_error(POP3_SYS_TEMP, "the password can not be verified now, try again later");
 }
 
+/* From here on the session holds the lock, by an open descriptor: however we end, it goes with us.
+ */
 struct pop3_reply login_opened(struct session *session, const void *message, struct fd_list *fds)
 {
     struct maildrop *maildrop = &session->maildrop;

@@ -14,6 +14,7 @@ void maildrop_init(struct maildrop *maildrop)
     *maildrop = (struct maildrop){.lock = -1};
 }
 
+/* The mapping outlives its descriptor, which is one less for each session. */
 bool maildrop_open(struct maildrop *maildrop, int lock, int list)
 {
     bool opened = mailbox_list_open(&maildrop->list, list);
@@ -25,6 +26,7 @@ bool maildrop_open(struct maildrop *maildrop, int lock, int list)
     return opened;
 }
 
+/* The lock last: when another session has it, nothing of this one is left. */
 void maildrop_close(struct maildrop *maildrop)
 {
     mailbox_list_close(&maildrop->list);
@@ -34,6 +36,7 @@ void maildrop_close(struct maildrop *maildrop)
     maildrop_init(maildrop);
 }
 
+/* RFC 1939 §5: a message that is marked is as good as none, for every command. */
 bool maildrop_find(const struct maildrop *maildrop, struct span number, uint32_t *index)
 {
     uint64_t value;
@@ -43,12 +46,14 @@ bool maildrop_find(const struct maildrop *maildrop, struct span number, uint32_t
     return !maildrop_is_marked(maildrop, *index);
 }
 
+/* No marks at all is the usual case, and asked for with each message of each list. */
 bool maildrop_is_marked(const struct maildrop *maildrop, uint32_t index)
 {
     return maildrop->marks != NULL &&
            (maildrop->marks[index / CHAR_BIT] >> (index % CHAR_BIT) & 1) != 0;
 }
 
+/* The octets come with it because the caller has just read the entry. */
 void maildrop_mark(struct maildrop *maildrop, uint32_t index, uint64_t octets)
 {
     if (maildrop->marks == NULL)
@@ -58,6 +63,7 @@ void maildrop_mark(struct maildrop *maildrop, uint32_t index, uint64_t octets)
     maildrop->octets -= octets;
 }
 
+/* The memory goes, too: no marks is what most sessions end with. */
 void maildrop_unmark_all(struct maildrop *maildrop)
 {
     mem_free(maildrop->marks);
@@ -75,6 +81,8 @@ bool maildrop_add_name(const struct maildrop *maildrop, uint32_t index, struct b
            buf_append(names, span_of(entry.name.data, entry.name.len + 1));
 }
 
+/* Stops at a name that has no room, and at one that can not be read: from an empty request
+ * the caller sees that it will never get past that one. */
 void maildrop_add_marked(const struct maildrop *maildrop, uint32_t *index, struct buf *names)
 {
     for (; *index < maildrop->list.count; ++*index)

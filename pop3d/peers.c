@@ -28,6 +28,7 @@ static const struct answer answers[] = {
     {&ipc_mailbox_deleted, REQUEST_DELETE, update_deleted},
 };
 
+/* By the address of the type, of which there is one each. */
 static const struct answer *answer_of(const struct ipc_type *type)
 {
     for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++)
@@ -65,6 +66,8 @@ static void on_message(void *arg, struct channel *channel, const struct ipc_type
     session_answer(session, answer->take(session, message, fds));
 }
 
+/* Its place is empty before the sessions hear of it: they may ask again at once, and must not ask
+ * here. A walk through all sessions costs nothing that matters: processes seldom end. */
 static void forget_channel(struct worker *worker, struct channel *channel)
 {
     if (worker->auth == channel)
@@ -80,11 +83,14 @@ static void forget_channel(struct worker *worker, struct channel *channel)
     channel_free(channel);
 }
 
+/* What the process had answered before its end was heard first. */
 static void on_closed(void *arg, struct channel *channel)
 {
     forget_channel(arg, channel);
 }
 
+/* What master hands us for no use is closed: a socket that nobody reads would fill up and hold the
+ * other side back. */
 void peers_connect(struct worker *worker, enum role role, unsigned index, int fd)
 {
     const struct channel_calls calls = {on_message, on_closed, worker};
@@ -104,6 +110,7 @@ void peers_connect(struct worker *worker, enum role role, unsigned index, int fd
         forget_channel(worker, former);
 }
 
+/* No session is left to hear of it. */
 void peers_close(struct worker *worker)
 {
     if (worker->auth != NULL)
@@ -135,6 +142,7 @@ static struct channel *send_to_mailbox(struct session *session, const struct ipc
     return NULL;
 }
 
+/* There is one auth; the delays after wrong passwords are counted there. */
 static struct channel *send_to_auth(struct session *session, const struct ipc_type *type,
                                     const void *message)
 {

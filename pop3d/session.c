@@ -25,6 +25,8 @@ enum {
     SWALLOW_MOST = 8192       /* octets of a line that is too long, before we hang up */
 };
 
+/* A text that does not fit is our mistake, not the client's: it is made of literals, numbers and at
+ * most a uidl. */
 struct span session_text(struct session *session, const char *format, ...)
 {
     va_list arguments;
@@ -46,6 +48,7 @@ static void wipe(struct span octets)
         explicit_bzero((void *)(uintptr_t)octets.data, octets.len);
 }
 
+/* At the end of the turn: whoever ended the session may be using it, up the stack. */
 static void release(void *arg)
 {
     struct session *session = arg;
@@ -56,6 +59,7 @@ static void release(void *arg)
     mem_free(session);
 }
 
+/* One line a session, with all that an operator asks for when a client complains. */
 static void log_end(const struct session *session, const char *reason)
 {
     log_event(LOG_INFO, "session-end", LOG_UINT("session", session->id),
@@ -254,6 +258,7 @@ static unsigned events_for(const struct session *session, bool served)
     return served ? IO_READ : IO_WRITE;
 }
 
+/* The last thing a turn does with a session: it ends here, or says what it waits for. */
 static void settle(struct session *session, bool served)
 {
     if (session->ended)
@@ -295,6 +300,7 @@ static void serve_new(struct session *session, struct span input)
     settle(session, served);
 }
 
+/* One recv(2) a turn: level-triggered, the rest brings us back here. */
 static void receive(struct session *session)
 {
     char *input = session->worker->input;
@@ -310,6 +316,8 @@ static void receive(struct session *session)
     }
 }
 
+/* Output first: nothing is read while something is owed. A pending session that hears more stops
+ * listening, and the octets wait in the kernel. */
 static void on_ready(void *arg, unsigned events)
 {
     struct session *session = arg;
@@ -327,6 +335,7 @@ static void on_ready(void *arg, unsigned events)
 
 /* ---- answers from elsewhere ---- */
 
+/* The answer came at some point of this turn; its text was made to last until now. */
 static void on_turn(void *arg)
 {
     struct session *session = arg;
@@ -386,6 +395,7 @@ void session_drain(struct session *session)
 
 /* ---- the start ---- */
 
+/* Judged once, by the address alone: nothing that a client says changes it. */
 static bool may_log_in(const struct conf *conf, const union net_address *client)
 {
     return conf->plaintext_auth == PLAINTEXT_ALWAYS ||

@@ -42,6 +42,7 @@ struct pop3_reply update_again(struct session *session)
     return go_on(session);
 }
 
+/* The state changes first: from here on no command is served, whatever the client sends. */
 struct pop3_reply cmd_quit(struct session *session, const struct arguments *arguments)
 {
     (void)arguments;
@@ -51,6 +52,7 @@ struct pop3_reply cmd_quit(struct session *session, const struct arguments *argu
     return go_on(session);
 }
 
+/* One part that failed does not keep the others: what can be removed is removed. */
 struct pop3_reply update_deleted(struct session *session, const void *message, struct fd_list *fds)
 {
     const struct mailbox_deleted *deleted = message;

@@ -34,6 +34,7 @@ const struct verb *verb_table(size_t *count)
     return verbs;
 }
 
+/* The table begins with what is said most often; so few rows need no hash. */
 static const struct verb *find(struct span name)
 {
     for (size_t i = 0; i < verb_count; i++)
@@ -42,6 +43,7 @@ static const struct verb *find(struct span name)
     return NULL;
 }
 
+/* RFC 1939 §3 has a single space; some clients send more, or tabs. */
 static bool is_blank(char octet)
 {
     return octet == ' ' || octet == '\t';
@@ -81,6 +83,8 @@ static bool read_arguments(const struct verb *verb, struct span rest, struct arg
     return arguments->count >= verb->least && arguments->count <= verb->most;
 }
 
+/* What is refused here counts as bad: a client that knows the protocol says none of it. A NUL is
+ * none of the printable characters that commands are made of (RFC 1939 §3). */
 struct pop3_reply verb_serve(struct session *session, struct span line)
 {
     if (span_find(line, '\0') < line.len)

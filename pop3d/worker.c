@@ -22,6 +22,7 @@ enum { DESCRIPTORS_A_SESSION = 20 };
 
 /* ---- clients ---- */
 
+/* The one place that decides whether clients are taken; called when any of its reasons changes. */
 static void listen_if_room(struct worker *worker)
 {
     bool accepts =
@@ -30,6 +31,8 @@ static void listen_if_room(struct worker *worker)
         io_want(&worker->listeners[i].io, accepts ? IO_READ : 0);
 }
 
+/* The free places are a stack, so the one that was left last is the next to be taken. A query's
+ * number names it, which is why sessions have places at all (peers.h). */
 uint16_t worker_enter(struct worker *worker, struct session *session)
 {
     uint16_t slot = worker->free_slots[worker->slot_count - ++worker->session_count];
@@ -41,6 +44,8 @@ uint16_t worker_enter(struct worker *worker, struct session *session)
     return slot;
 }
 
+/* Leaving a full worker is what makes it listen again; the last one out of a draining worker ends
+ * it, by the timer, because its own memory is still in use up the stack. */
 void worker_leave(struct worker *worker, uint16_t slot)
 {
     bool was_full = worker->session_count == worker->slot_count;
@@ -108,6 +113,7 @@ void worker_listen(struct worker *worker, int fd)
 
 /* ---- the end ---- */
 
+/* Nothing of theirs is removed: only QUIT does that (RFC 1939 §6). */
 static void end_sessions(struct worker *worker)
 {
     for (size_t i = 0; i < worker->slot_count; i++)
@@ -187,6 +193,7 @@ void worker_close(struct worker *worker)
 
 /* ---- the skeleton ---- */
 
+/* No path for the sandbox: all that a worker reads comes to it as descriptors. */
 static void prepare(struct daemon *daemon, struct sandbox *sandbox)
 {
     struct worker *worker = mem_new(sizeof(*worker));
@@ -198,6 +205,7 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     daemon->state = worker;
 }
 
+/* The listeners came before the start; they are watched from now on. */
 static void start(struct daemon *daemon)
 {
     for (size_t i = 0; i < daemon->listener_count; i++)
@@ -205,11 +213,13 @@ static void start(struct daemon *daemon)
             worker_listen(daemon->state, daemon->listeners[i].fd);
 }
 
+/* At the start and whenever one of them was started anew. */
 static void peer(struct daemon *daemon, enum role role, unsigned index, int fd)
 {
     peers_connect(daemon->state, role, index, fd);
 }
 
+/* Called from the worker's own timer, as the last thing that it does. */
 static void on_drained(void *arg)
 {
     struct daemon *daemon = arg;
@@ -220,6 +230,8 @@ static void on_drained(void *arg)
     daemon_exit(daemon);
 }
 
+/* Patient: another generation listens already, and these sessions end as if nothing had happened.
+ */
 static void drain(struct daemon *daemon)
 {
     worker_drain(daemon->state, daemon->patient, on_drained, daemon);
