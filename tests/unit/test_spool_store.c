@@ -41,8 +41,10 @@ static ssize_t counting_write(int fd, const void *octets, size_t size, off_t off
 
 static int counting_punch(int fd, off_t offset, off_t length)
 {
-    fault.punched += (unsigned)(length >> 20);
-    return spool_io_system.punch(fd, offset, length);
+    int result = spool_io_system.punch(fd, offset, length);
+    if (result == 0)
+        fault.punched += (unsigned)(length >> 20);
+    return result;
 }
 
 static struct spool_io io;
@@ -367,10 +369,26 @@ static void test_open_segment_is_not_given_back(void **state)
     assert_non_null(spool_segment_find(rig->store, number));
 }
 
+/* Octets of the file that are not in holes. st_blocks would tell of blocks that the file system has
+ * yet to give back. */
+static uint64_t count_data(const char *path)
+{
+    uint64_t count = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    off_t hole = 0, data;
+    while ((data = lseek(fd, hole, SEEK_DATA)) >= 0) {
+        hole = lseek(fd, data, SEEK_HOLE);
+        assert_true(hole > data);
+        count += (uint64_t)(hole - data);
+    }
+    close(fd);
+    return count;
+}
+
 static void test_holes_are_punched_around_stragglers(void **state)
 {
     struct rig *rig = *state;
-    struct stat before, after;
     rig_start_writer(rig, 0, 0);
     for (unsigned i = 0; i < 60; i++)
         rig_store_letter(rig, 1, 200000);
@@ -380,12 +398,11 @@ static void test_holes_are_punched_around_stragglers(void **state)
     for (unsigned i = 0; i < 60; i++)
         if (i != 20)
             rig_set_state(rig, rig->letters[i]->letter.id, LETTER_DELIVERED);
-    assert_int_equal(stat(rig_path(rig, number, ".seg"), &before), 0);
+    uint64_t before = count_data(rig_path(rig, number, ".seg"));
     for (unsigned i = 0; i < 3; i++)
         assert_true(spool_store_sync(rig->store));
-    assert_int_equal(stat(rig_path(rig, number, ".seg"), &after), 0);
     assert_true(fault.punched >= 8);
-    assert_true(after.st_blocks * 512 <= before.st_blocks * 512 - (8 << 20));
+    assert_true(count_data(rig_path(rig, number, ".seg")) + (8 << 20) <= before);
     assert_true(rig_letter_is_intact(rig, rig->letters[20]));
     rig_stop_writer(rig);
     rig_restart_store(rig);
