@@ -1,7 +1,8 @@
 /*
  * qmgr may be gone at any time, and mail is taken nevertheless: what it missed is told to the next
  * one, which gives and releases nothing before it has heard which segments are still in our hands
- * (`segment_held`). So a message without a socket to qmgr is dropped here, and nothing is lost.
+ * (`segment_held`). So a message without a socket to qmgr is dropped here, and nothing is lost. A
+ * qmgr that lives and does not read hears it as soon as it does.
  *
  * The list of those segments is kept here, from what passes by: given, durable so far, sealed.
  * There are a handful, and one more for each large message under way.
@@ -14,17 +15,16 @@
 
 enum { FIRST_ROOM = 8 };
 
-/* What can not be sent is said again to the next qmgr. */
-static void tell(struct worker *worker, const struct ipc_type *type, const void *message)
+/* False: qmgr lives and does not read, and its word has to be said again: it must never be lost,
+ * because a qmgr that goes on asks for nothing. Without a qmgr everything counts as said: the next
+ * one hears it in other words. */
+static bool say(struct worker *worker, const struct ipc_type *type, const void *message)
 {
-    if (worker->qmgr != NULL && !channel_send(worker->qmgr, type, message, NULL))
+    bool said = worker->qmgr == NULL || channel_send(worker->qmgr, type, message, NULL);
+    if (!said && !worker->backlogged)
         log_event(LOG_WARN, "qmgr-not-told", LOG_STR("message", type->name));
-}
-
-static void on_want(void *arg, unsigned shared, unsigned private)
-{
-    const struct segment_want want = {.shared = (uint8_t)shared, .private = (uint8_t) private};
-    tell(arg, &ipc_segment_want, &want);
+    worker->backlogged = !said;
+    return said;
 }
 
 /* ---- the segments in hand ---- */
@@ -52,28 +52,73 @@ static size_t place_of(const struct held_list *list, uint64_t number)
     return place;
 }
 
-/* Tells qmgr what it has not heard; false: there was nothing. */
-static bool tell_durable(struct worker *worker)
+/* ---- what qmgr has to hear ---- */
+
+static bool is_untold(const struct held *held)
 {
-    bool told = false;
-    for (size_t i = 0; i < worker->held.count; i++) {
-        struct held *held = &worker->held.items[i];
-        const struct segment_durable durable = {.number = held->number, .end = held->durable_end};
-        if (held->told_end == held->durable_end)
-            continue;
-        tell(worker, &ipc_segment_durable, &durable);
+    return held->sealed || held->told_end != held->durable_end;
+}
+
+/* "Sealed" says also what is durable. */
+static bool tell_held(struct worker *worker, struct held *held)
+{
+    const struct segment_durable durable = {.number = held->number, .end = held->durable_end};
+    const struct segment_sealed sealed = {.number = held->number, .end = held->durable_end};
+    bool said = held->sealed ? say(worker, &ipc_segment_sealed, &sealed)
+                             : say(worker, &ipc_segment_durable, &durable);
+    if (said)
         held->told_end = held->durable_end;
+    return said;
+}
+
+/* True when there was something to tell. From the end, so that a sealed segment can make room for
+ * the last one of the list. What can not be said now stays as it is. */
+static bool tell_segments(struct worker *worker)
+{
+    struct held_list *list = &worker->held;
+    bool told = false;
+    for (size_t i = list->count; i-- > 0;) {
+        struct held *held = &list->items[i];
+        if (!is_untold(held))
+            continue;
         told = true;
+        if (!tell_held(worker, held))
+            break;
+        if (held->sealed)
+            *held = list->items[--list->count];
     }
     return told;
 }
 
+static bool tell_want(struct worker *worker)
+{
+    bool untold = worker->want_untold;
+    if (untold)
+        worker->want_untold = !say(worker, &ipc_segment_want, &worker->want);
+    return untold;
+}
+
 /* The word is cumulative: under load it is given every few milliseconds, for many letters at once,
- * and qmgr wakes up that much less often. After a pause it is given without delay. */
+ * and qmgr wakes up that much less often. After a pause it is given without delay. The same timer
+ * repeats what could not be said. */
 static void on_tell(void *arg)
 {
     struct worker *worker = arg;
-    if (tell_durable(worker))
+    bool segments = tell_segments(worker);
+    bool want = tell_want(worker);
+    if (segments || want)
+        timer_set(&worker->tell, SPOOL_TELL_MS);
+}
+
+/* ---- what the writer says ---- */
+
+/* The newest one counts: it says what is lacking in all. */
+static void on_want(void *arg, unsigned shared, unsigned private)
+{
+    struct worker *worker = arg;
+    worker->want = (struct segment_want){.shared = (uint8_t)shared, .private = (uint8_t) private};
+    worker->want_untold = true;
+    if (tell_want(worker) && worker->want_untold)
         timer_set(&worker->tell, SPOOL_TELL_MS);
 }
 
@@ -88,14 +133,16 @@ static void on_durable(void *arg, uint64_t number, uint64_t end)
         on_tell(worker);
 }
 
+/* Told at once: qmgr waits for it to give the segment's room to others. */
 static void on_sealed(void *arg, uint64_t number, uint64_t end)
 {
     struct worker *worker = arg;
-    const struct segment_sealed sealed = {.number = number, .end = end};
     size_t place = place_of(&worker->held, number);
-    if (place < worker->held.count)
-        worker->held.items[place] = worker->held.items[--worker->held.count];
-    tell(worker, &ipc_segment_sealed, &sealed);
+    if (place == worker->held.count)
+        return;
+    worker->held.items[place].durable_end = end;
+    worker->held.items[place].sealed = true;
+    on_tell(worker);
 }
 
 struct spool_writer_calls spool_calls(struct worker *worker)
@@ -137,33 +184,54 @@ static void on_unheard(void *arg)
     timer_set(&worker->unheard, SPOOL_UNHEARD_MS);
 }
 
-static void on_closed(void *arg, struct channel *channel)
+static void lose_qmgr(struct worker *worker)
 {
-    struct worker *worker = arg;
     timer_init(&worker->unheard, worker->loop, on_unheard, worker);
     timer_set(&worker->unheard, SPOOL_UNHEARD_MS);
     log_event(LOG_WARN, "qmgr-lost", LOG_UINT("sessions", worker->session_count));
-    channel_free(channel);
+    channel_free(worker->qmgr);
     worker->qmgr = NULL;
 }
 
-static void report(struct worker *worker, struct held *held)
+static void on_closed(void *arg, struct channel *channel)
 {
-    const struct segment_held message = {
-        .number = held->number, .durable_end = held->durable_end, .salt = held->salt};
-    held->told_end = held->durable_end;
-    tell(worker, &ipc_segment_held, &message);
+    (void)channel;
+    lose_qmgr(arg);
 }
 
+/* A sealed segment is not in hand any more: a new qmgr finds out by itself how far it goes. */
+static void forget_sealed(struct held_list *list)
+{
+    for (size_t i = list->count; i-- > 0;)
+        if (list->items[i].sealed)
+            list->items[i] = list->items[--list->count];
+}
+
+static bool report(struct worker *worker)
+{
+    const struct segment_held last = {.last = 1};
+    for (size_t i = 0; i < worker->held.count; i++) {
+        struct held *held = &worker->held.items[i];
+        const struct segment_held message = {.number = held->number,
+                                             .durable_end = held->durable_end};
+        held->told_end = held->durable_end;
+        if (!say(worker, &ipc_segment_held, &message))
+            return false;
+    }
+    return say(worker, &ipc_segment_held, &last);
+}
+
+/* Half a report would be worse than none: qmgr would take what is missing in it for its own. */
 void spool_connect(struct worker *worker, int fd)
 {
     const struct channel_calls calls = {.message = on_message, .closed = on_closed, .arg = worker};
-    const struct segment_held last = {.last = 1};
     timer_cancel(&worker->unheard);
     channel_free(worker->qmgr);
     worker->qmgr = channel_new(worker->loop, fd, &calls);
-    for (size_t i = 0; i < worker->held.count; i++)
-        report(worker, &worker->held.items[i]);
-    tell(worker, &ipc_segment_held, &last);
-    spool_writer_repeat(worker->writer);
+    worker->want_untold = false;
+    forget_sealed(&worker->held);
+    if (report(worker))
+        spool_writer_repeat(worker->writer);
+    else
+        lose_qmgr(worker);
 }

@@ -11,6 +11,7 @@
 
 #include "util/conf/conf.h"
 #include "util/daemon/daemon.h"
+#include "util/ipc/messages.h"
 #include "util/spool/writer.h"
 
 enum { WORKER_INPUT = 65536 /* octets read at once */ };
@@ -24,6 +25,7 @@ struct held {
     uint64_t number;
     uint64_t durable_end;
     uint64_t told_end; /* what qmgr heard of */
+    bool sealed;       /* closed already; in the list until qmgr was told */
     struct spool_salt salt;
 };
 
@@ -48,6 +50,9 @@ struct worker {
     struct timer tell;    /* set: qmgr heard something a moment ago */
     struct timer unheard; /* set while there is no qmgr */
     struct held_list held;
+    struct segment_want want; /* the last one */
+    bool want_untold;
+    bool backlogged;               /* qmgr reads so slowly that words have to be repeated */
     struct channel *qmgr, *lookup; /* NULL: not there now */
     struct recipient *queries;     /* what lookup was asked, by number */
     uint32_t last_query;

@@ -51,7 +51,7 @@ struct rig {
     bool qmgr_gives;
     int segments[RIG_SEGMENTS]; /* number - 1: our own descriptor */
     size_t segment_count;
-    size_t held, held_last;
+    size_t held, held_last, sealed;
     uint64_t durable_end;
     int client; /* our end of the connection */
     struct session *session;
@@ -138,6 +138,8 @@ static inline void rig_on_qmgr(void *arg, struct channel *channel, const struct 
         rig->held_last += held->last;
     } else if (type == &ipc_segment_durable) {
         rig->durable_end = ((const struct segment_durable *)message)->end;
+    } else if (type == &ipc_segment_sealed) {
+        rig->sealed++;
     } else if (type == &ipc_segment_want && rig->qmgr_gives) {
         const struct segment_want *want = message;
         for (unsigned i = 0; i < want->shared; i++)
@@ -173,6 +175,28 @@ static inline void rig_connect_qmgr(struct rig *rig)
     assert_true(seqpacket_pair(pair, RIG_BUFFER));
     rig->qmgr = channel_new(rig->loop, pair[0], &calls);
     spool_connect(&rig->worker, pair[1]);
+}
+
+/* Another qmgr that does not read: gives its end. */
+static inline int rig_connect_deaf_qmgr(struct rig *rig)
+{
+    int pair[2];
+    const struct segment_want nothing = {.shared = 0}; /* small: it leaves no room for anything */
+    assert_true(seqpacket_pair(pair, 65536));
+    spool_connect(&rig->worker, pair[1]);
+    while (channel_send(rig->worker.qmgr, &ipc_segment_want, &nothing, NULL))
+        ;
+    loop_turn(rig->loop, 0);
+    while (channel_send(rig->worker.qmgr, &ipc_segment_want, &nothing, NULL))
+        ;
+    return pair[0];
+}
+
+/* It begins to read. */
+static inline void rig_hear_qmgr(struct rig *rig, int fd)
+{
+    const struct channel_calls calls = {rig_on_qmgr, rig_on_closed, rig};
+    rig->qmgr = channel_new(rig->loop, fd, &calls);
 }
 
 /* ---- the client ---- */

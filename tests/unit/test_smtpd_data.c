@@ -440,6 +440,29 @@ static void qmgr_hears_what_is_durable(void **state)
     rig_free_letter(&letter);
 }
 
+static void qmgr_that_does_not_read_hears_everything_later(void **state)
+{
+    struct rig *rig = rig_of(state);
+    rig_reach(rig, SESSION_DATA);
+    int deaf = rig_connect_deaf_qmgr(rig);
+    rig_write(rig, SPAN("x\r\n.\r\n"));
+    assert_stored(rig, SPAN("x\r\n"));
+    size_t held = rig->worker.held.count;
+    spool_writer_rotate(rig->worker.writer);
+    rig_expect_silence(rig);
+    assert_int_equal(rig->worker.held.count, held);
+    assert_true(rig->worker.want_untold);
+
+    size_t given = rig->segment_count;
+    int64_t deadline = clock_ms() + RIG_DEADLINE_MS;
+    rig_hear_qmgr(rig, deaf);
+    while (rig->segment_count == given && clock_ms() < deadline)
+        loop_turn(rig->loop, 20);
+    assert_true(rig->segment_count > given);
+    assert_int_equal(rig->sealed, 1);
+    assert_false(rig->worker.want_untold);
+}
+
 static void new_transaction_starts_clean(void **state)
 {
     struct rig *rig = rig_of(state);
@@ -490,6 +513,7 @@ int main(void)
         RIG_TEST(message_that_stops_coming_times_out),
         RIG_TEST(qmgr_that_left_does_not_stop_the_mail),
         RIG_TEST(qmgr_hears_what_is_durable),
+        RIG_TEST(qmgr_that_does_not_read_hears_everything_later),
         RIG_TEST(new_transaction_starts_clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
