@@ -16,8 +16,11 @@ enum { KNOWN_MS = 10000, KNOWN_SLOTS = 256 };
 
 struct known;
 
+/* Knows nobody yet; freed with known_free. */
 struct known *known_new(void);
-void known_free(struct known *known); /* NULL is fine */
+
+/* NULL is fine. */
+void known_free(struct known *known);
 
 /* What a question was about, and when. */
 struct known_key {

@@ -178,17 +178,24 @@ static void end_query(struct recipient *recipient, struct reply reply)
     recipient->reply = reply;
 }
 
-/* Under which a question is remembered: any change of a table makes it another. */
-static struct known_key key_of(const struct recipient *recipient)
+/* Grows with every change of any table. */
+static uint64_t epoch_of(const struct worker *worker)
 {
-    const struct worker *worker = recipient->session->worker;
-    struct known_key key = {.address = &recipient->address,
-                            .trusted = recipient->session->trusted,
-                            .now = loop_now(worker->loop)};
+    uint64_t epoch = 0;
     for (size_t i = 0; i < *worker->page_count; i++)
         if (worker->pages[i].role == ROLE_LOOKUP)
-            key.epoch += page_get(worker->pages[i].page, PAGE_TABLES);
-    return key;
+            epoch += page_get(worker->pages[i].page, PAGE_TABLES);
+    return epoch;
+}
+
+/* Under which a question is remembered. The epoch is that of the asking: an answer that was under
+ * way while a table changed is of the old one. */
+static struct known_key key_of(const struct recipient *recipient)
+{
+    return (struct known_key){.address = &recipient->address,
+                              .trusted = recipient->session->trusted,
+                              .epoch = recipient->epoch,
+                              .now = loop_now(recipient->session->worker->loop)};
 }
 
 static bool answer_from_memory(struct worker *worker, struct recipient *recipient)
@@ -227,6 +234,7 @@ void recipients_ask(struct session *session, const struct address *address)
     struct transaction *transaction = session->transaction;
     struct recipient *recipient = add(session, address_text(address, text));
     recipient->address = *address;
+    recipient->epoch = epoch_of(session->worker);
     if (transaction->accepted >= session->worker->conf->limits.recipients)
         recipient->reply = too_many();
     else if (!answer_from_memory(session->worker, recipient))

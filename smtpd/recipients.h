@@ -19,6 +19,7 @@ struct recipient {
     struct recipient *next;
     struct address address;
     struct span given;  /* as text */
+    uint64_t epoch;     /* of the tables when it was asked: the answer may be as old */
     uint32_t query;     /* 0: lookup is not asked */
     struct reply reply; /* pending: not known yet */
     struct envelope_recipient *finals;
