@@ -18,9 +18,12 @@
 #include "util/base/random.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 enum {
+    LETTER_SLACK = SPOOL_ENVELOPE_MAX + (1 << 20), /* what is stored besides the message */
     SHARED_SPARES = 1,
     PRIVATE_SPARES = 2,
     REST_MS = 5,          /* a listener is left to the other workers so long */
@@ -180,10 +183,23 @@ static void on_connection(void *arg, unsigned events)
 
 /* ---- the daemon ---- */
 
-/* Before the sandbox, because the spool writer makes its thread and its eventfd. */
+/* No file that smtpd writes to grows past a segment, whatever becomes of the process. The kernel
+ * counts per process and not per file: where standard error is a file, the limit would silence a
+ * log that has grown larger than a segment, and there is none. */
+static uint64_t file_size_limit(const struct conf *conf)
+{
+    uint64_t letter = conf->limits.message_size + LETTER_SLACK;
+    struct stat log;
+    if (fstat(STDERR_FILENO, &log) == 0 && S_ISREG(log.st_mode))
+        return 0;
+    return letter > conf->segment_size ? letter : conf->segment_size;
+}
+
+/* Before the sandbox, because the spool writer makes its thread and its eventfd. No path is asked
+ * for: smtpd opens nothing. */
 static void prepare(struct daemon *daemon, struct sandbox *sandbox)
 {
-    (void)sandbox; /* no path: smtpd opens nothing */
+    sandbox->file_size_limit = file_size_limit(daemon->conf);
     struct smtpd *smtpd = mem_new(sizeof(*smtpd));
     smtpd->daemon = daemon;
     daemon->state = smtpd;
