@@ -212,8 +212,8 @@ static bool report(struct worker *worker)
     const struct segment_held last = {.last = 1};
     for (size_t i = 0; i < worker->held.count; i++) {
         struct held *held = &worker->held.items[i];
-        const struct segment_held message = {.number = held->number,
-                                             .durable_end = held->durable_end};
+        const struct segment_held message = {
+            .number = held->number, .durable_end = held->durable_end, .salt = held->salt};
         held->told_end = held->durable_end;
         if (!say(worker, &ipc_segment_held, &message))
             return false;
