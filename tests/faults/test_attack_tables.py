@@ -1,0 +1,53 @@
+"""HARDENING §A 72: a table that is damaged is trouble of ours, never an unknown user."""
+import os
+
+import pytest
+
+import harness
+
+PAGE = 4096
+DAMAGE = {
+    "empty": lambda octets: b"",
+    "cut-short": lambda octets: octets[:100],
+    "one-page": lambda octets: octets[:PAGE],
+    "odd-size": lambda octets: octets[:-1],
+    "random": lambda octets: os.urandom(len(octets)),
+    "zeros": lambda octets: bytes(len(octets)),
+    "random-data": lambda octets: octets[:PAGE] + os.urandom(len(octets) - PAGE),
+    "flipped-data": lambda octets: octets[:-20] + bytes([octets[-20] ^ 1]) + octets[-19:],
+    "flipped-head": lambda octets: octets[:100] + bytes([octets[100] ^ 1]) + octets[101:],
+    "zeroed-data": lambda octets: octets[:PAGE] + bytes(len(octets) - PAGE),
+}
+ZEROED = pytest.mark.xfail(strict=True, reason="Berkeley DB takes a page of zeros for an empty one")
+MARKS = {"zeroed-data": ZEROED}
+
+
+def rcpt(server):
+    talk = harness.connect(server.smtp_port)
+    talk.expect("220")
+    talk.command("EHLO client.example.org", "250")
+    talk.command("MAIL FROM:<bob@example.org>", "250")
+    talk.send(b"RCPT TO:<alice@example.test>\r\n")
+    return talk.reply()
+
+
+@pytest.mark.parametrize("damage", [pytest.param(name, marks=MARKS.get(name, []))
+                                    for name in sorted(DAMAGE)])
+def test_a_damaged_table_is_a_temporary_error_and_heals(make_instance, damage):
+    with make_instance() as server:
+        assert rcpt(server).startswith("250")
+        for name in ("users", "passwords"):
+            path = server.directory / "tables" / f"{name}.db"
+            good = path.read_bytes()
+            fresh = path.with_suffix(".fresh")
+            fresh.write_bytes(DAMAGE[damage](good))
+            os.rename(fresh, path)
+            if name == "users":
+                assert rcpt(server).startswith("451 4.3.0")
+            else:
+                with pytest.raises(Exception, match="SYS/TEMP"):
+                    server.pop3()
+            fresh.write_bytes(good)
+            os.rename(fresh, path)
+        assert rcpt(server).startswith("250")
+        server.pop3().quit()
