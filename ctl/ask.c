@@ -13,6 +13,7 @@
 #include "ctl/socket.h"
 #include "ctl/verbs.h"
 
+/* Longer than master gives its children: first those that serve the network, then the rest. */
 enum { STOP_MS = 120000 };
 
 /* errno is socket_connect's. */
@@ -25,6 +26,8 @@ static int say_unreachable(struct ctl *ctl)
     return EX_UNAVAILABLE;
 }
 
+/* One connection for one question. What was refused was said already; the exit code tells a
+ * refusal from an answer that never came. */
 static int ask(struct ctl *ctl, enum operator_request request)
 {
     int fd = socket_connect(ctl->conf);
@@ -50,6 +53,7 @@ int verb_status(struct ctl *ctl)
 /* A drain may take as long as the slowest client is given. */
 static int wait_for_end(struct ctl *ctl, int master)
 {
+    /* A pidfd becomes readable when its process has ended. */
     struct pollfd end = {.fd = master, .events = POLLIN};
     if (poll(&end, 1, STOP_MS) == 1)
         return EX_OK;
@@ -68,6 +72,8 @@ static bool request_stop(struct ctl *ctl, int fd, int master)
 int verb_stop(struct ctl *ctl)
 {
     int code = EX_UNAVAILABLE;
+    /* The pidfd is taken before anything is asked: afterwards the number could be somebody
+     * else's. */
     int fd = socket_connect(ctl->conf);
     int master = fd >= 0 ? socket_master(fd) : socket_master_by_number(ctl);
     if (master < 0)
@@ -76,6 +82,7 @@ int verb_stop(struct ctl *ctl)
         code = wait_for_end(ctl, master);
     else
         ctl_say(ctl, "the server does not let itself be stopped by this user");
+    /* Either may be missing: a master without a socket, or a socket whose master just ended. */
     if (fd >= 0)
         close(fd);
     if (master >= 0)

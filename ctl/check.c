@@ -31,6 +31,7 @@ static unsigned check_directory(struct ctl *ctl, const char *setting, struct spa
     return 1;
 }
 
+/* A sum, not a chain of "and": each is looked at whatever the others are like. */
 static unsigned check_directories(struct ctl *ctl)
 {
     const struct conf *conf = ctl->conf;
@@ -85,10 +86,12 @@ static unsigned check_table(struct ctl *ctl, enum tables_id id)
 {
     struct stat text, compiled;
     const struct tables_row *row = &tables_rows[id];
+    /* The compiled table has to be as closed as the text: it holds the same. */
     const char *path = tables_path(ctl, ctl->conf->table_directory, id);
     unsigned problems =
         check_mode(ctl, path, row->mode, &text) +
         check_mode(ctl, arena_printf(&ctl->arena, "%s.db", path).data, row->mode, &compiled);
+    /* What was wrong was said line by line; the exit code is for scripts. */
     if (problems > 0)
         return problems;
     if (is_older(&compiled, &text)) {

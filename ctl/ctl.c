@@ -12,6 +12,7 @@
 
 /* ---- speaking ---- */
 
+/* Always on the stream of errors, with the name in front: output is left to answers. */
 __attribute__((format(printf, 2, 0))) static void say(struct ctl *ctl, const char *format,
                                                       va_list arguments)
 {
@@ -58,6 +59,7 @@ static int take_options(struct ctl *ctl)
         if (span_equal(option, SPAN("--help")) || span_equal(option, SPAN("--version")))
             return EX_OK;
         if (!span_equal(option, SPAN("-c")))
+            /* Options of a verb stand behind it and never come by here. */
             return ctl_misused(ctl, "there is no option %s; `veredus help` shows what there is",
                                ctl->argument[0]);
         if (ctl->argument_count < 2)
@@ -108,6 +110,7 @@ static int dispatch(struct ctl *ctl)
     if (ctl->argument[0][0] == '-') /* one of the two that take_options lets pass */
         return ctl->argument[0][2] == 'h' ? verb_help(&(struct ctl){.streams = ctl->streams})
                                           : verb_version(ctl);
+    /* The longest that fits is not looked for: no name is the beginning of another. */
     const struct ctl_verb *verb = ctl_find_verb(ctl->argument, ctl->argument_count, &used);
     if (!verb)
         return say_unknown(ctl);
@@ -121,10 +124,12 @@ int ctl_main(int argc, char *const *argv, const struct ctl_streams *streams)
     struct ctl ctl = {
         .streams = *streams,
         .file = default_file(),
+        /* A caller may leave out even the name of the program. */
         .argument = argv + (argc > 0),
         .argument_count = argc > 1 ? (size_t)argc - 1 : 0,
     };
     int code = dispatch(&ctl);
+    /* NULL for a verb that needed none, or when it could not be loaded. */
     conf_free(ctl.conf);
     arena_free(&ctl.arena);
     return code;

@@ -27,10 +27,12 @@ struct ctl {
     size_t argument_count;
 };
 
+/* Stated by the row and seen to before the handler runs; 0 is none. */
 enum ctl_need { NEEDS_NOTHING, NEEDS_CONF };
 
 enum { CTL_ANY_NUMBER = 1000 }; /* of arguments */
 
+/* A row of the table; the arguments are counted without the words of the name. */
 struct ctl_verb {
     const char *name;      /* one or two words */
     const char *arguments; /* as shown */

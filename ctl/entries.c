@@ -9,6 +9,7 @@
 /* Cuts the first line, with its line feed, off `*rest`. */
 static struct span next_line(struct span *rest)
 {
+    /* A last line without a line feed is a line, too: span_first stops at the end. */
     size_t end = span_find(*rest, '\n');
     struct span line = span_first(*rest, end + 1);
     *rest = span_skip(*rest, line.len);
@@ -19,6 +20,7 @@ static struct span next_line(struct span *rest)
  * continuation. */
 enum line_kind { LINE_OTHER, LINE_ENTRY, LINE_CONTINUATION };
 
+/* A carriage return counts as blank: texts that were edited elsewhere are read the same. */
 static enum line_kind kind_of(struct span line)
 {
     size_t start = 0;
@@ -35,6 +37,7 @@ static bool line_has_key(struct span line, struct span key)
     size_t end = 0;
     while (end < line.len && !strchr(" \t\r\n", line.data[end]))
         end++;
+    /* Both ways of writing an alias name the same key. */
     if (end > 0 && line.data[end - 1] == ':')
         end--;
     return span_equal_nocase(span_first(line, end), key);
@@ -73,10 +76,13 @@ static bool copy_without(struct span text, struct span key, const struct span *v
     while (text.len > 0) {
         struct span line = next_line(&text);
         enum line_kind kind = kind_of(line);
+        /* A continuation shares the fate of its entry; what people wrote between the two stays. */
         if (kind == LINE_ENTRY)
             dropping = line_has_key(line, key);
         if (kind == LINE_OTHER || !dropping)
             buf_add(out, line);
+        /* The new entry takes the place of the first old one; further ones of that key are only
+         * dropped. */
         else if (!found && value)
             add_entry(out, key, *value);
         found = found || dropping;
@@ -86,6 +92,8 @@ static bool copy_without(struct span text, struct span key, const struct span *v
 
 void entries_set(struct span text, struct span key, struct span value, struct buf *out)
 {
+    /* A line feed would make a second entry of what is meant to be one; callers have checked
+     * both. */
     require(span_find(key, '\n') == key.len && span_find(value, '\n') == value.len);
     if (!copy_without(text, key, &value, out))
         add_entry(out, key, value);

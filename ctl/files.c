@@ -12,6 +12,7 @@
 
 #include "util/base/arena.h"
 
+/* Octets asked for in one read. */
 enum { READ_SIZE = 65536 };
 
 bool files_read(const char *path, struct buf *text)
@@ -20,9 +21,11 @@ bool files_read(const char *path, struct buf *text)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
         return false;
+    /* A device or a file that grows for ever ends as EFBIG and not with all memory taken. */
     text->limit = FILES_TEXT_MAX;
     do {
         char *room = buf_room(text, READ_SIZE);
+        /* For the case without room only; read sets its own. */
         errno = EFBIG;
         count = room ? read(fd, room, READ_SIZE) : -1;
         if (count > 0)
@@ -71,11 +74,16 @@ static bool write_temporary(const char *temporary, const char *path, struct span
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return false;
+    /* Mode and owner are set while the file has its temporary name: under its own it is right
+     * from the first moment, and a hash is never readable to more than before. */
     bool good = write_all(fd, text) && fchmod(fd, mode) == 0;
+    /* Root keeps the old owner; a file that is new stays with its maker. */
     if (good && geteuid() == 0 && stat(path, &old) == 0)
         good = fchown(fd, old.st_uid, old.st_gid) == 0;
+    /* Before the rename: else a power cut could leave the new name on an empty file. */
     good = good && fsync(fd) == 0;
     int saved_errno = errno;
+    /* Some file systems tell only now that the disk was full. */
     good = close(fd) == 0 && good;
     if (!good && saved_errno)
         errno = saved_errno;
@@ -90,6 +98,8 @@ bool files_replace(const char *path, struct span text, unsigned mode)
     /* One left behind by a crash; whoever writes here holds the lock of the tables. */
     (void)unlink(temporary);
     bool good = write_temporary(temporary, path, text, mode) && rename(temporary, path) == 0;
+    /* Up to the rename nothing has happened to the old text: a failure takes back only the
+     * copy. */
     int saved_errno = errno;
     if (!good)
         (void)unlink(temporary);
@@ -101,6 +111,7 @@ bool files_replace(const char *path, struct span text, unsigned mode)
     return good;
 }
 
+/* For others than root there is nothing to give: all they make is theirs. */
 bool files_same_owner(const char *path, const char *model)
 {
     struct stat st;
@@ -112,10 +123,12 @@ bool files_same_owner(const char *path, const char *model)
 bool files_make_directory(const char *path)
 {
     struct stat st;
+    /* 0700, for what lies beneath is mail; who wants it wider says so himself. */
     if (mkdir(path, 0700) == 0)
         return true;
     if (errno != EEXIST || stat(path, &st) != 0)
         return false;
+    /* Used by the caller only when what exists is something else. */
     errno = ENOTDIR;
     return S_ISDIR(st.st_mode);
 }

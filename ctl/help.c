@@ -28,6 +28,7 @@ int verb_help(struct ctl *ctl)
     struct span wanted = wanted_name(ctl);
     size_t shown = 0;
     if (wanted.len == 0)
+        /* Only above the whole list: who asks about one verb knows how to call the command. */
         fputs("veredus [-c FILE] VERB ARGUMENT...\n\n", ctl->streams.out);
     for (const struct ctl_verb *verb = ctl_verbs; verb->name; verb++) {
         if (!span_has_prefix(span_cstr(verb->name), wanted))
@@ -38,6 +39,7 @@ int verb_help(struct ctl *ctl)
     if (shown == 0)
         return ctl_misused(ctl, "there is no verb \"%.*s\"; `veredus help` lists them",
                            SPAN_ARG(wanted));
+    /* Beneath the list, where the eye is when it has scrolled by. */
     if (wanted.len == 0)
         fputs("\nFILE is ./veredus.conf when there is one, else /etc/veredus/veredus.conf.\n",
               ctl->streams.out);

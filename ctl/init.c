@@ -15,13 +15,17 @@
 #include "ctl/user_name.h"
 #include "ctl/verbs.h"
 
+/* Users in one call. A port is the base plus its well-known number, so the base leaves room for
+ * the highest of them, 995. */
 enum { USERS_MAX = 100, SMTP_OFFSET = 25, POP3_OFFSET = 110, PORT_BASE_MAX = 65535 - 995 };
 
+/* What goes into the tables: no password is kept, only what crypt(3) made of it. */
 struct new_user {
     struct user_name name;
     char hash[PASSWORD_HASH_MAX];
 };
 
+/* All that was asked for, checked before the first directory is made. */
 struct plan {
     const char *directory;
     struct span hostname, domain;
@@ -42,6 +46,7 @@ static bool take_domain(struct ctl *ctl, const char *option, const char *value, 
         ctl_say(ctl, "%s: \"%s\" is no domain name", option, value);
     else
         *domain = span_cstr(value);
+    /* Taken exactly when it now points to what was given. */
     return domain->data == value;
 }
 
@@ -78,6 +83,7 @@ static bool take_arguments(struct ctl *ctl, struct plan *plan)
         const char *word = ctl->argument[i];
         if (word[0] != '-' && !plan->directory) {
             plan->directory = word;
+            /* A second word without a dash, or an option at the very end. */
         } else if (word[0] != '-' || i + 1 == ctl->argument_count) {
             ctl_say(ctl,
                     word[0] != '-' ? "\"%s\" is one argument too many for init"
@@ -88,6 +94,7 @@ static bool take_arguments(struct ctl *ctl, struct plan *plan)
             return false;
         }
     }
+    /* An empty DIR would make an instance in the root of the file system. */
     if (plan->directory && plan->directory[0] && plan->hostname.len > 0 && plan->domain.len > 0)
         return true;
     ctl_say(ctl, "init wants at least: veredus init DIR --hostname H --domain D");
@@ -100,6 +107,7 @@ static bool take_user(struct ctl *ctl, const struct plan *plan, struct span word
 {
     char password[PASSWORD_MAX + 1] = "";
     size_t colon = span_find(word, ':');
+    /* The name comes first: nobody types a password for an address that is refused. */
     bool good = user_name_parse(ctl, span_first(word, colon), &user->name);
     if (good && !span_equal_nocase(user->name.domain, plan->domain)) {
         ctl_say(ctl, "%s is not in the domain %.*s", user->name.key, SPAN_ARG(plan->domain));
@@ -111,6 +119,7 @@ static bool take_user(struct ctl *ctl, const struct plan *plan, struct span word
     } else if (good) {
         good = password_read(ctl, user->name.key, password);
     }
+    /* The buffer is wiped on every way out that has filled it. */
     good = good && password_hash(ctl, password, user->hash);
     explicit_bzero(password, sizeof password);
     return good;
@@ -119,6 +128,7 @@ static bool take_user(struct ctl *ctl, const struct plan *plan, struct span word
 /* All of them are looked at, and hashed, before anything is made. */
 static bool take_users(struct ctl *ctl, struct plan *plan)
 {
+    /* One octet more, for there may be no user at all. */
     plan->users = arena_zalloc(&ctl->arena, plan->user_count * sizeof *plan->users + 1);
     for (size_t i = 0; i < plan->user_count; i++) {
         if (!take_user(ctl, plan, span_cstr(plan->user_words[i]), &plan->users[i]))
@@ -129,6 +139,7 @@ static bool take_users(struct ctl *ctl, struct plan *plan)
 
 /* ---- the directories ---- */
 
+/* One that exists will do: an init that was interrupted is simply repeated. */
 static bool make_directory(struct ctl *ctl, const char *path)
 {
     if (files_make_directory(path))
@@ -150,6 +161,8 @@ static bool make_mailbox(struct ctl *ctl, const char *domain, struct span local)
     return true;
 }
 
+/* The instance before its parts, a domain before its mailboxes. A crash in between leaves
+ * directories without a configuration, which nothing serves and the next init completes. */
 static bool make_directories(struct ctl *ctl, const struct plan *plan)
 {
     static const char *const parts[] = {"", "/spool", "/run", "/tables", "/mail"};
@@ -159,6 +172,7 @@ static bool make_directories(struct ctl *ctl, const struct plan *plan)
     }
     struct address postmaster; /* for the domain in lower case, as delivery writes it */
     struct span any = arena_printf(&ctl->arena, "postmaster@%.*s", SPAN_ARG(plan->domain));
+    /* Not expected to fail: the domain was found valid among the arguments. */
     if (address_parse(any, &postmaster) != ADDRESS_OK)
         return false;
     const char *domain = arena_printf(&ctl->arena, "%s/mail/%.*s", plan->directory,
@@ -196,11 +210,14 @@ static void add_entries(const struct plan *plan, enum tables_id id, struct buf *
         set_entry(text, plan->users[i].name.key, id == TABLE_PASSWORDS ? plan->users[i].hash : "");
 }
 
+/* Every table is written and compiled, an empty one too: `veredus check` looks for all of them. */
 static bool make_table(struct ctl *ctl, const struct plan *plan, enum tables_id id)
 {
     struct buf text = {0};
     struct span directory = arena_printf(&ctl->arena, "%s/tables", plan->directory);
     bool good = true;
+    /* Notes and entries of an interrupted init, or of the owner, are kept; else a text begins
+     * with the comment that explains it. */
     if (access(tables_path(ctl, directory, id), F_OK) == 0)
         good = tables_read(ctl, directory, id, &text);
     else
@@ -227,6 +244,8 @@ static bool make_tables(struct ctl *ctl, const struct plan *plan)
 
 /* ---- the configuration ---- */
 
+/* The last step, and in one piece: from the rename on the instance exists. 127.0.0.1 is what an
+ * unprivileged first try can do no harm with. */
 static bool write_configuration(struct ctl *ctl, const struct plan *plan, const char *file)
 {
     struct span text = arena_printf(
@@ -252,10 +271,12 @@ static bool write_configuration(struct ctl *ctl, const struct plan *plan, const 
 
 int verb_init(struct ctl *ctl)
 {
+    /* Ports 2525 and 2610 unless told otherwise: both are above those that only root may bind. */
     struct plan plan = {.port_base = 2500};
     if (!take_arguments(ctl, &plan))
         return EX_USAGE;
     const char *file = arena_printf(&ctl->arena, "%s/veredus.conf", plan.directory).data;
+    /* Before anybody types a password, and before anything is touched. */
     if (access(file, F_OK) == 0) {
         ctl_say(ctl, "%s exists; init makes new instances only", file);
         return EX_CANTCREAT;

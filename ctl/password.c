@@ -14,6 +14,7 @@ _Static_assert(PASSWORD_HASH_MAX >= CRYPT_OUTPUT_SIZE, "a hash fits");
 
 enum { TYPED_MAX = PASSWORD_MAX + 2 }; /* one octet too many is seen, not dropped */
 
+/* Control octets apart every octet is allowed, UTF-8 included: octets are hashed, not letters. */
 bool password_is_usable(struct ctl *ctl, struct span password)
 {
     bool control = false;
@@ -39,6 +40,7 @@ static bool from_terminal(struct ctl *ctl, const char *user, char typed[TYPED_MA
         ctl_say(ctl, "no password could be read: %s", log_errno_text(errno));
     else if (!span_equal(span_cstr(typed), span_cstr(again)))
         ctl_say(ctl, "the two are not the same; nothing was changed");
+    /* The second copy is wiped here, the first by the caller, who still needs it. */
     good = good && span_equal(span_cstr(typed), span_cstr(again));
     explicit_bzero(again, sizeof again);
     return good;
@@ -49,11 +51,13 @@ static size_t from_stream(FILE *in, char typed[TYPED_MAX])
 {
     size_t length = 0;
     int octet, last = EOF;
+    /* The line is read to its end however long: what follows belongs to the next question. */
     while ((octet = getc(in)) != EOF && octet != '\n') {
         if (length < TYPED_MAX - 1)
             typed[length++] = (char)octet;
         last = octet;
     }
+    /* Not when the line was cut off: then the last octet kept is another. */
     if (last == '\r' && length < TYPED_MAX - 1)
         length--;
     typed[length] = '\0';
@@ -65,6 +69,7 @@ bool password_read(struct ctl *ctl, const char *user, char password[PASSWORD_MAX
     char typed[TYPED_MAX] = "";
     size_t length = 0;
     bool good = true;
+    /* A script hands over one line; a person is asked, without echo. */
     if (isatty(fileno(ctl->streams.in))) {
         good = from_terminal(ctl, user, typed);
         length = strlen(typed);
@@ -72,6 +77,7 @@ bool password_read(struct ctl *ctl, const char *user, char password[PASSWORD_MAX
         length = from_stream(ctl->streams.in, typed);
     }
     good = good && password_is_usable(ctl, span_of(typed, length));
+    /* The caller's buffer is a valid empty string whenever the answer is false. */
     password[0] = '\0';
     if (good)
         memcpy(password, typed, length + 1);
@@ -86,8 +92,10 @@ bool password_hash(struct ctl *ctl, const char *password, char hash[PASSWORD_HAS
     char setting[CRYPT_GENSALT_OUTPUT_SIZE];
     struct crypt_data scratch = {0};
     const char *made = NULL;
+    /* yescrypt; the salt comes from the kernel. */
     if (crypt_gensalt_rn("$y$", 0, NULL, 0, setting, (int)sizeof setting))
         made = crypt_rn(password, setting, &scratch, (int)sizeof scratch);
+    /* The scratch holds what the password can be worked back from, so it goes as well. */
     bool good = made && span_to_cstr(span_cstr(made), hash, PASSWORD_HASH_MAX);
     if (!good)
         ctl_say(ctl, "the password could not be hashed: %s", log_errno_text(errno));

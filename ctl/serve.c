@@ -12,6 +12,7 @@
 #include "ctl/socket.h"
 #include "ctl/verbs.h"
 
+/* Enough for any path the kernel hands out. */
 enum { PATH_OCTETS = 4096 };
 
 /* Master lies beside this command (a build folder needs no installing), else where make install
@@ -20,6 +21,7 @@ static const char *find_master(struct ctl *ctl)
 {
     char self[PATH_OCTETS];
     ssize_t length = readlink("/proc/self/exe", self, sizeof self);
+    /* A name that fills the buffer may have been cut off: it is not trusted. */
     if (length > 0 && length < PATH_OCTETS) {
         struct span path = span_of(self, (size_t)length);
         struct span directory = span_first(path, span_find_last(path, '/'));
@@ -34,6 +36,8 @@ static const char *find_master(struct ctl *ctl)
     return NULL;
 }
 
+/* Returns only when it failed, with errno. The process stays the same: its number, its
+ * descriptors and its place with a supervisor. */
 static void become(const char *master, const char *file)
 {
     /* execv(3) changes none of them, its prototype only can not say so. */
@@ -68,6 +72,8 @@ static int open_log(struct ctl *ctl, const char *path)
 __attribute__((noreturn)) static void serve_apart(struct ctl *ctl, const char *master, int ready,
                                                   int log)
 {
+    /* A session of its own: neither the terminal's interrupt nor its closing reaches master.
+     * dup2 takes close-on-exec off the three that stay. */
     int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
     bool good = setsid() >= 0 && nothing >= 0 && dup2(nothing, STDIN_FILENO) >= 0 &&
                 dup2(ready, STDOUT_FILENO) >= 0 && dup2(log, STDERR_FILENO) >= 0;
@@ -82,6 +88,8 @@ static bool wait_for_ready(int from)
     char words[16];
     size_t count = 0;
     ssize_t got = 0;
+    /* The pipe may bring the word in pieces, and ends when the last holder of its far end is
+     * gone. */
     while (count < sizeof words && !memchr(words, '\n', count)) {
         got = read(from, words + count, sizeof words - count);
         if (got == 0 || (got < 0 && errno != EINTR))
@@ -110,8 +118,10 @@ static int start(struct ctl *ctl, const char *master, int log, const char *log_p
         return EX_OSERR;
     }
     pid_t child = fork();
+    /* Nothing is buffered yet that both could print. */
     if (child == 0)
         serve_apart(ctl, master, ready[1], log);
+    /* Else the end of the child would never be seen here. */
     close(ready[1]);
     int code = EX_OSERR;
     if (child < 0)
@@ -127,6 +137,7 @@ static int start(struct ctl *ctl, const char *master, int log, const char *log_p
 /* Starting what runs is no mistake: who starts wants it to run. */
 int verb_start(struct ctl *ctl)
 {
+    /* A hint only: two that start at once are told apart by master's locks. */
     int running = socket_connect(ctl->conf);
     if (running >= 0) {
         close(running);

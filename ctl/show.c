@@ -10,6 +10,7 @@
 #include "ctl/verbs.h"
 #include "util/table/table.h"
 
+/* A wrong name is a wrong call: there are three tables, and nobody adds another. */
 static int say_no_table(struct ctl *ctl, const char *name)
 {
     return ctl_misused(ctl, "there is no table \"%s\"; there are users, aliases and passwords",
@@ -21,6 +22,7 @@ static int say_no_table(struct ctl *ctl, const char *name)
 /* Without names all of them are. */
 static bool is_wanted(const struct ctl *ctl, enum tables_id id)
 {
+    /* All names before the first table: a mistyped one compiles nothing. */
     for (size_t i = 0; i < ctl->argument_count; i++) {
         if (tables_named(ctl->argument[i]) == id)
             return true;
@@ -36,6 +38,7 @@ int verb_table_build(struct ctl *ctl)
         if (tables_named(ctl->argument[i]) == TABLES)
             return say_no_table(ctl, ctl->argument[i]);
     }
+    /* Writers take turns: a table must come from the text that lies beside it. */
     int lock = tables_lock(ctl, ctl->conf->table_directory);
     if (lock < 0)
         return EX_CANTCREAT;
@@ -75,6 +78,7 @@ int verb_table_get(struct ctl *ctl)
 
 /* ---- the configuration ---- */
 
+/* Reads the configuration itself, as one of its ways needs none. */
 int verb_config(struct ctl *ctl)
 {
     struct span how = ctl->argument_count > 0 ? span_cstr(ctl->argument[0]) : SPAN("");

@@ -21,6 +21,7 @@ int socket_connect(const struct conf *conf)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int directory = open(conf->run_directory.data, O_PATH | O_DIRECTORY | O_CLOEXEC);
     int fd = directory < 0 ? -1 : socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    /* errno must survive to the caller: it tells "not running" from "may not speak to it". */
     if (fd >= 0) {
         snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/master.sock",
                  directory);
@@ -58,6 +59,7 @@ static bool read_packet(struct ctl *ctl, struct span packet, struct operator_ans
     const struct ipc_type *type;
     struct span body;
     while ((type = ipc_next(&cursor, &body)) != NULL) {
+        /* A master of another version may say what is not known here; that is no answer. */
         if (type != &ipc_operator_answer || !ipc_decode(type, body, last))
             return false;
         print_answer(ctl, last);
@@ -85,9 +87,11 @@ enum socket_result socket_ask(struct ctl *ctl, int fd, enum operator_request req
     size_t size;
     bool good = send_request(fd, request);
     while (good && last.more) {
+        /* One packet may hold several answers, and one answer may come in several parts. */
         good = seqpacket_wait(fd, SOCKET_ANSWER_MS) &&
                seqpacket_receive(fd, packet, &size, &fds) == SEQPACKET_OK;
         if (good) {
+            /* An answer carries no descriptors; those of a peer gone wild are not kept. */
             fd_list_close(&fds);
             good = read_packet(ctl, span_of(packet, size), &last);
         }
@@ -105,6 +109,7 @@ int socket_master(int fd)
     socklen_t size = sizeof peer;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
         return -1;
+    /* The kernel's number is that of the process that called listen(2): master itself. */
     return pidfd_open(peer.pid, 0);
 }
 
@@ -128,6 +133,7 @@ int socket_master_by_number(struct ctl *ctl)
         arena_printf(&ctl->arena, "%.*s/master.pid", SPAN_ARG(ctl->conf->run_directory)).data;
     if (files_read(path, &text)) {
         struct span rest = buf_span(&text);
+        /* 0 and 1 are nobody to send a signal to, whatever a damaged file says. */
         if (span_next(&rest, '\n', &line) && span_to_u64(line, INT32_MAX, &pid) && pid > 1)
             master = pidfd_open((pid_t)pid, 0);
     }

@@ -13,6 +13,7 @@ enum { SOCKET_ANSWER_MS = 30000 }; /* how long an answer may take */
  */
 int socket_connect(const struct conf *conf) __attribute__((warn_unused_result));
 
+/* The last two differ in who is to blame: master said no, or it said nothing to be understood. */
 enum socket_result { SOCKET_OK, SOCKET_REFUSED, SOCKET_LOST };
 
 /* Asks and prints the text of the answers: to standard output, or as a message when master refuses.

@@ -12,6 +12,7 @@
 #include "ctl/files.h"
 #include "util/table/table.h"
 
+/* In the order in which they are compiled and checked. Passwords alone are closed to others. */
 const struct tables_row tables_rows[TABLES] = {
     [TABLE_USERS] = {"users", 0644,
                      "# ADDRESS [MAILBOX]: who has a mailbox here; MAILBOX lies beneath the mail "
@@ -29,6 +30,7 @@ const struct tables_row tables_rows[TABLES] = {
 enum tables_id tables_named(const char *name)
 {
     enum tables_id id = TABLE_USERS;
+    /* Runs off the end to TABLES, which is the answer for a name that is none. */
     while (id < TABLES && !span_equal(span_cstr(name), span_cstr(tables_rows[id].name)))
         id++;
     return id;
@@ -46,6 +48,7 @@ int tables_lock(struct ctl *ctl, struct span directory)
     const char *path = arena_printf(&ctl->arena, "%.*s/.lock", SPAN_ARG(directory)).data;
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     int result = -1;
+    /* Waits without limit: a holder is busy for moments, and its end lets go of the lock. */
     while (fd >= 0 && (result = flock(fd, LOCK_EX)) != 0 && errno == EINTR)
         ;
     if (result == 0)
@@ -68,6 +71,8 @@ bool tables_read(struct ctl *ctl, struct span directory, enum tables_id id, stru
 bool tables_write(struct ctl *ctl, struct span directory, enum tables_id id, struct span text)
 {
     const char *path = tables_path(ctl, directory, id);
+    /* A crash before the compiling leaves a new text beside an old table: the server goes on
+     * with the old entries, and `veredus check` says that the text is newer. */
     if (files_replace(path, text, tables_rows[id].mode))
         return tables_compile(ctl, directory, id);
     ctl_say(ctl, "%s can not be written: %s", path, log_errno_text(errno));

@@ -7,8 +7,10 @@
 #include "ctl/ctl.h"
 #include "util/base/buf.h"
 
+/* Indexes of tables_rows; TABLES is their number and stands for "none". */
 enum tables_id { TABLE_USERS, TABLE_ALIASES, TABLE_PASSWORDS, TABLES };
 
+/* What never changes about a table. */
 struct tables_row {
     const char *name;
     unsigned mode;       /* of the text and of what is compiled from it */

@@ -19,6 +19,7 @@
 static bool user_exists(struct ctl *ctl, const struct user_name *name, bool *exists)
 {
     struct buf text = {0};
+    /* Read anew for every change: the text of a moment ago may have been edited since. */
     bool good = tables_read(ctl, ctl->conf->table_directory, TABLE_USERS, &text);
     *exists = good && entries_has(buf_span(&text), span_cstr(name->key));
     buf_free(&text);
@@ -53,6 +54,7 @@ static int add(struct ctl *ctl, const struct user_name *name, const char *hash)
     return good ? EX_OK : EX_IOERR;
 }
 
+/* One entry of one table, replaced by rename: there is no moment without a password. */
 static int set_password(struct ctl *ctl, const struct user_name *name, const char *hash)
 {
     struct span value = span_cstr(hash);
@@ -112,6 +114,7 @@ static int apply(struct ctl *ctl, const struct change *change, const struct user
     int lock = tables_lock(ctl, ctl->conf->table_directory);
     if (lock < 0)
         return EX_IOERR;
+    /* From here to the closing nobody else changes a table, so this answer holds. */
     code = check_existence(ctl, change, name);
     if (code == EX_OK)
         code = change->make(ctl, name, hash);
@@ -129,6 +132,7 @@ int verb_user_add(struct ctl *ctl)
     struct user_name name;
     if (!user_name_parse(ctl, span_cstr(ctl->argument[0]), &name))
         return EX_DATAERR;
+    /* Mail to any other domain would never come to the mailbox. */
     if (!conf_has_domain(&ctl->conf->domains, name.domain)) {
         ctl_say(ctl, "%.*s is not in `domains` of %s; mailboxes live in those alone",
                 SPAN_ARG(name.domain), ctl->file);
@@ -149,6 +153,7 @@ int verb_user_passwd(struct ctl *ctl)
     return apply(ctl, &change, &name);
 }
 
+/* Mail is never removed by a verb: deleting by mistake costs a password, not the letters. */
 int verb_user_delete(struct ctl *ctl)
 {
     static const struct change change = {

@@ -19,12 +19,15 @@ static bool can_be_user(struct span local)
 bool user_name_parse(struct ctl *ctl, struct span text, struct user_name *name)
 {
     struct address address;
+    /* A literal names a machine and not a domain; no mailbox lives in one. */
     if (address_parse(text, &address) != ADDRESS_OK || address.domain_is_literal) {
         ctl_say(ctl, "\"%.*s\" is no address; a user is LOCAL@DOMAIN", SPAN_ARG(text));
         return false;
     }
+    /* In lower case, as the server looks it up: every spelling of an address is one user. */
     struct span key = address_key(&address, name->key);
     size_t at = span_find_last(key, '@');
+    /* local and domain point into key, so the name can not be copied as a struct. */
     name->key[key.len] = '\0';
     name->local = span_first(key, at);
     name->domain = span_skip(key, at + 1);

@@ -5,6 +5,8 @@
 #include "ctl/verbs.h"
 
 const struct ctl_verb ctl_verbs[] = {
+    /* What makes and runs an instance comes first, as in the life of one. init and run need no
+     * configuration: the one writes it, the other leaves it to master. */
     {.name = "init",
      .arguments = "DIR --hostname H --domain D [--user ADDRESS[:PASSWORD]]... [--port-base N]",
      .help = "makes an instance in DIR that runs unprivileged, at ports N+25 and N+110",
@@ -40,6 +42,7 @@ const struct ctl_verb ctl_verbs[] = {
      .help = "looks for problems in configuration, directories and tables",
      .need = NEEDS_CONF,
      .handler = verb_check},
+    /* What people change while it runs. A missing .least or .most is 0. */
     {.name = "user add",
      .arguments = "ADDRESS",
      .help = "adds a user; the password comes from a prompt, or from standard input",
@@ -79,6 +82,7 @@ const struct ctl_verb ctl_verbs[] = {
      .most = 2,
      .need = NEEDS_CONF,
      .handler = verb_table_get},
+    /* No need is stated: with --reference it has to work where no configuration is. */
     {.name = "config",
      .arguments = "[--all|--reference]",
      .help = "parses the configuration; prints all values, or the manual of all settings",
@@ -90,6 +94,7 @@ const struct ctl_verb ctl_verbs[] = {
      .help = "prints this list, or what is said there about VERB",
      .most = 2,
      .handler = verb_help},
+    /* The end: loops run until a name is missing. */
     {0},
 };
 
@@ -106,6 +111,7 @@ static size_t words_of_name(struct span name, char *const *words, size_t count)
     return used;
 }
 
+/* The first row wins. No name is the beginning of another, so the order can not hide one. */
 const struct ctl_verb *ctl_find_verb(char *const *words, size_t count, size_t *used)
 {
     for (const struct ctl_verb *verb = ctl_verbs; verb->name; verb++) {

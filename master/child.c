@@ -15,6 +15,8 @@
 #include "master/spawn.h"
 #include "util/base/clock.h"
 
+/* Octets. All that introduces a child is queued before it reads a word, so the socket must hold
+ * it. */
 enum { CONTROL_BUFFER = 1 << 18 };
 
 bool child_is_front(const struct child *child)
@@ -36,6 +38,8 @@ void child_kill(struct child *child)
     (void)kill(child->pid, SIGKILL);
 }
 
+/* The only thing a child says to master is that it is ready, and it says it once. Anything else
+ * is noted and changes nothing: a child that was broken into gains nothing by talking. */
 static void on_message(void *arg, struct channel *channel, const struct ipc_type *type,
                        const void *message, struct fd_list *fds)
 {
@@ -48,6 +52,7 @@ static void on_message(void *arg, struct channel *channel, const struct ipc_type
         return;
     }
     child->state = CHILD_READY;
+    /* Before the place hears of it: what the place does next may drain this very child. */
     timer_cancel(&child->deadline);
     place_child_ready(child);
 }
@@ -57,24 +62,31 @@ static void on_closed(void *arg, struct channel *channel)
 {
     struct child *child = arg;
 
+    /* The record stays in the list: its death is collected by SIGCHLD, and only then is it
+     * freed. */
     child->channel = NULL;
     channel_free(channel);
     if (child->state != CHILD_DRAINING)
         child_kill(child);
 }
 
+/* One timer for both waits, since a child is either getting ready or draining. The record is
+ * left alone here: the kill comes back as a death. */
 static void on_deadline(void *arg)
 {
     struct child *child = arg;
 
     log_event(LOG_ERROR, "child-late", LOG_STR("role", role_info(child->role)->name),
               LOG_INT("pid", child->pid), LOG_STR("state", child_state_name(child->state)));
+    /* Only while stopping does it spoil the exit code; in service the place is simply filled
+     * again. */
     child->master->killed |= child->master->stopping;
     child_kill(child);
 }
 
 /* ---- birth ---- */
 
+/* Of the same role only: each role has its own row of pages. */
 static bool index_is_free(const struct master *master, enum role role, unsigned index)
 {
     const struct child *child;
@@ -85,6 +97,8 @@ static bool index_is_free(const struct master *master, enum role role, unsigned 
     return true;
 }
 
+/* The lowest that is free, so the slots in use stay dense and readers scan few pages. EAGAIN
+ * when all are taken: draining workers give theirs back, and the place tries again. */
 static bool free_index(const struct master *master, enum role role, unsigned *index)
 {
     for (*index = 0; *index < PAGE_INDEXES; (*index)++)
@@ -106,6 +120,8 @@ static pid_t launch(const struct master *master, enum role role, int *control)
                                               .role = role_info(role)->name,
                                               .control = pair[1],
                                               .null = master->null});
+    /* The far end belongs to the child now. Kept open here, it would hide the child's hanging
+     * up. */
     int problem = errno;
     (void)close(pair[1]);
     if (pid < 0)
@@ -115,6 +131,7 @@ static pid_t launch(const struct master *master, enum role role, int *control)
     return pid;
 }
 
+/* From here on the process is accounted for: its death finds a record, its silence a deadline. */
 static struct child *enlist(struct master *master, enum role role, unsigned index, pid_t pid,
                             int control)
 {
@@ -124,6 +141,7 @@ static struct child *enlist(struct master *master, enum role role, unsigned inde
     child->master = master;
     child->role = role;
     child->index = index;
+    /* That of the configuration it will be sent, which is the one in force now. */
     child->generation = master->generation;
     child->pid = pid;
     child->born_ms = clock_ms();
@@ -134,6 +152,7 @@ static struct child *enlist(struct master *master, enum role role, unsigned inde
     return child;
 }
 
+/* The child is enlisted before it is introduced, for links and pages look among the living. */
 struct child *child_start(struct master *master, enum role role, struct place *place)
 {
     unsigned index;
@@ -150,6 +169,8 @@ struct child *child_start(struct master *master, enum role role, struct place *p
     if (introduce_child(child)) {
         introduce_to_siblings(child);
     } else {
+        /* Half introduced it would wait for its start until the deadline. It is killed and
+         * still returned: the place learns of the death as of any other and backs off. */
         log_event(LOG_ERROR, "child-not-introduced", LOG_STR("role", role_info(role)->name),
                   LOG_INT("pid", pid));
         child_kill(child);
@@ -163,15 +184,20 @@ void child_drain(struct child *child, int64_t ms, bool patient)
 {
     const struct control_drain message = {.patient = patient};
 
+    /* Draining goes only one way: from patient to soon. A second patient request must not win
+     * time. */
     if (child->state == CHILD_DRAINING && (patient || !child->patient))
         return;
     child->state = CHILD_DRAINING;
     child->patient = patient;
     timer_set(&child->deadline, ms);
+    /* SIGTERM says the same as the message, to one whose socket is gone or full. */
     if (child->channel == NULL || !channel_send(child->channel, &ipc_control_drain, &message, NULL))
         (void)kill(child->pid, SIGTERM);
 }
 
+/* Only a child that was told to end and exited with 0 is no news. Every other end is an error,
+ * an exit with 0 that nobody asked for included. */
 static void log_death(const struct child *child, int status)
 {
     bool killed = WIFSIGNALED(status);
@@ -183,9 +209,12 @@ static void log_death(const struct child *child, int status)
               LOG_INT("child", child->pid), LOG_INT(killed ? "signal" : "exit", number));
 }
 
+/* The order matters: the page is marked before anybody can be given its index, and the record
+ * is out of the list before its place starts a successor that looks for a free index. */
 static void bury(struct child *child, int status)
 {
     struct master *master = child->master;
+    /* Made at the introduction; NULL when the child died of not being introduced. */
     const struct page_slot *slot = pages_made(&master->pages, child->role, child->index);
 
     log_death(child, status);
@@ -196,9 +225,12 @@ static void bury(struct child *child, int status)
     TAILQ_REMOVE(&master->children, child, entry);
     place_child_died(child);
     mem_free(child);
+    /* Last, since it may end the loop: nothing of the child is left to be looked at. */
     master_child_gone(master);
 }
 
+/* NULL for a process that master did not start: as process 1 of a container it inherits
+ * orphans. */
 static struct child *find(const struct master *master, pid_t pid)
 {
     struct child *child;
@@ -214,6 +246,7 @@ void child_reap_all(struct master *master)
     int status;
     pid_t pid;
 
+    /* Until none is left: one SIGCHLD may stand for several deaths. */
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         struct child *child = find(master, pid);
         if (child != NULL)

@@ -16,6 +16,7 @@
 struct master;
 struct place;
 
+/* Only ever forwards, and DRAINING ends in death. */
 enum child_state { CHILD_STARTING, CHILD_READY, CHILD_DRAINING };
 
 struct child {
@@ -35,6 +36,7 @@ struct child {
 
 TAILQ_HEAD(child_list, child);
 
+/* From the fork to the word that it is ready; who is later is killed. */
 enum { CHILD_READY_MS = 30000 };
 
 /* Starts a process and sends it all that it needs. NULL after an event in the log. */

@@ -21,11 +21,14 @@ void complaint_note(void *arg, const char *message)
     }
 }
 
+/* A write to memory that comes up short means that memory is short: no second try. */
 static bool copy_text(int from, int to)
 {
     char part[4096];
     ssize_t count;
 
+    /* Up to the end as it is now; a file that grows meanwhile is parsed again like any other
+     * text. */
     while ((count = read(from, part, sizeof(part))) > 0)
         if (write(to, part, (size_t)count) != count)
             return false;
@@ -39,6 +42,8 @@ static bool seal(int fd)
            fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) == 0;
 }
 
+/* O_NONBLOCK: a FIFO under that name must not stop master in open. The caller owns the memfd,
+ * which is sealed before anybody else can see it; -1 leaves nothing open. */
 static int sealed_copy(const char *file)
 {
     int from = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -53,8 +58,12 @@ static int sealed_copy(const char *file)
     return to;
 }
 
+/* By a duplicate, since fclose closes what it read from and the memfd is handed to children
+ * later. */
 static struct conf *parse_copy(int text, const char *file, conf_complain *complain, void *arg)
 {
+    /* Both share one offset; master parses before any child has it, so nobody moves it
+     * meanwhile. */
     int copy = fcntl(text, F_DUPFD_CLOEXEC, 0);
     FILE *in = copy < 0 || lseek(copy, 0, SEEK_SET) != 0 ? NULL : fdopen(copy, "r");
 
@@ -72,12 +81,14 @@ static struct conf *parse_copy(int text, const char *file, conf_complain *compla
 bool configuration_load(struct configuration *configuration, const char *file,
                         conf_complain *complain, void *arg)
 {
+    /* Empty but valid, so that it can be freed whichever step fails. */
     *configuration = (struct configuration){.text = -1};
     struct conf *checked = conf_load(file, complain, arg);
     if (checked == NULL)
         return false;
     conf_free(checked);
 
+    /* From here on the file is not looked at again, however often it is saved. */
     configuration->text = sealed_copy(file);
     if (configuration->text < 0) {
         complain(arg, "the configuration can not be copied into memory; see the system's limits");
@@ -94,5 +105,6 @@ void configuration_free(struct configuration *configuration)
     conf_free(configuration->conf);
     if (configuration->text >= 0)
         (void)close(configuration->text);
+    /* Freeing twice is harmless: 0 is a descriptor, so "none" has to be said. */
     *configuration = (struct configuration){.text = -1};
 }

@@ -10,6 +10,7 @@
 #include "util/base/buf.h"
 #include "util/conf/conf.h"
 
+/* Both are there or neither is; the text is what conf was parsed from, octet by octet. */
 struct configuration {
     struct conf *conf;
     int text; /* the sealed memfd; -1 when there is none */

@@ -17,6 +17,8 @@
 
 enum { NAME_OCTETS = NAME_MAX + 1, MODE_ON_THE_WAY = 0755 };
 
+/* Links are refused to root only: who runs everything as one user can be led nowhere that he
+ * could not go himself, and may well keep his instance behind a link. */
 static int flags(void)
 {
     return O_RDONLY | O_DIRECTORY | O_CLOEXEC | (geteuid() == 0 ? O_NOFOLLOW : 0);
@@ -26,6 +28,7 @@ static int flags(void)
 static int step(int at, const char *name, bool make, mode_t mode, bool *made)
 {
     *made = make && mkdirat(at, name, mode) == 0;
+    /* What exists already is opened and judged by that, whoever won the race to make it. */
     if (make && !*made && errno != EEXIST)
         return -1;
     return openat(at, name, flags());
@@ -42,11 +45,15 @@ static int walk(struct span path, bool make, mode_t mode, bool *made)
         char text[NAME_OCTETS];
         if (name.len == 0)
             continue;
+        /* An empty name comes of "//" or of a slash at either end; it is passed over like the
+         * kernel does. */
         int next = -1;
         if (span_to_cstr(name, text, sizeof(text)))
             next = step(at, text, make, path.len > 0 ? MODE_ON_THE_WAY : mode, made);
         else
             errno = ENAMETOOLONG;
+        /* One descriptor at a time is held; closing must not hide why the next could not be
+         * opened. */
         int problem = errno;
         (void)close(at);
         errno = problem;
@@ -61,6 +68,7 @@ int directory_open(const char *path)
     return walk(span_cstr(path), false, 0, &made);
 }
 
+/* A directory as it has to be when it is made new; one that is there already is taken as it is. */
 struct wish {
     struct span path;
     struct span user; /* empty: stays the maker's */
@@ -74,6 +82,8 @@ static void complain_about(struct span path, const char *what, conf_complain *co
     complain(arg, sentence);
 }
 
+/* The two that O_NOFOLLOW and O_DIRECTORY cause get words that say what to do; errno's own
+ * would send people looking for a loop. */
 static const char *reason_of(int error)
 {
     if (error == ELOOP || error == ENOTDIR)
@@ -87,15 +97,20 @@ static bool settle(int fd, const struct wish *wish)
     struct privileges owner;
     struct stat status;
 
+    /* By descriptor, so that what was made is what is changed. The mode first, for the umask
+     * may have narrowed it, and after fchown a master without CAP_FOWNER could not. */
     if (fchmod(fd, wish->mode) != 0)
         return false;
     if (wish->user.len == 0)
         return true;
+    /* For a user that does not exist, and for a directory that somebody else put there. */
     errno = ENOENT;
     return privileges_of(wish->user.data, &owner) && fstat(fd, &status) == 0 &&
            status.st_uid == 0 && fchown(fd, owner.uid, owner.gid) == 0;
 }
 
+/* A crash between making and settling leaves a directory of root's. The next start finds it and
+ * keeps it so: it has to be given away by hand. */
 static bool make(const struct wish *wish, conf_complain *complain, void *arg)
 {
     bool made;
@@ -109,6 +124,7 @@ static bool make(const struct wish *wish, conf_complain *complain, void *arg)
     return good;
 }
 
+/* All of them are looked for, so that one start names every user that is missing. */
 static bool users_exist(const struct conf *conf, conf_complain *complain, void *arg)
 {
     const struct span users[] = {conf->user_service, conf->user_queue, conf->user_mail,
@@ -116,6 +132,7 @@ static bool users_exist(const struct conf *conf, conf_complain *complain, void *
     struct privileges unused;
     bool all = true;
 
+    /* Nobody's rights change: then the names in the configuration mean nothing. */
     for (size_t i = 0; conf_changes_users(conf) && i < sizeof(users) / sizeof(users[0]); i++) {
         if (privileges_of(users[i].data, &unused))
             continue;
@@ -129,8 +146,10 @@ static bool users_exist(const struct conf *conf, conf_complain *complain, void *
 bool directories_make(const struct conf *conf, conf_complain *complain, void *arg)
 {
     struct arena arena = {0};
+    /* Empty spans leave a directory to its maker. */
     struct span queue = conf_changes_users(conf) ? conf->user_queue : SPAN("");
     struct span mail = conf_changes_users(conf) ? conf->user_mail : SPAN("");
+    /* Parents before what lies in them. "empty" stays empty: its mode lets nobody write there. */
     const struct wish wishes[] = {
         {conf->run_directory, SPAN(""), 0755},
         {arena_printf(&arena, "%s/empty", conf->run_directory.data), SPAN(""), 0555},
@@ -139,6 +158,7 @@ bool directories_make(const struct conf *conf, conf_complain *complain, void *ar
         {arena_printf(&arena, "%s/corrupt", conf->spool_directory.data), queue, 0700},
         {conf->mail_root, mail, 0700},
     };
+    /* Before anything is made: a directory without its owner would have to be repaired by hand. */
     bool good = users_exist(conf, complain, arg);
 
     for (size_t i = 0; good && i < sizeof(wishes) / sizeof(wishes[0]); i++)

@@ -8,6 +8,8 @@
 #include "master/links.h"
 #include "master/master.h"
 
+/* The page is made when it is first sent, and stays: a counter goes on where the last owner of
+ * the index left it. Writable goes to the owner alone. */
 static bool send_page(struct child *child, enum role role, unsigned index, bool own)
 {
     const struct page_slot *slot = pages_slot(&child->master->pages, role, index);
@@ -36,6 +38,7 @@ static bool send_pages_of_smtpd(struct child *child)
            send_page(child, ROLE_LOOKUP, 1, false);
 }
 
+/* Its own page first: everything else that a child does may want to count. */
 static bool send_pages(struct child *child)
 {
     if (!send_page(child, child->role, child->index, true))
@@ -45,6 +48,8 @@ static bool send_pages(struct child *child)
     return child->role != ROLE_SMTPD || send_pages_of_smtpd(child);
 }
 
+/* auth signs the tickets of logins and mailbox believes them. Who stands in the network never
+ * sees the key, so a broken pop3d can not write itself a ticket. */
 static bool send_key(struct child *child)
 {
     const struct control_key key = {.key = span_of(child->master->key, MASTER_KEY)};
@@ -54,6 +59,8 @@ static bool send_key(struct child *child)
     return channel_send(child->channel, &ipc_control_key, &key, NULL);
 }
 
+/* Sockets of its own service only. The same socket goes to all workers: the kernel deals out
+ * what connects, and a worker that dies takes no queue of connections with it. */
 static bool send_listeners(struct child *child)
 {
     const struct listeners *listeners = &child->master->listeners;
@@ -70,6 +77,8 @@ static bool send_listeners(struct child *child)
     return true;
 }
 
+/* The configuration comes first, since the rest is read in its light; the start comes last and
+ * means that nothing follows which the child has to wait for. */
 bool introduce_child(struct child *child)
 {
     const struct configuration *configuration = &child->master->configuration;
@@ -86,6 +95,8 @@ void introduce_to_siblings(struct child *child)
 {
     struct child *other;
 
+    /* A sibling that can not be told counts a little too low until it ends; that is no reason
+     * to kill it. */
     TAILQ_FOREACH (other, &child->master->children, entry)
         if (other != child && other->role == child->role && child_is_front(other) &&
             other->channel != NULL && !send_page(other, child->role, child->index, false))

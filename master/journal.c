@@ -15,12 +15,17 @@
 
 void journal_init(struct journal *journal)
 {
+    /* Above the standard descriptors and closed on exec: a reload that goes back from a file to
+     * standard error finds it, and no child gets it. */
     journal->original = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     require(journal->original >= 0);
 }
 
+/* dup2 swaps the file in one step: at no moment is descriptor 2 closed, and what is written
+ * meanwhile lands in the old file or the new one. */
 static bool lead_to_file(const struct conf *conf)
 {
+    /* A link is refused, for the log may lie in a directory that is not root's alone. */
     int fd = open(conf->log_file.data,
                   O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0640);
     bool good = fd >= 0 && dup2(fd, STDERR_FILENO) >= 0;
@@ -42,6 +47,8 @@ bool journal_open(struct journal *journal, const struct conf *conf, conf_complai
         complain(arg, sentence);
         return false;
     }
+    /* Only when the descriptor leads there: a refused log leaves format and level as they were,
+     * too. */
     log_setup("master", conf->log_format, conf->log_level);
     if (conf->log_target == LOG_TARGET_SYSLOG)
         log_to_syslog();

@@ -6,6 +6,7 @@
 
 #include "util/conf/conf.h"
 
+/* Held to the end, so that a reload can lead the log back to where it began. */
 struct journal {
     int original; /* standard error as master was given it */
 };

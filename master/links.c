@@ -11,6 +11,7 @@
 
 #include "master/master.h"
 
+/* Octets; a burst of questions must fit while the other end is busy. */
 enum { LINK_BUFFER = 1 << 19 };
 
 /* How far a role stands from the network; it asks the ones behind it. */
@@ -42,14 +43,17 @@ static bool is_leaving(const struct child *other, const struct child *fresh)
            (other->generation < fresh->generation && other->role != ROLE_QMGR);
 }
 
+/* Whether two roles talk at all is the table of roles' to say; here it is about these two. */
 static bool belong_together(const struct child *fresh, const struct child *other)
 {
     if (other == fresh || other->channel == NULL ||
         (role_info(fresh->role)->peers & 1U << other->role) == 0)
         return false;
+    /* One that leaves is told whom it may ask; nobody is told of one that leaves to ask it. */
     return !is_leaving(other, fresh) || depth_of(other->role) < depth_of(fresh->role);
 }
 
+/* The channel takes its own copy of the descriptor; the pair stays the caller's to close. */
 static bool hand_over(struct child *to, const struct child *peer, int fd)
 {
     const struct control_peer message = {.role = (uint8_t)peer->role,
@@ -65,9 +69,11 @@ static bool link_two(struct child *fresh, struct child *other)
 
     if (!seqpacket_pair(pair, LINK_BUFFER))
         return false;
+    /* The new one first: if it can not be told it is killed, and the other never hears of it. */
     bool told = hand_over(fresh, other, pair[0]);
     if (told && !hand_over(other, fresh, pair[1]))
         log_event(LOG_WARN, "peer-not-sent", LOG_INT("pid", other->pid));
+    /* Master keeps neither end, else no peer would ever see the other hang up. */
     (void)close(pair[0]);
     (void)close(pair[1]);
     return told;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+/* By text, for two forms of one address must not become two sockets. The port counts apart. */
 static bool same_address(const union net_address *a, const union net_address *b)
 {
     char text_a[NET_TEXT_MAX], text_b[NET_TEXT_MAX];
@@ -33,14 +34,19 @@ static void close_others(const struct listeners *listeners, const struct listene
             (void)close(listeners->items[i].fd);
 }
 
+/* What is open already is taken over, never bound again: its queue of connections survives. The
+ * descriptor is then in both sets, and close_others tells which one lets it go. */
 static bool add(struct listeners *next, const struct listeners *old, const struct conf_listen *want)
 {
     struct listener *listener = &next->items[next->count];
     const struct listener *known = find(old, &want->address);
 
+    /* Each check sets its errno beforehand: it is what the sentence to the operator is made of. */
     errno = ENOSPC;
     if (next->count == DAEMON_LISTENERS)
         return false;
+    /* Twice in one configuration: the second could not be told from the first at the next
+     * reload. */
     errno = EADDRINUSE;
     if (find(next, &want->address) != NULL)
         return false;
@@ -52,10 +58,12 @@ static bool add(struct listeners *next, const struct listeners *old, const struc
     listener->fd = known != NULL ? known->fd : net_listen(&want->address, LISTENER_BACKLOG);
     if (listener->fd < 0)
         return false;
+    /* Counted only when it is open, so that undoing never closes what is not there. */
     next->count++;
     return true;
 }
 
+/* With line, address and port: that a port is in use is only of help with the port. */
 static void complain_about(const struct conf_listen *listen, int error, conf_complain *complain,
                            void *arg)
 {
@@ -76,10 +84,14 @@ bool listeners_update(struct listeners *listeners, const struct conf_listens *wa
     for (size_t i = 0; i < wanted->count; i++) {
         if (add(&next, listeners, &wanted->items[i]))
             continue;
+        /* The sentence first, as long as errno is that of the failure; then what was newly
+         * bound is undone. */
         complain_about(&wanted->items[i], errno, complain, arg);
         close_others(&next, listeners);
         return false;
     }
+    /* Nothing can fail any more. Children of the old generation keep their copies until they
+     * drain. */
     close_others(listeners, &next);
     *listeners = next;
     return true;

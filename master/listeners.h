@@ -19,6 +19,7 @@ struct listener {
     int fd;
 };
 
+/* No address is in it twice, and every fd is open. */
 struct listeners {
     struct listener items[DAEMON_LISTENERS];
     size_t count;

@@ -19,6 +19,7 @@
 
 static const char pid_name[] = "master.pid";
 
+/* Closing lets go of the lock, too; -1 makes a second call harmless. */
 static void close_if_open(int *fd)
 {
     if (*fd >= 0)
@@ -34,16 +35,20 @@ static int take(int directory, const char *name)
 
     if (fd < 0)
         return -1;
+    /* With a second name it could be a file of root's that somebody linked here. */
     if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_nlink != 1)
         errno = EINVAL;
     else if (flock(fd, LOCK_EX | LOCK_NB) == 0)
         return fd;
+    /* Closing must not hide why it was refused. */
     int problem = errno;
     (void)close(fd);
     errno = problem;
     return -1;
 }
 
+/* The two reasons get two sentences: that another master runs is repaired by stopping it,
+ * everything else by looking at the file. */
 static int take_in(int directory, const char *name, struct span where, conf_complain *complain,
                    void *arg)
 {
@@ -63,6 +68,8 @@ static int take_in(int directory, const char *name, struct span where, conf_comp
     return -1;
 }
 
+/* Under the lock, so that two masters that start at once never write over each other. What a
+ * crash left in the file is cut off first. */
 static bool write_pid(int fd)
 {
     char text[24];
@@ -72,14 +79,19 @@ static bool write_pid(int fd)
 
 bool locks_take(struct locks *locks, const struct conf *conf, conf_complain *complain, void *arg)
 {
+    /* Needed only to open the lock in; the run directory stays open for the pid file and the
+     * socket. */
     int spool = directory_open(conf->spool_directory.data);
 
     *locks = (struct locks){.pid_file = -1, .spool = -1};
     locks->run_directory = directory_open(conf->run_directory.data);
     locks->pid_file = take_in(locks->run_directory, pid_name, conf->run_directory, complain, arg);
+    /* Always in this order: two masters that start with the same configuration meet at the
+     * first. */
     if (locks->pid_file >= 0)
         locks->spool = take_in(spool, "master.lock", conf->spool_directory, complain, arg);
     close_if_open(&spool);
+    /* Both are held, or the pid would be of a process that is about to be refused. */
     if (locks->spool >= 0 && !write_pid(locks->pid_file)) {
         complain(arg, "the pid file can not be written; is the disk full?");
         close_if_open(&locks->spool);
@@ -93,6 +105,8 @@ bool locks_take(struct locks *locks, const struct conf *conf, conf_complain *com
 
 void locks_release(struct locks *locks)
 {
+    /* Removed while the lock is held: after it, the name could be that of the next master's
+     * file. */
     (void)unlinkat(locks->run_directory, pid_name, 0);
     close_if_open(&locks->pid_file);
     close_if_open(&locks->spool);

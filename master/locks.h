@@ -9,6 +9,7 @@
 
 #include "util/conf/conf.h"
 
+/* Open descriptors while both locks are held; closing one lets go of its lock. */
 struct locks {
     int run_directory;
     int pid_file; /* run_directory/master.pid */

@@ -21,6 +21,7 @@ static bool find_programs(char out[PATH_MAX])
     return true;
 }
 
+/* For those who call it by hand; `veredus` always gets it right. */
 static int usage(void)
 {
     (void)fputs("usage: veredus-master -c FILE [-f]\n", stderr);
@@ -36,11 +37,13 @@ int main(int argc, char **argv)
     while ((option = getopt(argc, argv, "c:f")) != -1) {
         if (option == 'c')
             name = optarg;
+        /* -f is accepted and changes nothing: master always stays in the foreground. */
         else if (option != 'f')
             return usage();
     }
     if (name == NULL || optind != argc)
         return usage();
+    /* Absolute before anything else: the name must mean the same file at every reload. */
     if (realpath(name, file) == NULL || !find_programs(programs)) {
         perror(name);
         return EX_NOINPUT;

@@ -36,6 +36,7 @@ static void drain_some(struct master *master, bool rest_too)
             child_drain(child, STOP_MS, false);
 }
 
+/* Ready, starting or draining makes no difference: as long as it lives it may have a session. */
 static bool front_lives(const struct master *master)
 {
     const struct child *child;
@@ -52,9 +53,12 @@ void master_child_gone(struct master *master)
 {
     if (!master->stopping)
         return;
+    /* The last one is collected: every page has its final count and every lock of a child is
+     * gone. */
     if (TAILQ_EMPTY(&master->children)) {
         loop_stop(master->loop);
     } else if (!master->rest_told && !front_lives(master)) {
+        /* Once only: each is given its time from the first word on. */
         master->rest_told = true;
         drain_some(master, true);
     }
@@ -65,9 +69,11 @@ void master_stop(struct master *master)
     if (master->stopping)
         return;
     log_event(LOG_INFO, "stopping", LOG_UINT("generation", master->generation));
+    /* Set before the first child is told, so that a death from now on refills no place. */
     master->stopping = true;
     places_abandon(master);
     drain_some(master, false);
+    /* Perhaps nothing that serves the network lives: then the rest is told at once. */
     master_child_gone(master);
 }
 
@@ -87,6 +93,7 @@ static void on_signal(int signal, void *arg)
         log_event(LOG_WARN, "configuration-kept", LOG_STR("file", master->file));
 }
 
+/* They arrive by the loop, never in a handler: whatever they cause runs between two events. */
 static void watch_signals(struct master *master)
 {
     static const int watched[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1};
@@ -94,11 +101,14 @@ static void watch_signals(struct master *master)
 
     for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]); i++)
         loop_on_signal(master->loop, &master->signals[i], watched[i], on_signal, master);
+    /* A peer that hangs up is an errno to whoever writes, not the end of master. */
     (void)sigaction(SIGPIPE, &ignore, NULL);
 }
 
 /* ---- the start ---- */
 
+/* The log hears of every generation, standard output of the first alone: whoever started master
+ * reads one line there and then closes its end. */
 void master_announce(struct master *master)
 {
     log_event(LOG_INFO, "ready", LOG_UINT("generation", master->generation));
@@ -116,6 +126,8 @@ static void raise_descriptor_limit(void)
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return;
+    /* As far as allowed. With less, sessions are refused earlier; that is no reason not to
+     * start. */
     limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
@@ -138,32 +150,41 @@ static int acquire(struct master *master)
 {
     if (!configuration_load(&master->configuration, master->file, complaint_note, NULL))
         return EX_CONFIG;
+    /* The log comes next, so that whatever else is refused is said where the operator wants it. */
     const struct conf *conf = master->configuration.conf;
     if (!journal_open(&master->journal, conf, complaint_note, NULL))
         return EX_CANTCREAT;
     if (!directories_make(conf, complaint_note, NULL))
         return EX_CANTCREAT;
+    /* After the directories that the locks lie in, and before the first socket: a second master
+     * must not get as far as a port. */
     if (!locks_take(&master->locks, conf, complaint_note, NULL))
         return EX_UNAVAILABLE;
     if (listeners_update(&master->listeners, &conf->listens, complaint_note, NULL) &&
         operators_open(master))
         return EX_OK;
+    /* In the reverse order. Directories stay: they are what the next start wants anyway. */
     log_event(LOG_ERROR, "not-started", LOG_STR("reason", "a socket can not be bound"));
     listeners_close(&master->listeners);
     locks_release(&master->locks);
     return EX_UNAVAILABLE;
 }
 
+/* From the first child to the collecting of the last. */
 static void serve(struct master *master)
 {
     log_event(LOG_INFO, "starting", LOG_STR("version", VEREDUS_VERSION),
               LOG_STR("file", master->file));
+    /* New at every start and never written down: tickets do not outlive the master they came
+     * from. */
     random_fill(master->key, sizeof(master->key));
     places_init(master);
+    /* Before the first fork: a child that dies at once must be noticed. */
     watch_signals(master);
     places_fill(master);
     loop_run(master->loop);
     log_event(LOG_INFO, "stopped", LOG_UINT("generation", master->generation));
+    /* The locks go last: whoever gets them finds ports and socket free. */
     operators_close(master);
     listeners_close(&master->listeners);
     locks_release(&master->locks);
@@ -177,10 +198,12 @@ int master_run(const char *file, const char *programs)
     master->programs = programs;
     master->generation = 1;
     master->started_ms = clock_ms();
+    /* Before any other descriptor is made, so that none of them becomes 0, 1 or 2. */
     master->null = open_null();
     TAILQ_INIT(&master->children);
     log_setup("master", LOG_LOGFMT, LOG_INFO);
     journal_init(&master->journal);
+    /* Until the configuration is read the log goes to standard error in the plainest format. */
     raise_descriptor_limit();
     master->loop = loop_new();
 

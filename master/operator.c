@@ -15,6 +15,8 @@
 #include "master/reload.h"
 #include "master/status.h"
 
+/* Octets of text in one message, well below what a packet holds; connections waiting for
+ * accept. */
 enum { ANSWER_PART = 2048, BACKLOG = 16 };
 
 static const char socket_name[] = "master.sock";
@@ -26,9 +28,11 @@ static struct span next_part(struct span text)
 {
     struct span part = span_first(text, ANSWER_PART);
     size_t end = span_find_last(part, '\n');
+    /* A line longer than a part is cut: better in two pieces than not at all. */
     return part.len < text.len && end < part.len ? span_first(part, end + 1) : part;
 }
 
+/* An empty text is still one message, for the asker waits for the one that says it is the last. */
 static void answer(struct channel *channel, bool ok, struct span text)
 {
     bool more = true;
@@ -38,10 +42,12 @@ static void answer(struct channel *channel, bool ok, struct span text)
         text = span_skip(text, part.len);
         more = text.len > 0;
         const struct operator_answer message = {.ok = ok, .more = more, .text = part};
+        /* One who hung up gets no further parts. */
         more = channel_send(channel, &ipc_operator_answer, &message, NULL) && more;
     }
 }
 
+/* An octet that stands for no request gets no answer. */
 static void serve(struct master *master, struct channel *channel, uint8_t what)
 {
     struct buf text = {0};
@@ -58,6 +64,7 @@ static void serve(struct master *master, struct channel *channel, uint8_t what)
         break;
     case OPERATOR_STOP:
         answer(channel, true, SPAN("stopping\n"));
+        /* At once, since stopping may end the loop before it comes to write. */
         channel_flush(channel);
         master_stop(master);
         break;
@@ -67,6 +74,7 @@ static void serve(struct master *master, struct channel *channel, uint8_t what)
 
 /* ---- connections ---- */
 
+/* The order of the connections is that of their age; closing the gap keeps it. */
 static void hang_up(struct operators *operators, struct channel *channel)
 {
     for (size_t i = 0; i < operators->count; i++) {
@@ -80,6 +88,7 @@ static void hang_up(struct operators *operators, struct channel *channel)
     }
 }
 
+/* May free the channel that it was called for: nothing is touched after that. */
 static void on_message(void *arg, struct channel *channel, const struct ipc_type *type,
                        const void *message, struct fd_list *fds)
 {
@@ -99,6 +108,7 @@ static void on_closed(void *arg, struct channel *channel)
     hang_up(&master->operators, channel);
 }
 
+/* The newest is always let in. An asker that hangs can therefore not lock the operator out. */
 static void on_connection(void *arg, unsigned events)
 {
     struct master *master = arg;
@@ -116,6 +126,8 @@ static void on_connection(void *arg, unsigned events)
 
 /* ---- the socket ---- */
 
+/* The lock on the run directory is held, so a socket that lies there is what a crash left. The
+ * umask makes the socket 0600 at its birth: a chmod later would leave a gap. */
 static bool bind_and_listen(int fd, int directory)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -131,6 +143,7 @@ static bool bind_and_listen(int fd, int directory)
     return bound && listen(fd, BACKLOG) == 0;
 }
 
+/* Nothing is kept unless all of it worked; errno says what did not. */
 bool operators_open(struct master *master)
 {
     struct operators *operators = &master->operators;
@@ -155,6 +168,7 @@ void operators_close(struct master *master)
 
     while (operators->count > 0)
         hang_up(operators, operators->connections[0]);
+    /* No new asker from here; the name goes last, while the lock is still held. */
     io_stop(&operators->io);
     (void)close(operators->fd);
     (void)unlinkat(master->locks.run_directory, socket_name, 0);

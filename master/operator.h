@@ -9,10 +9,12 @@
 
 #include "util/ipc/channel.h"
 
+/* Askers at one time; each asks one thing and hangs up. */
 enum { OPERATOR_CONNECTIONS = 16 };
 
 struct master;
 
+/* Owns the socket and every connection; empty until operators_open. */
 struct operators {
     struct io io;
     int fd;                                            /* listening */

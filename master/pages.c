@@ -9,6 +9,7 @@
 
 #include "util/base/panic.h"
 
+/* The memory itself lives on as long as some child has it mapped. */
 static void forget(struct page_slot *slot)
 {
     int problem = errno;
@@ -23,6 +24,7 @@ static void forget(struct page_slot *slot)
 
 static bool make(struct page_slot *slot)
 {
+    /* Each step needs the one before, and forget undoes whichever were done. */
     slot->readonly = -1;
     slot->writable = page_create();
     if (slot->writable >= 0)
@@ -37,17 +39,20 @@ static bool make(struct page_slot *slot)
 
 const struct page_slot *pages_slot(struct pages *pages, enum role role, unsigned index)
 {
+    /* Both come from master's own count, never from a child. */
     require((unsigned)role < ROLE_COUNT && index < PAGE_INDEXES);
     struct page_slot *slot = &pages->slots[role][index];
     return slot->page != NULL || make(slot) ? slot : NULL;
 }
 
+/* Never makes one: asking about the past must not change it. */
 const struct page_slot *pages_made(const struct pages *pages, enum role role, unsigned index)
 {
     const struct page_slot *slot = &pages->slots[role][index];
     return slot->page != NULL ? slot : NULL;
 }
 
+/* Each value is read whole, but not all at one moment: a sum is as exact as its moment allows. */
 uint64_t pages_sum(const struct pages *pages, enum page_value value)
 {
     uint64_t sum = 0;
@@ -58,6 +63,7 @@ uint64_t pages_sum(const struct pages *pages, enum page_value value)
     return sum;
 }
 
+/* Only at the end of master: until then a page outlives every owner. */
 void pages_free(struct pages *pages)
 {
     for (unsigned role = 0; role < ROLE_COUNT; role++)

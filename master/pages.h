@@ -16,6 +16,7 @@ enum {
         192 /* of a role; with those of qmgr and lookup a worker maps at most DAEMON_PAGES */
 };
 
+/* Both descriptors are of one memory and are open just when page is not NULL. */
 struct page_slot {
     struct page *page; /* NULL: not made yet */
     int writable;

@@ -20,6 +20,8 @@ enum {
 
 /* ---- filling ---- */
 
+/* Doubles up to a limit: a configuration that no child survives costs a fork now and then and
+ * not a core, and a disturbance that passes is over within seconds. */
 static void back_off(struct place *place)
 {
     int64_t ms = place->backoff_ms == 0 ? PLACE_BACKOFF_FIRST_MS : place->backoff_ms * 2;
@@ -28,14 +30,17 @@ static void back_off(struct place *place)
     timer_set(&place->refill, place->backoff_ms);
 }
 
+/* A predecessor of an older generation loses the place here and serves on until it is drained. */
 static void fill(struct place *place)
 {
     timer_cancel(&place->refill);
     place->child = child_start(place->master, place->role, place);
+    /* Not even started: no process, no descriptor. More will be free later. */
     if (place->child == NULL)
         back_off(place);
 }
 
+/* A reload may have filled the place, or dropped it, since the timer was set. */
 static void on_refill(void *arg)
 {
     struct place *place = arg;
@@ -43,6 +48,7 @@ static void on_refill(void *arg)
         fill(place);
 }
 
+/* Every role gets a row of the same length; wanted_of decides how much of it is used. */
 void places_init(struct master *master)
 {
     for (unsigned i = 0; i < PLACES; i++) {
@@ -58,6 +64,7 @@ static unsigned wanted_of(const struct master *master, enum role role)
     const struct role_info *info = role_info(role);
     uint64_t workers = master->configuration.conf->workers;
 
+    /* The table of roles has it, the places do not: it is the one that fills them. */
     if (role == ROLE_MASTER)
         return 0;
     if (role == ROLE_SMTPD && !listeners_serve(&master->listeners, SERVICE_SMTP))
@@ -69,6 +76,7 @@ static unsigned wanted_of(const struct master *master, enum role role)
     return workers < PLACE_WORKERS ? (unsigned)workers : PLACE_WORKERS;
 }
 
+/* From now on a death is final. The children themselves are drained by whoever calls. */
 void places_abandon(struct master *master)
 {
     for (unsigned i = 0; i < PLACES; i++) {
@@ -79,6 +87,7 @@ void places_abandon(struct master *master)
 
 /* ---- the change of generations ---- */
 
+/* A place that is not wanted belongs to no step: nobody waits for it. */
 static bool is_of(const struct place *place, unsigned roles)
 {
     return place->wanted && (roles & 1U << place->role) != 0;
@@ -89,9 +98,11 @@ static bool is_due(const struct place *place)
 {
     if (place->child == NULL)
         return !timer_is_set(&place->refill);
+    /* qmgr is alone with the queue: its successor is started only when the old one has ended. */
     return place->child->generation < place->master->generation && place->role != ROLE_QMGR;
 }
 
+/* Filling overwrites the child that was there; it stays in the list and drains as an older one. */
 static void fill_all(struct master *master, unsigned roles)
 {
     for (unsigned i = 0; i < PLACES; i++)
@@ -99,12 +110,14 @@ static void fill_all(struct master *master, unsigned roles)
             fill(&master->places.all[i]);
 }
 
+/* Ready alone is not enough: one of the old generation proves nothing about the new settings. */
 static bool serves(const struct place *place)
 {
     return place->child != NULL && place->child->state == CHILD_READY &&
            place->child->generation == place->master->generation;
 }
 
+/* True of none at all, too: without POP3 listeners nobody waits for a pop3d. */
 static bool all_serve(const struct master *master, unsigned roles)
 {
     for (unsigned i = 0; i < PLACES; i++)
@@ -113,6 +126,7 @@ static bool all_serve(const struct master *master, unsigned roles)
     return true;
 }
 
+/* Told again at every advance; child_drain makes nothing of the repetition. */
 static void retire_older(struct master *master)
 {
     struct child *child;
@@ -125,12 +139,16 @@ static void retire_older(struct master *master)
 /* Takes the present generation as far as it can go now. */
 static void advance(struct master *master)
 {
+    /* Called at every change and never waiting: each step looks at what is there, so it does
+     * not matter in which order children get ready or die. */
     fill_all(master, ROLES_REST | ROLES_QMGR);
     if (!all_serve(master, ROLES_REST))
         return;
+    /* The front only when there is somebody for it to ask: its first session may come at once. */
     fill_all(master, ROLES_FRONT);
     if (!all_serve(master, ROLES_FRONT))
         return;
+    /* Among them the old qmgr, whose death fills its place with the new one. */
     retire_older(master);
     if (all_serve(master, ROLES_QMGR))
         master_announce(master);
@@ -140,15 +158,18 @@ void places_fill(struct master *master)
 {
     for (unsigned i = 0; i < PLACES; i++) {
         struct place *place = &master->places.all[i];
+        /* A new configuration deserves a first try without the old one's delay. */
         place->wanted = i % PLACE_WORKERS < wanted_of(master, place->role);
         place->backoff_ms = 0;
         timer_cancel(&place->refill);
+        /* Its child is of an older generation now and drains with that. */
         if (!place->wanted)
             place->child = NULL;
     }
     advance(master);
 }
 
+/* While stopping nothing is begun, however ready. */
 void place_child_ready(struct child *child)
 {
     if (!child->master->stopping)
@@ -160,13 +181,16 @@ void place_child_died(struct child *child)
     struct place *place = child->place;
     bool drained = child->state == CHILD_DRAINING;
 
+    /* A successor has the place already: this death was expected and is nobody's loss. */
     if (place == NULL || place->child != child)
         return;
     place->child = NULL;
     if (!place->wanted || place->master->stopping)
         return;
+    /* One that served for a while died of something new; the delay starts over. */
     if (clock_ms() - child->born_ms >= PLACE_STEADY_MS)
         place->backoff_ms = 0;
+    /* It made room as it was told: the successor comes at once and does not count as a restart. */
     if (drained) {
         fill(place);
         return;

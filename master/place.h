@@ -19,6 +19,7 @@ enum {
     PLACE_STEADY_MS = 60000 /* a child that lived so long resets the backoff */
 };
 
+/* Lives as long as master; children come and go. `wanted` false means that a death is final. */
 struct place {
     struct master *master;
     enum role role;

@@ -17,6 +17,8 @@ static bool same_house(const struct conf *old, const struct conf *new, struct bu
     return false;
 }
 
+/* Cheap and harmless first. Listeners come last: they alone change what the network sees, and
+ * after them nothing can refuse. */
 static bool usable(struct master *master, const struct conf *conf, struct buf *complaints)
 {
     return same_house(master->configuration.conf, conf, complaints) &&
@@ -25,6 +27,8 @@ static bool usable(struct master *master, const struct conf *conf, struct buf *c
            listeners_update(&master->listeners, &conf->listens, complaint_note, complaints);
 }
 
+/* What was tried is undone as far as it shows: the log goes back to where it went. Directories
+ * that were made stay; they are empty. */
 static bool take_over(struct master *master, struct configuration *fresh, struct buf *complaints)
 {
     const struct conf *old = master->configuration.conf;
@@ -33,6 +37,8 @@ static bool take_over(struct master *master, struct configuration *fresh, struct
         return false;
     if (usable(master, fresh->conf, complaints))
         return true;
+    /* The old file was open a moment ago; if it can not be opened anew, what is written goes
+     * where descriptor 2 leads now. */
     if (!journal_open(&master->journal, old, complaint_note, complaints))
         log_event(LOG_ERROR, "log-lost", LOG_SPAN("file", old->log_file));
     configuration_free(fresh);
@@ -51,10 +57,13 @@ bool reload(struct master *master, struct buf *complaints)
         log_event(LOG_ERROR, "reload-refused", LOG_STR("file", master->file));
         return false;
     }
+    /* The point of no return. Children of the old generation hold the old memfd by descriptors
+     * of their own. */
     configuration_free(&master->configuration);
     master->configuration = fresh;
     master->generation++;
     log_event(LOG_INFO, "reload", LOG_UINT("generation", master->generation));
+    /* Starts the new generation beside the old; who asked is answered before it serves. */
     places_fill(master);
     return true;
 }

@@ -15,6 +15,7 @@
 #include "util/base/log.h"
 #include "util/daemon/daemon.h"
 
+/* The number that a shell uses for a program it did not find. */
 enum { NOT_EXECUTED = 127 };
 
 /* exec resets handlers, but not what is ignored or blocked. */
@@ -36,6 +37,7 @@ static bool settle_descriptors(const struct spawn *spawn)
 {
     if (dup2(spawn->null, STDIN_FILENO) < 0 || dup2(spawn->null, STDOUT_FILENO) < 0)
         return false;
+    /* dup2 onto itself does nothing and would leave close-on-exec set. */
     if (spawn->control == DAEMON_CONTROL_FD) {
         if (fcntl(DAEMON_CONTROL_FD, F_SETFD, 0) != 0)
             return false;
@@ -45,6 +47,7 @@ static bool settle_descriptors(const struct spawn *spawn)
     return close_range(DAEMON_CONTROL_FD + 1, UINT_MAX, 0) == 0;
 }
 
+/* Runs between fork and exec, in a process with one thread: it may log, and never returns. */
 static void become(const struct spawn *spawn)
 {
     char path[PATH_MAX];
@@ -52,10 +55,13 @@ static void become(const struct spawn *spawn)
     int length = snprintf(path, sizeof(path), "%s/%s", spawn->directory, spawn->program);
 
     reset_signals();
+    /* For the path; whatever fails after it sets its own. */
     errno = ENAMETOOLONG;
     if (length > 0 && (size_t)length < sizeof(path) && settle_descriptors(spawn))
         (void)execv(path, arguments);
     log_event(LOG_ERROR, "exec-failed", LOG_STR("program", spawn->program), LOG_ERRNO(errno));
+    /* Without the handlers of exit: they belong to master, whose buffers would be flushed
+     * twice. */
     _exit(NOT_EXECUTED);
 }
 
@@ -65,6 +71,7 @@ pid_t spawn_process(const struct spawn *spawn)
 
     (void)sigfillset(&all);
     (void)sigprocmask(SIG_SETMASK, &all, &before);
+    /* The child unblocks them itself, after it has put the handlers back. */
     pid_t pid = fork();
     if (pid == 0)
         become(spawn);

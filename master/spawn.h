@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+/* Borrowed for the call: nothing here is kept or closed. */
 struct spawn {
     const char *directory; /* of the program */
     const char *program;

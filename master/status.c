@@ -10,6 +10,7 @@
 #include "master/master.h"
 #include "util/base/clock.h"
 
+/* One "name value" a line, for people and for scripts; a name never holds a blank. */
 static void add_number(struct buf *out, const char *name, uint64_t number)
 {
     char line[96];
@@ -17,6 +18,8 @@ static void add_number(struct buf *out, const char *name, uint64_t number)
     buf_add(out, span_of(line, (size_t)length));
 }
 
+/* role, index, pid, state, restarts: how often the child's place had to be filled after a
+ * death. */
 static void add_child(struct buf *out, const struct child *child)
 {
     char line[128];
@@ -30,6 +33,7 @@ void status_write(const struct master *master, struct buf *out)
 {
     const struct child *child;
 
+    /* In seconds, of master itself and not of a generation. */
     add_number(out, "uptime", (uint64_t)(clock_ms() - master->started_ms) / 1000);
     add_number(out, "generation", master->generation);
     TAILQ_FOREACH (child, &master->children, entry)

@@ -51,6 +51,8 @@ struct pop3_reply cmd_top(struct session *session, const struct arguments *argum
 /* Asks anew for the message that the pending command is about. */
 struct pop3_reply fetch_again(struct session *session);
 
+/* The answers to it: the message as a descriptor, taken out of `fds`; or that it is gone or can
+ * not be read, which is an error of that message alone. */
 struct pop3_reply fetch_message(struct session *session, const void *message, struct fd_list *fds);
 struct pop3_reply fetch_missing(struct session *session, const void *message, struct fd_list *fds);
 
@@ -61,6 +63,8 @@ struct pop3_reply cmd_quit(struct session *session, const struct arguments *argu
 /* Asks anew for the removals that were under way: a name that is gone already counts as removed. */
 struct pop3_reply update_again(struct session *session);
 
+/* The answer to a batch of removals: counted, then the next batch or the end. One that failed
+ * makes the reply to QUIT say that some messages were kept. */
 struct pop3_reply update_deleted(struct session *session, const void *message, struct fd_list *fds);
 
 #endif

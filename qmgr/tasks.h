@@ -158,6 +158,7 @@ struct task_check {
     bool aside;
 };
 
+/* Not started yet. `done` finds the result, and in `aside` whether the letter was set aside. */
 struct task_check *task_check_new(uint64_t number, uint64_t offset, task_done *done, void *arg);
 
 /* ---- states, space ---- */
