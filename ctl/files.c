@@ -123,7 +123,7 @@ bool files_same_owner(const char *path, const char *model)
 bool files_make_directory(const char *path)
 {
     struct stat st;
-    /* 0700, for what lies beneath is mail; who wants it wider says so himself. */
+    /* 0700, for mail and passwords will lie beneath; who wants it wider says so himself. */
     if (mkdir(path, 0700) == 0)
         return true;
     if (errno != EEXIST || stat(path, &st) != 0)

@@ -83,8 +83,8 @@ static bool take_arguments(struct ctl *ctl, struct plan *plan)
         const char *word = ctl->argument[i];
         if (word[0] != '-' && !plan->directory) {
             plan->directory = word;
-            /* A second word without a dash, or an option at the very end. */
         } else if (word[0] != '-' || i + 1 == ctl->argument_count) {
+            /* A second word without a dash, or an option at the very end. */
             ctl_say(ctl,
                     word[0] != '-' ? "\"%s\" is one argument too many for init"
                                    : "%s wants a value behind it",

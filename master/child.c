@@ -15,8 +15,7 @@
 #include "master/spawn.h"
 #include "util/base/clock.h"
 
-/* Octets. All that introduces a child is queued before it reads a word, so the socket must hold
- * it. */
+/* Octets: room for what introduces a child, which is sent before the child reads a word. */
 enum { CONTROL_BUFFER = 1 << 18 };
 
 bool child_is_front(const struct child *child)

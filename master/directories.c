@@ -43,10 +43,10 @@ static int walk(struct span path, bool make, mode_t mode, bool *made)
     *made = false;
     while (at >= 0 && span_next(&path, '/', &name)) {
         char text[NAME_OCTETS];
-        if (name.len == 0)
-            continue;
         /* An empty name comes of "//" or of a slash at either end; it is passed over like the
          * kernel does. */
+        if (name.len == 0)
+            continue;
         int next = -1;
         if (span_to_cstr(name, text, sizeof(text)))
             next = step(at, text, make, path.len > 0 ? MODE_ON_THE_WAY : mode, made);
@@ -132,7 +132,7 @@ static bool users_exist(const struct conf *conf, conf_complain *complain, void *
     struct privileges unused;
     bool all = true;
 
-    /* Nobody's rights change: then the names in the configuration mean nothing. */
+    /* Where nobody's rights change, the names in the configuration mean nothing. */
     for (size_t i = 0; conf_changes_users(conf) && i < sizeof(users) / sizeof(users[0]); i++) {
         if (privileges_of(users[i].data, &unused))
             continue;

@@ -201,9 +201,9 @@ int master_run(const char *file, const char *programs)
     /* Before any other descriptor is made, so that none of them becomes 0, 1 or 2. */
     master->null = open_null();
     TAILQ_INIT(&master->children);
+    /* Until the configuration is read the log goes to standard error in the plainest format. */
     log_setup("master", LOG_LOGFMT, LOG_INFO);
     journal_init(&master->journal);
-    /* Until the configuration is read the log goes to standard error in the plainest format. */
     raise_descriptor_limit();
     master->loop = loop_new();
 
