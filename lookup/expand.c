@@ -58,6 +58,7 @@ static enum resolve_status add_final(struct walk *walk, const struct address *ad
     if (out->count >= walk->tables->conf->limits.alias_expansion)
         return RESOLVE_TOO_MANY;
     if (out->count == walk->room) {
+        /* Doubling: the lists left behind in the arena are together no longer than the last one. */
         size_t room = walk->room ? walk->room * 2 : 4;
         struct final_recipient *grown = arena_alloc(walk->arena, room * sizeof(*grown));
 
@@ -102,6 +103,7 @@ static bool is_safe_path(struct span path)
             return false;
         parts++;
     }
+    /* A '/' at the front made an empty part and was refused above; one at the end makes none. */
     return parts > 0 && path.data[path.len - 1] != '/';
 }
 
@@ -116,6 +118,8 @@ static enum resolve_status mailbox_of(const struct expand_tables *tables, struct
         return result == TABLE_ERROR ? RESOLVE_TEMPORARY : RESOLVE_UNKNOWN_USER;
     *path = span_trim(*path);
     if (path->len == 0) {
+        /* No path given: domain/user. A '/' in the local part would make a directory of half a
+         * name. */
         struct span local = span_first(key, at), domain = span_skip(key, at + 1);
 
         if (span_find(local, '/') != local.len)
@@ -171,6 +175,7 @@ static enum resolve_status walk_member(struct walk *walk, struct span member, st
                   LOG_SPAN("member", member));
         return RESOLVE_DENIED;
     }
+    /* A typing error is ours, not the sender's: mail waits until the table is mended. */
     if (address_parse_path(member, domain, &address, &rest) != ADDRESS_OK || rest.len) {
         log_event(LOG_ERROR, "alias-member-bad", LOG_SPAN("alias", step->key),
                   LOG_SPAN("member", member));
@@ -194,6 +199,7 @@ static bool next_member(struct span *rest, struct span *member)
             i++;
     }
     *member = span_trim(span_first(*rest, i));
+    /* The comma goes with the member. */
     *rest = span_skip(*rest, i + 1);
     return true;
 }
@@ -207,11 +213,13 @@ static enum resolve_status walk_members(struct walk *walk, struct span members, 
     bool any = false;
 
     while (status == RESOLVE_OK && next_member(&members, &member)) {
+        /* Two commas in a row, or one at the end: people write such lists. */
         if (member.len == 0)
             continue;
         any = true;
         status = walk_member(walk, member, domain, step);
     }
+    /* An alias with no members at all leads nowhere. */
     return any ? status : RESOLVE_UNKNOWN_USER;
 }
 
@@ -239,6 +247,7 @@ static enum resolve_status unknown_user(struct walk *walk, const struct address 
         return RESOLVE_UNKNOWN_USER;
     enum resolve_status status =
         add_final(walk, address, SPAN("error"), SPAN("5.1.1 user unknown"));
+    /* Not counted when it was there already: unknown is compared with the count of recipients. */
     walk->unknown += walk->out->count - before;
     return status;
 }
@@ -254,6 +263,7 @@ static enum resolve_status walk_postmaster(struct walk *walk, const struct addre
     if (!span_equal_nocase(address_local(address), SPAN("postmaster")) || domains->count == 0 ||
         span_equal(address_domain(address), domains->items[0]))
         return RESOLVE_UNKNOWN_USER;
+    /* The first domain's own postmaster does not come here: he was not found a moment ago. */
     first.domain_len = (uint16_t)domains->items[0].len;
     memcpy(first.domain, domains->items[0].data, first.domain_len);
     return walk_address(walk, &first, step);
@@ -264,6 +274,7 @@ static enum resolve_status walk_postmaster(struct walk *walk, const struct addre
 static enum resolve_status deliver_here(struct walk *walk, const struct address *address,
                                         const struct step *step)
 {
+    /* Our domains may be routed away from local: the users table still says who exists. */
     struct route route = route_find(walk->tables->conf, address);
     struct span path;
     enum resolve_status status = mailbox_of(walk->tables, walk->arena, step->key, &path);
@@ -301,6 +312,7 @@ static enum resolve_status walk_local(struct walk *walk, const struct address *a
         return status == RESOLVE_UNKNOWN_USER ? unknown_user(walk, address, &step) : status;
     case TABLE_NOT_FOUND:
         return deliver_here(walk, address, &step);
+    /* A table that can not be read says nothing about the user: never a 5yz for that. */
     case TABLE_ERROR:
         break;
     }
@@ -314,6 +326,7 @@ static struct address in_our_domain(const struct conf *conf, const struct addres
 
     if (conf->domains.count == 0 || conf_has_domain(&conf->domains, address_domain(address)))
         return ours;
+    /* An address literal of this host is such a name, too (RFC 5321 §4.1.3). */
     ours.domain_is_literal = false;
     ours.domain_len = (uint16_t)conf->domains.items[0].len;
     memcpy(ours.domain, conf->domains.items[0].data, ours.domain_len);
@@ -327,6 +340,8 @@ static enum resolve_status walk_address(struct walk *walk, const struct address 
     const struct conf *conf = walk->tables->conf;
     const struct conf_limits *limits = &conf->limits;
 
+    /* Counted before the class is known: members that lead out of our domains cost a visit as
+     * well. */
     if (walk->visited++ >= limits->alias_depth + VISITS_A_RECIPIENT * limits->alias_expansion)
         return RESOLVE_TOO_MANY;
     if (route_class_of(conf, address) == ROUTE_LOCAL) {

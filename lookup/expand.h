@@ -15,17 +15,20 @@
 #include "util/mail/address.h"
 #include "util/table/table.h"
 
+/* Where an expansion looks. All are borrowed, and must outlive it. */
 struct expand_tables {
     const struct conf *conf;
     struct table *users;   /* "user@domain" -> mailbox beneath the mail root; empty: domain/user */
     struct table *aliases; /* "name" or "user@domain" -> members, separated by commas */
 };
 
+/* One mailbox or one place elsewhere: no alias leads on from here. */
 struct final_recipient {
     struct span address; /* as address_text gives it */
     struct span transport, nexthop;
 };
 
+/* All final recipients of one address, each of them once, or why there are none. */
 struct expansion {
     enum resolve_status status;
     struct final_recipient *recipients; /* in the arena; only with RESOLVE_OK */

@@ -40,6 +40,7 @@ static struct table *open_table(struct lookup *lookup, const char *name)
         arena_printf(&lookup->arena, "%.*s/%s", SPAN_ARG(conf->table_directory), name);
     struct table *table = table_open("db", path.data);
 
+    /* Open for as long as the process lives. */
     require(table);
     arena_reset(&lookup->arena);
     return table;
@@ -55,11 +56,13 @@ static void on_change(void *arg, unsigned ready)
     char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
 
     (void)ready;
+    /* Emptied at once: a table built anew makes several events, and one count does for all. */
     while (read(lookup->changes.fd, events, sizeof(events)) > 0)
         continue;
     page_add(lookup->daemon->page, PAGE_TABLES, 1);
 }
 
+/* The directory and not the files: a table that is built anew is a new file, moved to its place. */
 static void watch_tables(struct lookup *lookup)
 {
     const char *directory = lookup->daemon->conf->table_directory.data;
@@ -102,6 +105,8 @@ static bool address_of(const struct resolve *question, struct address *address)
     struct address asked = {0};
     char text[ADDRESS_TEXT_MAX];
 
+    /* Before the copies: the places in an address are no larger (RFC 5321 §4.5.3.1.1,
+     * §4.5.3.1.2). */
     if (question->local.len > ADDRESS_LOCAL_MAX || question->domain.len > ADDRESS_DOMAIN_MAX)
         return false;
     asked.local_len = (uint16_t)question->local.len;
@@ -111,6 +116,8 @@ static bool address_of(const struct resolve *question, struct address *address)
     return address_parse(address_text(&asked, text), address) == ADDRESS_OK;
 }
 
+/* One message for each recipient. Only the last has no `more`, and who asked waits for that one;
+ * after a failure nothing may follow, because `later` was the end of the answer. */
 static void answer_recipients(struct peer *peer, uint32_t query, const struct expansion *expansion)
 {
     const struct resolved later = {.query = query, .status = RESOLVE_TEMPORARY};
@@ -131,6 +138,8 @@ static void answer_recipients(struct peer *peer, uint32_t query, const struct ex
     }
 }
 
+/* What is no address is nobody's: the client hears that there is no such user. A refusal is one
+ * message, and it is its own substitute when it can not be sent at first. */
 static void answer_resolve(struct peer *peer, const struct resolve *question)
 {
     struct lookup *lookup = peer->lookup;
@@ -148,6 +157,7 @@ static void answer_resolve(struct peer *peer, const struct resolve *question)
     (void)answer(peer, &ipc_resolved, &reply, &reply);
 }
 
+/* Always one message: a user has one mailbox. The path is valid until the arena is reset. */
 static void answer_mailbox(struct peer *peer, const struct mailbox_ask *question)
 {
     struct lookup *lookup = peer->lookup;
@@ -184,6 +194,7 @@ static void peer_closed(void *arg, struct channel *channel)
 {
     struct peer *peer = arg;
 
+    /* Answers that were not sent go with the channel. */
     LIST_REMOVE(peer, link);
     channel_free(channel);
     mem_free(peer);
@@ -217,6 +228,7 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     lookup->tables.aliases = open_table(lookup, "aliases");
     LIST_INIT(&lookup->peers);
     watch_tables(lookup);
+    /* A new process may see other tables than the one before: what others remember is old now. */
     page_add(daemon->page, PAGE_TABLES, 1);
     sandbox->readable[0] = daemon->conf->table_directory.data;
     daemon->state = lookup;

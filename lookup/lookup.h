@@ -11,6 +11,7 @@
 
 #include "util/daemon/daemon.h"
 
+/* How the skeleton of all daemons drives lookup. */
 extern const struct daemon_calls lookup_calls;
 
 #endif

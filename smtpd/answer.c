@@ -32,6 +32,7 @@ static void write_out(struct session *session, struct reply reply)
 /* Only what the client did wrong counts as its error: 4yz is our trouble (RFC 5321 §4.2.1). */
 void answer_write(struct session *session, struct span subject, struct reply reply)
 {
+    /* Behind the last word there is no other; and a pending reply is not a reply yet. */
     if (session->end != SESSION_OPEN || (reply.code == 0 && !reply.close))
         return;
     if (reply.code >= 400 || reply.code == 0) {
@@ -45,6 +46,8 @@ void answer_write(struct session *session, struct span subject, struct reply rep
     write_out(session, reply);
     if (reply.code >= 500)
         session->errors++;
+    /* Each error is judged once. The sentence, a 421, comes behind the reply to the command
+     * itself. */
     if (session->errors > session->errors_judged && !reply.close) {
         session->errors_judged = session->errors;
         struct reply sentence = limits_after_error(session);
@@ -56,10 +59,12 @@ void answer_write(struct session *session, struct span subject, struct reply rep
 /* All replies of the commands that were read together leave together (RFC 2920 §3.2). */
 void answer_flush(struct session *session)
 {
+    /* To hold the replies back is what slows a client down: it waits for them. */
     if (session->paused || session->end >= SESSION_LINGERING)
         return;
     while (buf_len(&session->out) > 0) {
         struct span out = buf_span(&session->out);
+        /* A client that left is no reason for SIGPIPE: the error says the same. */
         ssize_t sent = send(session->io.fd, out.data, out.len, MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR)
             continue;
@@ -72,5 +77,6 @@ void answer_flush(struct session *session)
         session->progress = true;
         buf_consume(&session->out, (size_t)sent);
     }
+    /* All is sent: an idle session holds no buffer. */
     buf_free(&session->out);
 }

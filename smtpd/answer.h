@@ -11,6 +11,8 @@
 /* No reply at all: the connection is dropped; the text is for the log. */
 #define ANSWER_DROP ((struct reply){.close = true, .text = "Not SMTP"})
 
+/* The text is not copied: it is constant, or lives in an arena that outlives the reply. A NULL
+ * `enhanced` leaves out the status of RFC 2034, as 220, 354 and the replies to HELO do. */
 static inline struct reply answer(uint16_t code, const char *enhanced, const char *text)
 {
     return (struct reply){code, false, enhanced, text};

@@ -7,6 +7,8 @@
 #include "smtpd/commands.h"
 #include "smtpd/data.h"
 
+/* RFC 5321 §4.1.1: DATA permits no parameters. That a recipient was accepted is asked by its row in
+ * the verb table. */
 struct reply cmd_data(struct session *session, struct span arguments)
 {
     if (arguments.len > 0)

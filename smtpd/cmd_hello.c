@@ -21,17 +21,20 @@ static struct reply greet(struct session *session, struct span name, bool extend
     if (name.len > ADDRESS_DOMAIN_MAX)
         return answer(501, "5.5.4", "That name is too long");
     session_reset(session);
+    /* The new name is in the input and not in this arena: it outlives the old one. */
     arena_reset(&session->arena);
     session->helo = name.len > 0 ? arena_copy(&session->arena, name) : SPAN("");
     session->extended = extended;
     return answer(250, NULL, extended ? worker->capabilities : worker->hello);
 }
 
+/* One line and no extensions: whoever says HELO may not know of multiline replies. */
 struct reply cmd_helo(struct session *session, struct span arguments)
 {
     return greet(session, arguments, false);
 }
 
+/* The capabilities are the same for every client, and were written once. */
 struct reply cmd_ehlo(struct session *session, struct span arguments)
 {
     return greet(session, arguments, true);

@@ -13,6 +13,7 @@
 #include "smtpd/limits.h"
 #include "smtpd/path.h"
 
+/* What the client declared; each keyword may come once. */
 struct parameters {
     bool has_size, has_body, is_8bit;
     uint64_t size;
@@ -59,6 +60,8 @@ static struct reply take_parameters(struct session *session, struct span rest,
     return reply;
 }
 
+/* The sender is kept as text, as the envelope has it. Everything else of a transaction begins at
+ * zero; an empty list of waiting recipients ends at its own head. */
 static void begin(struct session *session, const struct address *sender, bool is_8bit)
 {
     char text[ADDRESS_TEXT_MAX];
@@ -70,6 +73,8 @@ static void begin(struct session *session, const struct address *sender, bool is
     session->transaction = transaction;
 }
 
+/* Syntax first, then parameters, then what the queue can take: nothing is made before all of them
+ * agree. That no transaction is open is asked by the verb table (RFC 5321 §4.1.4). */
 struct reply cmd_mail(struct session *session, struct span arguments)
 {
     struct span rest;
@@ -78,6 +83,7 @@ struct reply cmd_mail(struct session *session, struct span arguments)
         return answer(501, "5.5.4", "Syntax: MAIL FROM:<address>");
     enum address_result result =
         address_parse_path(arguments, session->worker->default_domain, &sender, &rest);
+    /* The null reverse-path is that of bounces, and has to be taken (RFC 5321 §4.5.5). */
     if (result != ADDRESS_OK && result != ADDRESS_EMPTY)
         return path_refusal(result, "5.1.7");
 
@@ -85,6 +91,8 @@ struct reply cmd_mail(struct session *session, struct span arguments)
     struct reply refusal = take_parameters(session, rest, &parameters);
     if (!reply_is_pending(refusal))
         return refusal;
+    /* Pressure comes last: a command that is wrong in itself is told so, however full the queue
+     * is. */
     enum page_pressure pressure = limits_pressure(session->worker);
     if (pressure == PRESSURE_FULL)
         return answer(452, "4.3.1", "The queue is full, try again later");

@@ -13,6 +13,8 @@
 #include "smtpd/path.h"
 #include "smtpd/recipients.h"
 
+/* Pending: the syntax is right, and lookup has the next word. No parameter is known here, because
+ * EHLO offers no extension that has one (RFC 5321 §4.1.1.11). */
 static struct reply check(const struct session *session, struct span arguments,
                           struct address *address)
 {
@@ -31,6 +33,7 @@ static struct reply check(const struct session *session, struct span arguments,
     return REPLY_PENDING;
 }
 
+/* Always pending: even a refusal is written by recipients.c, which keeps the order. */
 struct reply cmd_rcpt(struct session *session, struct span arguments)
 {
     struct address address;

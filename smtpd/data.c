@@ -22,6 +22,7 @@ enum { SIZE_FACTOR = 2 /* a refused message is read up to so many times the limi
 
 /* ---- what a message holds ---- */
 
+/* The worker's sum and the buffer change together: all sessions share one budget. */
 static void give_back_buffer(struct session *session)
 {
     session->worker->buffered -= buf_len(&session->transaction->message);
@@ -38,6 +39,7 @@ static void starve(struct session *session, bool starved)
     session->starved = starved;
 }
 
+/* All of them are woken, the first takes it: who finds none left goes on waiting. */
 void data_segment_came(struct worker *worker)
 {
     struct session *session;
@@ -59,6 +61,7 @@ static void abort_stream(struct session *session)
     data_segment_came(session->worker);
 }
 
+/* Never while the letter is being committed: the writer still reads these buffers then. */
 void data_forget(struct session *session)
 {
     struct transaction *transaction = session->transaction;
@@ -71,6 +74,7 @@ void data_forget(struct session *session)
 
 /* ---- the letter ---- */
 
+/* What "with" says in the trace field: which greeting the client chose. */
 static struct span protocol(const struct session *session)
 {
     return session->extended ? SPAN("ESMTP") : SPAN("SMTP"); /* RFC 3848 */
@@ -101,6 +105,7 @@ static struct span on_trace(void *arg, uint64_t id)
         .recipient = only_recipient(transaction),
         .time_us = transaction->letter.arrival_us,
     };
+    /* The writer borrows it until the letter is stored or given up. */
     buf_reset(&transaction->trace);
     received_write(&transaction->trace, &facts);
     return buf_span(&transaction->trace);
@@ -123,6 +128,8 @@ static struct reply accepted(struct session *session, uint64_t id)
     struct span id_text = spool_id_text(id, text);
     log_accepted(session, id_text);
     page_add(session->worker->page, PAGE_MESSAGES_IN, 1);
+    /* A message excuses the junk before it: only commands that lead to none are held against a
+     * client. */
     session->junk = 0;
     struct span words =
         arena_printf(&session->transaction_arena, "Ok: queued as %.*s", SPAN_ARG(id_text));
@@ -149,6 +156,7 @@ static void on_done(void *arg, enum spool_result result, uint64_t id)
 {
     struct session *session = arg;
     struct reply reply = result == SPOOL_OK ? accepted(session, id) : reply_of(result);
+    /* The writer needs the letter no more: a session whose client left may be freed now. */
     session->state = SESSION_DATA;
     conclude(session, reply);
     session_wake(session);
@@ -208,6 +216,7 @@ static void inspect(struct session *session)
         decide(session, answer(554, "5.4.6", "Too many hops: mail loop"));
 }
 
+/* The octets are copied or stored when it returns: place() empties the buffer behind it. */
 static void write_stream(struct session *session)
 {
     struct transaction *transaction = session->transaction;
@@ -222,6 +231,7 @@ static void spill(struct session *session)
 {
     struct transaction *transaction = session->transaction;
     if (transaction->stream == NULL) {
+        /* The header is in the buffer now and leaves it next: there is no later time to count. */
         inspect(session);
         if (!reply_is_pending(transaction->verdict))
             return;
@@ -231,6 +241,7 @@ static void spill(struct session *session)
         write_stream(session);
 }
 
+/* Two limits, in octets: that of one session, and what all sessions of the worker may hold. */
 static bool holds_too_much(const struct session *session)
 {
     const struct conf_limits *limits = &session->worker->conf->limits;
@@ -245,12 +256,14 @@ static void place(struct session *session)
     bool leaves = transaction->stream != NULL || holds_too_much(session);
     if (reply_is_pending(transaction->verdict) && leaves)
         spill(session);
+    /* Asked again: spill() may have found a segment, or a reason to refuse. */
     bool gone = transaction->stream != NULL || !reply_is_pending(transaction->verdict);
     if (gone)
         give_back_buffer(session);
     starve(session, leaves && !gone);
 }
 
+/* A segment may be there now, or the others may have left room in the budget. */
 void data_resume(struct session *session)
 {
     place(session);
@@ -279,12 +292,15 @@ static void finish(struct session *session)
 {
     struct transaction *transaction = session->transaction;
     starve(session, false);
+    /* A streamed message was inspected when its stream was opened. */
     if (transaction->stream == NULL && reply_is_pending(transaction->verdict))
         inspect(session);
     if (!reply_is_pending(transaction->verdict)) {
         conclude(session, transaction->verdict);
         return;
     }
+    /* Set before the writer is called: from here on the transaction belongs to the letter as
+     * well. */
     session->state = SESSION_COMMIT;
     if (transaction->stream != NULL) {
         spool_stream_commit(transaction->stream);
@@ -304,6 +320,8 @@ static bool must_stop(struct session *session)
         last = answer(421, "4.4.2", "The message comes too slowly");
     else if (transaction->size <= session->worker->conf->limits.message_size * SIZE_FACTOR)
         return false;
+    /* The client is amid its message and hears no reply before the end: closing is all that is
+     * left. */
     last.close = true;
     conclude(session, last);
     return true;
@@ -318,11 +336,13 @@ void data_input(struct session *session, struct span *input)
     enum dot_result result =
         dot_decode(&transaction->decoder, *input, &transaction->message, &used);
     size_t grown = buf_len(&transaction->message) - before;
+    /* What is behind the final dot stays in the input: it is the next command (RFC 2920 §3.1). */
     *input = span_skip(*input, used);
     transaction->size += grown;
     session->worker->buffered += grown;
     session->progress = true;
 
+    /* RFC 5321 §2.3.8: CR and LF come together or not at all. */
     if (result == DOT_BARE) {
         conclude(session, answer_close(550, "5.6.0", "Bare CR or LF in the message"));
         return;

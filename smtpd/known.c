@@ -9,6 +9,7 @@
 
 enum { TRANSPORT_MAX = 32, NEXTHOP_MAX = 512 };
 
+/* Fixed places for the texts: a slot owns no memory, so nothing is allocated for a flood. */
 struct slot {
     int64_t until; /* 0: empty */
     uint64_t epoch;
@@ -18,10 +19,12 @@ struct slot {
     char final[ADDRESS_TEXT_MAX], transport[TRANSPORT_MAX], nexthop[NEXTHOP_MAX];
 };
 
+/* Allocated once for a worker: its size never depends on what clients ask. */
 struct known {
     struct slot slots[KNOWN_SLOTS];
 };
 
+/* All zero: every slot is empty. */
 struct known *known_new(void)
 {
     return mem_new(sizeof(struct known));
@@ -41,16 +44,21 @@ static size_t place_of(const struct address *address)
            KNOWN_SLOTS;
 }
 
+/* Octet by octet, as the place was chosen: only the owner of a mailbox may say that case does not
+ * matter in a local part (RFC 5321 §2.4). */
 static bool same_address(const struct address *a, const struct address *b)
 {
     return span_equal(address_local(a), address_local(b)) &&
            span_equal(address_domain(a), address_domain(b));
 }
 
+/* Whatever differs from the question as it was remembered is a miss, and lookup is asked. */
 bool known_find(const struct known *known, const struct known_key *key, struct resolved *answer)
 {
     const struct slot *slot = &known->slots[place_of(key->address)];
 
+    /* An empty slot has 0 here, which is never later than now. What a trusted client may do says
+     * nothing about others. */
     if (slot->until <= key->now || slot->epoch != key->epoch || slot->trusted != key->trusted ||
         !same_address(&slot->address, key->address))
         return false;
@@ -63,10 +71,12 @@ bool known_find(const struct known *known, const struct known_key *key, struct r
     return true;
 }
 
+/* The texts are copied: those of the answer end with its packet. */
 void known_add(struct known *known, const struct known_key *key, const struct resolved *answer)
 {
     struct slot *slot = &known->slots[place_of(key->address)];
 
+    /* Emptied first: an answer that does not fit must not leave the old one half in place. */
     slot->until = 0;
     if (answer->address.len > sizeof(slot->final) ||
         answer->transport.len > sizeof(slot->transport) ||
@@ -81,5 +91,6 @@ void known_add(struct known *known, const struct known_key *key, const struct re
     slot->address = *key->address;
     slot->trusted = key->trusted;
     slot->epoch = key->epoch;
+    /* From the answer on, in milliseconds of the loop's clock. */
     slot->until = key->now + KNOWN_MS;
 }

@@ -15,6 +15,7 @@ enum {
     SHARE_SLACK = 16 /* sessions a worker may have above its share */
 };
 
+/* Of the same role, and not ourselves: our own page must never count twice. */
 static bool is_sibling(const struct worker *worker, const struct daemon_page *page)
 {
     return page->role == ROLE_SMTPD && page->index != worker->index;
@@ -36,6 +37,7 @@ struct reply limits_greeting(struct session *session)
     struct worker *worker = session->worker;
     const struct conf_limits *limits = &worker->conf->limits;
     page_add(worker->page, PAGE_CONNECTIONS, 1);
+    /* Counted before it is judged: limits_leave takes it back, whatever the greeting is. */
     page_add(worker->page, PAGE_SESSIONS, 1);
     page_connections_add(worker->page, session->network, 1);
 
@@ -49,6 +51,8 @@ struct reply limits_greeting(struct session *session)
     return answer(220, NULL, worker->greeting);
 }
 
+/* Once for each limits_greeting: session_drop calls it, and drops a session once. The total of all
+ * connections stays as it is, because it only grows. */
 void limits_leave(struct session *session)
 {
     page_add(session->worker->page, PAGE_SESSIONS, -1);
@@ -59,6 +63,7 @@ void limits_leave(struct session *session)
 struct reply limits_after_error(struct session *session)
 {
     const struct conf_limits *limits = &session->worker->conf->limits;
+    /* The harder sentence first: who has to go is not made to wait for it. */
     if (session->errors >= limits->errors_close)
         return answer_close(421, "4.7.0", "Too many errors");
     if (session->errors >= limits->errors_slow)
@@ -102,6 +107,7 @@ int64_t limits_wait_ms(const struct session *session, enum session_wait wait)
 bool limits_data_is_slow(const struct session *session)
 {
     const struct conf_limits *limits = &session->worker->conf->limits;
+    /* Milliseconds; the rate is octets a second, over the whole message so far. */
     int64_t elapsed = loop_now(session->worker->loop) - session->transaction->started;
     return elapsed > (int64_t)limits->command_deadline * 1000 &&
            session->transaction->size < (uint64_t)elapsed / 1000 * limits->minimum_data_rate;

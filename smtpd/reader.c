@@ -19,6 +19,7 @@ enum {
 /* A command that is too long, or its next part (RFC 5321 §4.5.3.1.4). */
 static bool swallow(struct session *session, struct span *input)
 {
+    /* Only the end of the line matters: nothing of it is kept, so its length costs nothing. */
     size_t feed = span_find(*input, '\n');
     bool ended = feed < input->len;
     size_t used = ended ? feed + 1 : feed;
@@ -29,6 +30,7 @@ static bool swallow(struct session *session, struct span *input)
     if (session->swallowed > most) {
         answer_write(session, SPAN(""), answer_close(500, "5.5.2", "Command line far too long"));
     } else if (ended) {
+        /* One answer for the whole line, and only at its end: the next octet begins a command. */
         session->swallowed = 0;
         answer_write(session, SPAN(""), answer(500, "5.5.2", "Command line too long"));
     }
@@ -102,6 +104,8 @@ static void serve(struct session *session, struct span *input)
     session->stalled = going_on && input->len > 0 && session->end == SESSION_OPEN;
 }
 
+/* What is served is taken off the front at the end, in one move; the spans of the commands point
+ * into the buffer until then. */
 void reader_resume(struct session *session)
 {
     struct span rest = buf_span(&session->in);
@@ -111,6 +115,7 @@ void reader_resume(struct session *session)
         buf_free(&session->in);
 }
 
+/* New input goes behind what is kept, never past it: commands are served in their order. */
 void reader_input(struct session *session, struct span input)
 {
     if (buf_len(&session->in) > 0) {

@@ -14,11 +14,13 @@
 
 enum { FIRST_ROOM = 4 };
 
+/* 4yz although it is a limit: the client sends the rest in another transaction. */
 static struct reply too_many(void)
 {
     return answer(452, "4.5.3", "Too many recipients"); /* RFC 5321 §4.5.3.1.10 */
 }
 
+/* Nothing is known about the recipient, so nothing final is said. */
 static struct reply no_lookup(void)
 {
     return answer(451, "4.3.0", "Temporary lookup failure");
@@ -60,6 +62,7 @@ static bool take_finals(struct session *session, const struct recipient *recipie
         if (is_taken(transaction, &recipient->finals[i]))
             continue;
         if (transaction->final_count == session->worker->conf->limits.recipients) {
+            /* Those of this RCPT are at the end of the list: to cut it takes them all back. */
             transaction->final_count = before;
             return false;
         }
@@ -82,6 +85,8 @@ static void answer_one(struct session *session, struct recipient *recipient)
         session->state = SESSION_RCPT;
         page_add(session->worker->page, PAGE_RECIPIENTS_IN, 1);
     } else if (session->state == SESSION_MAIL) {
+        /* One accepted recipient is enough for DATA: a refusal behind it leaves SESSION_RCPT as it
+         * is. */
         session->state = SESSION_REFUSED;
     }
     answer_write(session, recipient->given, reply);
@@ -93,6 +98,7 @@ static void settle(struct session *session)
     struct transaction *transaction = session->transaction;
     while (transaction->waiting != NULL && !reply_is_pending(transaction->waiting->reply)) {
         struct recipient *recipient = transaction->waiting;
+        /* Off the list before it is answered: a reply that is written is not waited for. */
         transaction->waiting = recipient->next;
         if (transaction->waiting == NULL)
             transaction->waiting_end = &transaction->waiting;
@@ -106,12 +112,14 @@ static struct recipient *add(struct session *session, struct span given)
     struct transaction *transaction = session->transaction;
     struct recipient *recipient = arena_zalloc(&session->transaction_arena, sizeof(*recipient));
     recipient->session = session;
+    /* Copied: the command line is gone when lookup answers. */
     recipient->given = arena_copy(&session->transaction_arena, given);
     *transaction->waiting_end = recipient;
     transaction->waiting_end = &recipient->next;
     return recipient;
 }
 
+/* With nobody before it the answer is given at once. */
 void recipients_refuse(struct session *session, struct span subject, struct reply reply)
 {
     add(session, subject)->reply = reply;
@@ -146,6 +154,7 @@ static struct reply reply_of(uint8_t status)
 static void add_final(struct recipient *recipient, const struct resolved *answer)
 {
     struct arena *arena = &recipient->session->transaction_arena;
+    /* The original is kept only where lookup led elsewhere. */
     bool same = span_equal(recipient->given, answer->address);
     struct envelope_recipient final = {
         .address = same ? recipient->given : arena_copy(arena, answer->address),
@@ -198,6 +207,7 @@ static struct known_key key_of(const struct recipient *recipient)
                               .now = loop_now(recipient->session->worker->loop)};
 }
 
+/* Copied like an answer of lookup: the slot may be taken by somebody else meanwhile. */
 static bool answer_from_memory(struct worker *worker, struct recipient *recipient)
 {
     struct known_key key = key_of(recipient);
@@ -209,6 +219,8 @@ static bool answer_from_memory(struct worker *worker, struct recipient *recipien
     return true;
 }
 
+/* One final recipient alone: a slot has room for no list. With more than one the last part of the
+ * answer would pass for the whole. */
 static void remember(struct worker *worker, const struct recipient *recipient,
                      const struct resolved *answer)
 {
@@ -223,16 +235,20 @@ static void begin_query(struct worker *worker, struct recipient *recipient)
     do {
         recipient->query = ++worker->last_query;
     } while (recipient->query == 0);
+    /* In the table before it is sent, so that end_query finds it there in any case. */
     HASH_ADD(hh, worker->queries, query, sizeof(recipient->query), recipient);
     if (!send_query(worker, recipient))
         end_query(recipient, no_lookup());
 }
 
+/* The epoch is read before lookup is asked: a table that changes meanwhile makes the answer old.
+ * Who has enough recipients already costs lookup nothing more. */
 void recipients_ask(struct session *session, const struct address *address)
 {
     char text[ADDRESS_TEXT_MAX];
     struct transaction *transaction = session->transaction;
     struct recipient *recipient = add(session, address_text(address, text));
+    /* Everything is filled in before settle: it may answer this one and all before it. */
     recipient->address = *address;
     recipient->epoch = epoch_of(session->worker);
     if (transaction->accepted >= session->worker->conf->limits.recipients)
@@ -242,6 +258,7 @@ void recipients_ask(struct session *session, const struct address *address)
     settle(session);
 }
 
+/* Those that are answered already and wait for their turn keep their answers. */
 void recipients_give_up(struct session *session)
 {
     struct transaction *transaction = session->transaction;
@@ -251,6 +268,8 @@ void recipients_give_up(struct session *session)
     settle(session);
 }
 
+/* No reply is written: the client is told nothing of a transaction that is no more. The numbers
+ * must leave the table, because the recipients are freed with the arena. */
 void recipients_forget(struct session *session)
 {
     struct transaction *transaction = session->transaction;
@@ -273,15 +292,18 @@ void recipients_resolved(struct worker *worker, const struct resolved *answer)
     struct session *session = recipient->session;
     if (answer->status == RESOLVE_OK)
         add_final(recipient, answer);
+    /* Not kept beyond the limit: parts that still come find no question any more. */
     bool too_long = recipient->final_count > worker->conf->limits.recipients;
     if (answer->status == RESOLVE_OK && answer->more && !too_long)
         return;
+    /* A single final recipient came with this very part, so its spans are still valid. */
     remember(worker, recipient, answer);
     end_query(recipient, too_long ? too_many() : reply_of(answer->status));
     settle(session);
     session_wake(session);
 }
 
+/* Lookup says nothing else to a worker; other types are passed over. */
 static void on_message(void *arg, struct channel *channel, const struct ipc_type *type,
                        const void *message, struct fd_list *fds)
 {

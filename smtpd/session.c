@@ -38,11 +38,13 @@ static bool wants_input(const struct session *session)
     return session_serves(session) && !asked && buf_len(&session->out) == 0;
 }
 
+/* However often it is woken in a turn, it goes on once. */
 void session_wake(struct session *session)
 {
     loop_later(session->worker->loop, &session->turn);
 }
 
+/* The questions and the letter first: both point into the arena that is emptied behind them. */
 void session_reset(struct session *session)
 {
     if (session->transaction == NULL)
@@ -54,6 +56,7 @@ void session_reset(struct session *session)
     session->state = SESSION_READY;
 }
 
+/* The timer that ends it is set with the next settle: WAIT_PAUSE. */
 void session_pause(struct session *session)
 {
     session->paused = true;
@@ -64,6 +67,8 @@ void session_drop(struct session *session)
 {
     if (session->end == SESSION_GONE)
         return;
+    /* From here on nothing reads or writes; the memory stays until the turn, for whoever is on the
+     * stack with it. */
     session->end = SESSION_GONE;
     io_stop(&session->io);
     timer_cancel(&session->timer);
@@ -84,6 +89,7 @@ static void session_free(struct session *session)
     buf_free(&session->out);
     arena_free(&session->arena);
     arena_free(&session->transaction_arena);
+    /* Off the list before the worker hears of it: with the last session gone the worker may end. */
     LIST_REMOVE(session, entry);
     mem_free(session);
     worker_session_ended(worker);
@@ -135,12 +141,14 @@ static void watch_socket(struct session *session)
 /* The last reply is out: the client is told so, and has a moment to read it. */
 static void end_output(struct session *session)
 {
+    /* After QUIT with nothing behind it there is no unread input that could take the reply back. */
     if (session->quit && !session->behind) {
         session_drop(session);
         return;
     }
     session->end = SESSION_LINGERING;
     buf_free(&session->in);
+    /* The reading side stays open: what still comes is read and thrown away. */
     (void)shutdown(session->io.fd, SHUT_WR);
 }
 
@@ -152,6 +160,8 @@ static void settle(struct session *session)
         end_output(session);
     if (session->end == SESSION_GONE)
         return;
+    /* The replies that held the input up are sent: there is no event of the socket for what is in
+     * the buffer already. */
     if (session->stalled && buf_len(&session->out) == 0 && session_serves(session))
         session_wake(session);
     watch_socket(session);
@@ -175,6 +185,7 @@ static void advance(struct session *session)
     settle(session);
 }
 
+/* A session that is gone amid a commit stays until the disk has answered; on_done wakes it then. */
 static void on_turn(void *arg)
 {
     struct session *session = arg;
@@ -197,12 +208,14 @@ static void on_readable(struct session *session)
     ssize_t got = recv(session->io.fd, worker->input, WORKER_INPUT, 0);
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return;
+    /* The end of the input ends the session, also of a client that only closed its sending side. */
     if (got <= 0)
         session_drop(session);
     else if (session->end == SESSION_OPEN)
         reader_input(session, span_of(worker->input, (size_t)got));
 }
 
+/* Room for output needs no case of its own: settle sends what there is. */
 static void on_ready(void *arg, unsigned events)
 {
     struct session *session = arg;
@@ -216,6 +229,7 @@ static void on_ready(void *arg, unsigned events)
 static void on_timer(void *arg)
 {
     struct session *session = arg;
+    /* The old deadline is over, so the next one is counted anew, even for the same wait. */
     session->progress = true;
     switch (session->wait) {
     case WAIT_PAUSE:
@@ -266,9 +280,11 @@ struct session *session_new(struct worker *worker, int fd, const union net_addre
     struct session *session = mem_new(sizeof(*session));
     session->worker = worker;
     session->turn = (struct turn){.run = on_turn, .arg = session};
+    /* The descriptor is the session's from here on: session_drop closes it. */
     io_init(&session->io, worker->loop, fd, on_ready, session);
     timer_init(&session->timer, worker->loop, on_timer, session);
     identify(session, client);
+    /* Counted before the greeting, which compares the count with the limit. */
     LIST_INSERT_HEAD(&worker->sessions, session, entry);
     worker->session_count++;
     if (log_enabled(LOG_DEBUG))

@@ -67,6 +67,8 @@ struct transaction {
     struct letter letter;
 };
 
+/* Everything that belongs to one connection. Made by session_new; freed at the end of a turn, never
+ * from outside. */
 struct session {
     LIST_ENTRY(session) entry;
     struct worker *worker;

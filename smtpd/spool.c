@@ -47,6 +47,7 @@ static void hold(struct worker *worker, const struct spool_grant *grant)
 static size_t place_of(const struct held_list *list, uint64_t number)
 {
     size_t place = 0;
+    /* A handful of entries: a walk is shorter than any index. */
     while (place < list->count && list->items[place].number != number)
         place++;
     return place;
@@ -54,6 +55,7 @@ static size_t place_of(const struct held_list *list, uint64_t number)
 
 /* ---- what qmgr has to hear ---- */
 
+/* A sealed segment is in the list only for as long as qmgr has not heard of it. */
 static bool is_untold(const struct held *held)
 {
     return held->sealed || held->told_end != held->durable_end;
@@ -84,12 +86,15 @@ static bool tell_segments(struct worker *worker)
         told = true;
         if (!tell_held(worker, held))
             break;
+        /* The last one takes the place: it was told already, because the walk comes from the
+         * end. */
         if (held->sealed)
             *held = list->items[--list->count];
     }
     return told;
 }
 
+/* True when there was something to say, even if it has to be said again. */
 static bool tell_want(struct worker *worker)
 {
     bool untold = worker->want_untold;
@@ -122,6 +127,7 @@ static void on_want(void *arg, unsigned shared, unsigned private)
         timer_set(&worker->tell, SPOOL_TELL_MS);
 }
 
+/* `end` is an offset in octets that only grows. While the timer runs it says the latest one. */
 static void on_durable(void *arg, uint64_t number, uint64_t end)
 {
     struct worker *worker = arg;
@@ -145,6 +151,7 @@ static void on_sealed(void *arg, uint64_t number, uint64_t end)
     on_tell(worker);
 }
 
+/* The timer is ready before the writer is: its first call may want to set it. */
 struct spool_writer_calls spool_calls(struct worker *worker)
 {
     timer_init(&worker->tell, worker->loop, on_tell, worker);
@@ -170,6 +177,8 @@ static void on_message(void *arg, struct channel *channel, const struct ipc_type
         .kind = (enum spool_kind)give->kind,
         .size = give->size,
     };
+    /* In the list before the writer has it: what the writer says of a segment is looked up
+     * there. */
     hold(worker, &grant);
     spool_writer_give(worker->writer, &grant);
     data_segment_came(worker);
@@ -184,6 +193,7 @@ static void on_unheard(void *arg)
     timer_set(&worker->unheard, SPOOL_UNHEARD_MS);
 }
 
+/* Sessions go on with the segments in hand; the next qmgr hears of them all. */
 static void lose_qmgr(struct worker *worker)
 {
     timer_init(&worker->unheard, worker->loop, on_unheard, worker);
@@ -193,6 +203,7 @@ static void lose_qmgr(struct worker *worker)
     worker->qmgr = NULL;
 }
 
+/* The channel is the worker's own, and is freed there. */
 static void on_closed(void *arg, struct channel *channel)
 {
     (void)channel;
@@ -207,6 +218,7 @@ static void forget_sealed(struct held_list *list)
             list->items[i] = list->items[--list->count];
 }
 
+/* Every segment in hand, then the word that there are no more: qmgr gives nothing before it. */
 static bool report(struct worker *worker)
 {
     const struct segment_held last = {.last = 1};
@@ -228,6 +240,8 @@ void spool_connect(struct worker *worker, int fd)
     timer_cancel(&worker->unheard);
     channel_free(worker->qmgr);
     worker->qmgr = channel_new(worker->loop, fd, &calls);
+    /* What the old one was asked for is void; the writer says again what it lacks, behind the
+     * report. */
     worker->want_untold = false;
     forget_sealed(&worker->held);
     if (report(worker))

@@ -13,6 +13,8 @@
 #include "smtpd/commands.h"
 #include "smtpd/limits.h"
 
+/* The states as bits, in the order of the dialogue. SESSION_DATA and SESSION_COMMIT have none: no
+ * command is served in them. */
 enum {
     IN_START = 1u << SESSION_START,
     IN_READY = 1u << SESSION_READY,
@@ -23,6 +25,8 @@ enum {
     ANYWHERE = IN_START | IN_READY | IN_TRANSACTION
 };
 
+/* `next` is where a positive reply leads. SESSION_STATES: the handler knows better, or nothing
+ * changes. */
 static const struct verb verbs[] = {
     {.name = "HELO",
      .handle = cmd_helo,
@@ -106,12 +110,14 @@ static const struct verb verbs[] = {
 #undef SIMPLE
 };
 
+/* The rows are constant: they outlive everybody who reads them. */
 const struct verb *verb_table(size_t *count)
 {
     *count = sizeof(verbs) / sizeof(verbs[0]);
     return verbs;
 }
 
+/* RFC 5321 §2.4: verbs have no case. Two dozen rows need no index. */
 const struct verb *verb_find(struct span name)
 {
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
@@ -120,6 +126,7 @@ const struct verb *verb_find(struct span name)
     return NULL;
 }
 
+/* Made once, when the worker starts: the copies left in the arena do not matter. */
 const char *verb_topics(struct arena *arena)
 {
     struct span text = SPAN("Commands:");
@@ -129,6 +136,7 @@ const char *verb_topics(struct arena *arena)
     return arena_printf(arena, "%s\nHELP command says more", text.data).data;
 }
 
+/* Tabs and blanks around are tolerated (RFC 5321 §4.1.1: trailing white space before CRLF). */
 struct span verb_name(struct span line, struct span *arguments)
 {
     struct span rest = span_trim(line);
@@ -148,16 +156,22 @@ static struct reply out_of_order(const struct session *session, const struct ver
         [SESSION_MAIL] = "Send RCPT first",
         [SESSION_REFUSED] = "No valid recipients",
     };
+    /* No allowed state lies at or behind this one: the dialogue has gone past the command. */
     bool too_late = (verb->states >> session->state) == 0;
     if (too_late)
         return answer(503, "5.5.1", "A transaction is open already");
+    /* RFC 5321 §3.3: 554 to DATA when every recipient was refused. */
     return answer(session->state == SESSION_REFUSED ? 554 : 503, "5.5.1", missing[session->state]);
 }
 
+/* The order of the checks: known at all, well pipelined, allowed now. Only then is the handler
+ * called, and only a positive reply moves the dialogue on. */
 struct reply verb_serve(struct session *session, const struct verb *verb, struct span arguments)
 {
     if (verb == NULL)
         return answer(500, "5.5.2", "Command not recognized");
+    /* Before the state is asked: input behind such a command was sent in ignorance of any
+     * answer. */
     if (verb->ends_group && session->behind)
         return answer_close(503, "5.5.1", "Improper pipelining: wait for the answer");
     if ((verb->states & (1u << session->state)) == 0)
@@ -165,6 +179,8 @@ struct reply verb_serve(struct session *session, const struct verb *verb, struct
     if (verb->junk)
         limits_count_junk(session);
     struct reply reply = verb->handle(session, arguments);
+    /* A refused command changes nothing (RFC 5321 §4.1.4). 354 is positive as well: the data
+     * comes. */
     if (reply.code >= 200 && reply.code < 400 && verb->next != SESSION_STATES)
         session->state = verb->next;
     return reply;

@@ -7,6 +7,7 @@
 
 #include "smtpd/session.h"
 
+/* One row: what a command needs, and what it leads to. Constant. */
 struct verb {
     const char *name;
     /* Given what follows the name, without blanks around it; answers, or pending. */

@@ -53,6 +53,8 @@ static void write_texts(struct worker *worker)
     worker->default_domain = conf->domains.count > 0 ? conf->domains.items[0] : host;
 }
 
+/* Session numbers begin at random, so that two workers, or two lives of one, seldom log the
+ * same. */
 void worker_init(struct worker *worker, struct loop *loop, const struct conf *conf,
                  struct page *page)
 {
@@ -66,6 +68,8 @@ void worker_init(struct worker *worker, struct loop *loop, const struct conf *co
     worker->writer = spool_writer_new(loop, &calls, SHARED_SPARES, PRIVATE_SPARES);
 }
 
+/* Sessions first: those with a letter under way end only when the writer has answered, and that
+ * takes turns of the loop. */
 void worker_close(struct worker *worker)
 {
     struct session *session, *following;
@@ -89,18 +93,21 @@ static void end_when_drained(struct worker *worker)
 {
     if (!worker->draining || worker->session_count > 0)
         return;
+    /* Sealed and told: qmgr can read what we leave without waiting for us to be gone. */
     spool_writer_seal(worker->writer);
     if (worker->qmgr != NULL)
         channel_flush(worker->qmgr);
     worker->drained(worker->drained_arg);
 }
 
+/* Called by the session itself, as its last deed: its memory is gone already. */
 void worker_session_ended(struct worker *worker)
 {
     worker->session_count--;
     end_when_drained(worker);
 }
 
+/* With no session at all it is over before the call returns. */
 void worker_drain(struct worker *worker, bool patient, void (*drained)(void *arg), void *arg)
 {
     worker->draining = true;
@@ -108,6 +115,7 @@ void worker_drain(struct worker *worker, bool patient, void (*drained)(void *arg
     worker->drained = drained;
     worker->drained_arg = arg;
     struct session *session;
+    /* Each decides for itself in its turn whether it is idle. */
     LIST_FOREACH (session, &worker->sessions, entry)
         session_wake(session);
     end_when_drained(worker);
@@ -121,6 +129,7 @@ void worker_dismiss(struct worker *worker)
     LIST_FOREACH (session, &worker->sessions, entry) {
         if (session->end != SESSION_OPEN || session->state == SESSION_COMMIT)
             continue;
+        /* A pause would hold the last reply back. */
         session->paused = false;
         answer_write(session, SPAN(""), answer_close(421, "4.3.2", "Service is shutting down"));
         session_wake(session);
@@ -129,6 +138,7 @@ void worker_dismiss(struct worker *worker)
 
 /* ---- listeners ---- */
 
+/* One listening socket, which all workers share. */
 struct listener {
     struct io io;
     struct timer rest;
@@ -152,6 +162,7 @@ static void rest(struct listener *listener, int64_t ms)
     timer_set(&listener->rest, ms);
 }
 
+/* A drain has stopped the listener: it must not be watched again. */
 static void on_rested(void *arg)
 {
     struct listener *listener = arg;
@@ -170,6 +181,7 @@ static void on_connection(void *arg, unsigned events)
         rest(listener, REST_MS);
         return;
     }
+    /* Left alone once only: if the connection is still there, nobody else wanted it. */
     listener->left_once = false;
     union net_address client;
     int fd = net_accept(listener->io.fd, &client);
@@ -209,6 +221,7 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     smtpd->worker.index = daemon->index;
 }
 
+/* Clients are accepted from here on. A rest is of one listener alone: the others go on. */
 static void start(struct daemon *daemon)
 {
     struct smtpd *smtpd = daemon->state;
@@ -221,6 +234,7 @@ static void start(struct daemon *daemon)
     }
 }
 
+/* May come at any time, again and again: each new socket takes the place of the one before. */
 static void peer(struct daemon *daemon, enum role role, unsigned index, int fd)
 {
     struct smtpd *smtpd = daemon->state;
@@ -233,6 +247,7 @@ static void peer(struct daemon *daemon, enum role role, unsigned index, int fd)
         fatal(EX_SOFTWARE, "a socket to %s is of no use here", role_info(role)->name);
 }
 
+/* Every letter is answered and every segment sealed. */
 static void on_drained(void *arg)
 {
     struct smtpd *smtpd = arg;

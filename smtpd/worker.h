@@ -29,11 +29,13 @@ struct held {
     struct spool_salt salt;
 };
 
+/* In no order: an entry that leaves is replaced by the last one. */
 struct held_list {
     struct held *items;
     size_t count, room;
 };
 
+/* All of one process that sessions share. */
 struct worker {
     struct loop *loop;
     const struct conf *conf;
