@@ -40,7 +40,8 @@ static void drain(struct control *control)
 
     bool patient = control->patient && !control->lost && !control->terminated;
 
-    if (daemon->draining && (patient || !daemon->patient))
+    /* Most have nobody to be patient with: for them the first word is the last. */
+    if (daemon->draining && (patient || !daemon->patient || !daemon->calls->drains_again))
         return;
     daemon->patient = patient;
     daemon->draining = true;

@@ -61,8 +61,9 @@ struct daemon_calls {
     void (*start)(struct daemon *daemon);
     /* A socket to another process; it becomes the daemon's. */
     void (*peer)(struct daemon *daemon, enum role role, unsigned index, int fd);
-    /* Take nothing new, finish, then daemon_exit; called again when patience ends. */
+    /* Take nothing new, finish, then daemon_exit. */
     void (*drain)(struct daemon *daemon);
+    bool drains_again; /* drain is called a second time when patience ends */
     /* The service loop of a process that blocks; NULL: loop_run(daemon->loop). */
     void (*run)(struct daemon *daemon);
 };
