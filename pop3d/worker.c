@@ -131,12 +131,23 @@ static void on_drain(void *arg)
         worker->drained(worker->drained_arg);
 }
 
+/* The sockets are closed, too: a port must not stay taken for as long as the last client stays. */
+static void stop_listening(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->listener_count; i++) {
+        int fd = worker->listeners[i].io.fd;
+        io_stop(&worker->listeners[i].io);
+        (void)close(fd);
+    }
+    worker->listener_count = 0;
+}
+
 void worker_drain(struct worker *worker, bool patient, void (*drained)(void *arg), void *arg)
 {
     worker->drained = drained;
     worker->drained_arg = arg;
     worker->draining = true;
-    listen_if_room(worker);
+    stop_listening(worker);
     for (size_t i = 0; i < worker->slot_count; i++)
         if (worker->slots[i] != NULL && !patient)
             session_drain(worker->slots[i]);
@@ -243,4 +254,5 @@ const struct daemon_calls pop3d_calls = {
     .start = start,
     .peer = peer,
     .drain = drain,
+    .drains_again = true,
 };

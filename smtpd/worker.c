@@ -283,6 +283,10 @@ static void drain(struct daemon *daemon)
     for (size_t i = 0; i < daemon->listener_count; i++) {
         timer_cancel(&smtpd->listeners[i].rest);
         io_stop(&smtpd->listeners[i].io);
+        /* Closed: else the port stays taken for as long as the last client stays, master or not. */
+        if (daemon->listeners[i].fd >= 0)
+            (void)close(daemon->listeners[i].fd);
+        daemon->listeners[i].fd = -1;
     }
     timer_cancel(&smtpd->deadline);
     timer_init(&smtpd->deadline, daemon->loop, on_deadline, smtpd);
@@ -296,4 +300,5 @@ const struct daemon_calls smtpd_calls = {
     .start = start,
     .peer = peer,
     .drain = drain,
+    .drains_again = true,
 };

@@ -18,7 +18,6 @@ def listens(port):
     return False
 
 
-@pytest.mark.xfail(strict=True, reason="a draining worker keeps the listening socket open")
 @pytest.mark.parametrize("service", ["smtp", "pop3"])
 def test_a_client_of_a_dead_master_does_not_hold_the_port(make_instance, service):
     server = make_instance()
