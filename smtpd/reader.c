@@ -49,6 +49,13 @@ static bool lookup_is_asked(const struct session *session)
     return session->transaction != NULL && session->transaction->waiting != NULL;
 }
 
+/* What a refusal may be logged with. Whatever is no command of ours may be a password: a client
+ * that believes in AUTH sends one, and so does a person at the wrong port. */
+static struct span loggable(const struct verb *verb, struct span line)
+{
+    return verb != NULL ? line : SPAN("(unknown command)");
+}
+
 /* Serves one line. False when it has to wait for lookup: the answers keep the order of the commands
  * (RFC 2920 §3.2). */
 static bool serve_line(struct session *session, struct span line)
@@ -59,7 +66,7 @@ static bool serve_line(struct session *session, struct span line)
     if (lookup_is_asked(session) && (foreign || verb == NULL || !verb->overlaps))
         return false;
     session->progress = true;
-    answer_write(session, line,
+    answer_write(session, loggable(verb, line),
                  foreign ? answer(501, "5.5.2", "Control octet in a command")
                          : verb_serve(session, verb, arguments));
     return true;
