@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 /* A signal that comes just before poll(2) is seen this much later at most. */
@@ -144,6 +145,10 @@ static bool gather(struct deliver_state *state)
         enum seqpacket_result result = seqpacket_receive(state->qmgr, state->packet, &size, &fds);
         if (result == SEQPACKET_AGAIN)
             return true;
+        /* The kernel cut it, most likely for want of a descriptor. Without qmgr there is nothing to
+         * do here, and only a new process gets a new socket to it. */
+        if (result == SEQPACKET_MALFORMED)
+            fatal(EX_OSERR, "a packet of qmgr came cut short");
         if (result != SEQPACKET_OK ||
             !packet_deliver(span_of(state->packet, size), &fds, on_message, state))
             return false;

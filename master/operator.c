@@ -17,7 +17,7 @@
 
 /* Octets of text in one message, well below what a packet holds; connections waiting for
  * accept. */
-enum { ANSWER_PART = 2048, BACKLOG = 16 };
+enum { ANSWER_PART = 2048, BACKLOG = 16, REST_MS = 100 /* after accept(2) failed */ };
 
 static const char socket_name[] = "master.sock";
 
@@ -108,6 +108,19 @@ static void on_closed(void *arg, struct channel *channel)
     hang_up(&master->operators, channel);
 }
 
+/* Out of descriptors, most likely: whoever waits would call us without end. */
+static void rest(struct operators *operators)
+{
+    io_want(&operators->io, 0);
+    timer_set(&operators->rest, REST_MS);
+}
+
+static void on_rested(void *arg)
+{
+    struct master *master = arg;
+    io_want(&master->operators.io, IO_READ);
+}
+
 /* The newest is always let in. An asker that hangs can therefore not lock the operator out. */
 static void on_connection(void *arg, unsigned events)
 {
@@ -117,8 +130,10 @@ static void on_connection(void *arg, unsigned events)
     int fd = accept4(operators->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     (void)events;
 
-    if (fd < 0)
+    if (fd < 0) {
+        rest(operators);
         return;
+    }
     if (operators->count == OPERATOR_CONNECTIONS)
         hang_up(operators, operators->connections[0]);
     operators->connections[operators->count++] = channel_new(master->loop, fd, &calls);
@@ -158,6 +173,7 @@ bool operators_open(struct master *master)
     }
     operators->fd = fd;
     io_init(&operators->io, master->loop, fd, on_connection, master);
+    timer_init(&operators->rest, master->loop, on_rested, master);
     io_want(&operators->io, IO_READ);
     return true;
 }
@@ -169,6 +185,7 @@ void operators_close(struct master *master)
     while (operators->count > 0)
         hang_up(operators, operators->connections[0]);
     /* No new asker from here; the name goes last, while the lock is still held. */
+    timer_cancel(&operators->rest);
     io_stop(&operators->io);
     (void)close(operators->fd);
     (void)unlinkat(master->locks.run_directory, socket_name, 0);

@@ -17,6 +17,7 @@ struct master;
 /* Owns the socket and every connection; empty until operators_open. */
 struct operators {
     struct io io;
+    struct timer rest;                                 /* set while nobody is taken */
     int fd;                                            /* listening */
     struct channel *connections[OPERATOR_CONNECTIONS]; /* the oldest first */
     size_t count;
