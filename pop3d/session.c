@@ -146,7 +146,7 @@ static void flush_kept(struct session *session)
         buf_free(&session->out);
 }
 
-/* Commands that are none are counted; one too many is the last (HARDENING: limits). */
+/* Commands that are none are counted; one too many is the last. */
 static struct pop3_reply count_bad(struct session *session, struct pop3_reply reply)
 {
     if (!reply.bad || ++session->bad_commands < session->worker->conf->limits.pop3_bad_commands)

@@ -1,7 +1,7 @@
 /*
  * The message is decoded into one buffer and stays there until it is on the disk, if it is small;
  * one that outgrows the buffer, or that all sessions together have no room for, is streamed into a
- * segment of its own (DESIGN: the spool). When none is in store, the client waits: qmgr gives one
+ * segment of its own. When none is in store, the client waits: qmgr gives one
  * within milliseconds, and nothing is worse than to refuse a message that we could take.
  *
  * A message that will be refused is still read to its end, because the client listens only then;

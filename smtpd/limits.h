@@ -1,5 +1,5 @@
 /*
- * limits - what a client may cost: connections, errors, time (HARDENING: limits).
+ * limits - what a client may cost: connections, errors, time.
  */
 #ifndef VEREDUS_SMTPD_LIMITS_H
 #define VEREDUS_SMTPD_LIMITS_H

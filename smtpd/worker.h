@@ -2,7 +2,7 @@
  * worker - what all sessions of one smtpd process share: configuration, spool, lookup, counters.
  *
  * One a process. Its peers come and go: without lookup, questions wait; without qmgr, mail is
- * accepted as long as there are segments in hand (DESIGN: the life of a message).
+ * accepted as long as there are segments in hand.
  */
 #ifndef VEREDUS_SMTPD_WORKER_H
 #define VEREDUS_SMTPD_WORKER_H

@@ -36,17 +36,24 @@ def wait_until(condition, what, deadline=DEADLINE):
     raise AssertionError(f"not within {deadline} s: {what}")
 
 
-def free_port_base():
-    """A base N such that all of init's ports N + offset can be bound now."""
+def claim_ports():
+    """(base, claim): all of init's ports base + offset are free, and no other test gets the same base
+    for as long as `claim` stays open.
+
+    No two multiples of 30 have a port in common, whatever their offsets. The claim is a name in the
+    abstract UNIX namespace, which the kernel takes back when the process ends.
+    """
     while True:
-        base = random.randrange(20000, 32000)
+        base = random.randrange(20010, 31980, 30)
+        claim = socket.socket(socket.AF_UNIX)
         try:
+            claim.bind(f"\0veredus-test-ports-{base}")
             for offset in PORT_OFFSETS:
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", base + offset))
-            return base
+            return base, claim
         except OSError:
-            continue
+            claim.close()
 
 
 def environment():
@@ -66,7 +73,7 @@ class Instance:
         self.domains = list(domains)
         self.settings = settings
         self.limits = dict(limits or {})
-        self.base = free_port_base()
+        self.base, self.claim = claim_ports()
         self.process = None
         self.log_lines = []
         self.deaths_expected = False

@@ -80,7 +80,7 @@ class Postfix:
 
     def __init__(self, directory):
         self.dir = pathlib.Path(directory)
-        self.base = harness.free_port_base()
+        self.base, self.claim = harness.claim_ports()
         self.port = self.base + 25
         user = pwd.getpwnam("postfix")
         for part in ("conf", "queue", "data", "mail"):
@@ -203,7 +203,8 @@ def compare(servers, rounds, scale):
 
 def ceiling(scale):
     """smtp-source into smtp-sink, which stores nothing."""
-    port = harness.free_port_base() + 25
+    base, claim = harness.claim_ports()
+    port = base + 25
     sink = subprocess.Popen(["/usr/sbin/smtp-sink", "-u", "nobody", f"127.0.0.1:{port}", "200"],
                             stderr=subprocess.DEVNULL)
     try:
@@ -214,6 +215,7 @@ def ceiling(scale):
     finally:
         sink.terminate()
         sink.wait()
+        claim.close()
 
 
 def measure_in(directory, arguments):

@@ -1,4 +1,4 @@
-"""HARDENING §B 17: processes that are out of descriptors wait, they do not spin."""
+"""Processes that are out of descriptors wait, they do not spin."""
 import os
 import resource
 import socket

@@ -1,4 +1,4 @@
-"""HARDENING §B 4: file systems that are really full, of octets or of inodes."""
+"""File systems that are really full, of octets or of inodes."""
 import os
 import subprocess
 

@@ -1,104 +1,20 @@
-"""Kills, failing disks, full disks, foreign files: HARDENING B 1 to 6, 8, 16 to 19, 30.
+"""Kills, failing disks, full disks, foreign files.
 
 Faults are injected into the real daemons with strace: a signal or an error at the n-th call of one
 kind. What must hold is always the same: a 250 ends as delivered, once; what was never accepted is
 never delivered (but for a death between the write and the reply); nothing appears in part.
 """
-import collections
-import contextlib
 import os
-import random
-import re
 import resource
 import shutil
 import signal
-import subprocess
 import threading
 import time
 
 import pytest
 
 import harness
-
-
-@contextlib.contextmanager
-def injected(pids, injection):
-    """strace with `injection` on the processes; attached when the block begins."""
-    command = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=" + injection]
-    for pid in pids:
-        command += ["-p", str(pid)]
-    tracer = subprocess.Popen(command, stderr=subprocess.PIPE)
-
-    def attached():
-        if tracer.poll() == 0:
-            return True  # the call was under way already, and all are dead
-        assert tracer.poll() is None, tracer.stderr.read()
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            return all(re.search(r"TracerPid:\s+[1-9]", open(f"/proc/{p}/status").read())
-                       for p in pids)
-        return False
-    harness.wait_until(attached, "strace attached")
-    try:
-        yield tracer
-    finally:
-        tracer.send_signal(signal.SIGINT)
-        try:
-            tracer.wait(2)
-        except subprocess.TimeoutExpired:  # strace waits for ever for a thread that died unseen
-            tracer.kill()
-            tracer.wait()
-        tracer.stderr.close()
-
-
-def try_send(instance, mark):
-    """Sends a message with a unique mark: "250", another code, or "" when the session broke."""
-    try:
-        talk = harness.connect(instance.smtp_port)
-        talk.expect("220")
-        talk.command("EHLO client.example.org", "250")
-        talk.command("MAIL FROM:<a@example.org>", "250")
-        talk.command("RCPT TO:<alice@example.test>", "250")
-        talk.command("DATA", "354")
-        talk.send(body_of(mark) + b".\r\n")
-        reply = talk.reply()
-        talk.raw.close()
-        return reply[:3]
-    except (AssertionError, OSError):
-        return ""
-
-
-def body_of(mark):
-    return b"X-Mark: %s\r\nSubject: x\r\n\r\n" % mark.encode() + (b"y" * 70 + b"\r\n") * 40 + b"end\r\n"
-
-
-def marks_of(instance):
-    """How often each mark was delivered; fails on a message that is there in part."""
-    counts = collections.Counter()
-    for path in instance.delivered():
-        text = path.read_bytes()
-        match = re.search(rb"\nX-Mark: (\S+)\n", text)
-        assert match and text.endswith(b"y\nend\n"), f"in part: {text[:200]!r}"
-        counts[match.group(1).decode()] += 1
-    return counts
-
-
-def settle(instance):
-    """Waits until mail is taken again and everything queued is delivered."""
-    harness.wait_until(lambda: try_send(instance, "settle-%d" % random.getrandbits(60)) == "250",
-                       "mail to be accepted again")
-
-    instance.wait_queue_empty()
-
-
-def check_fates(instance, fates, duplicates=0):
-    counts = marks_of(instance)
-    for mark, code in fates.items():
-        if code == "250":
-            assert counts[mark] >= 1, f"lost: {mark}"
-        elif code.startswith(("4", "5")):
-            assert counts[mark] == 0, f"refused and yet delivered: {mark}"
-    extra = sum(n - 1 for m, n in counts.items() if n > 1)
-    assert extra <= duplicates, f"{extra} duplicates"
+from fates import check_fates, injected, marks_of, settle, try_send
 
 
 RECEPTION = ["recvfrom", "sendto", "pwritev", "fdatasync", "sendmsg", "recvmsg", "write", "read",
@@ -312,42 +228,3 @@ def test_reload_again_and_again_under_load(make_instance):
         check_fates(instance, fates)
         broken = [m for m, code in fates.items() if code != "250"]
         assert not broken and len(fates) > 5, broken
-
-
-def test_mixed_kills_under_load_lose_nothing(make_instance):
-    """A short form of the hour of everything; VEREDUS_CHAOS_SECONDS makes it longer."""
-    seconds = int(os.environ.get("VEREDUS_CHAOS_SECONDS", "20"))
-    dice = random.Random(11)
-    with make_instance(limits={"retry_first": 1, "retry_most": 2}) as instance:
-        instance.deaths_expected = True
-        fates, stop, lock = {}, threading.Event(), threading.Lock()
-
-        def send(name):
-            index = 0
-            while not stop.is_set():
-                mark = f"{name}-{index}"
-                code = try_send(instance, mark)
-                with lock:
-                    fates[mark] = code
-                index += 1
-        senders = [threading.Thread(target=send, args=(f"s{n}",)) for n in range(4)]
-        for sender in senders:
-            sender.start()
-        kills = 0
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            children = instance.children()
-            if children:
-                pid, _ = dice.choice(children)
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-                    kills += 1
-            time.sleep(dice.uniform(0.3, 1.0))
-        stop.set()
-        for sender in senders:
-            sender.join()
-        settle(instance)
-        accepted = [m for m, code in fates.items() if code == "250"]
-        print(f"{kills} kills, {len(accepted)} accepted of {len(fates)}")
-        assert kills >= 5 and accepted
-        check_fates(instance, fates, duplicates=kills * 64)

@@ -1,4 +1,4 @@
-"""HARDENING §A 22, 23, 83: headers that want to cost time, and secrets that want to be logged."""
+"""Headers that want to cost time, and secrets that want to be logged."""
 import time
 
 import pytest

@@ -1,4 +1,4 @@
-"""HARDENING §A 60, 62, 71: whoever owns the mail user plants links and pipes in the mailboxes."""
+"""Whoever owns the mail user plants links and pipes in the mailboxes."""
 import os
 import shutil
 import time

@@ -1,4 +1,4 @@
-"""HARDENING §A 15, 16, 24, 67: names that want to be paths, programs or ways around the policy."""
+"""Names that want to be paths, programs or ways around the policy."""
 import time
 
 import pytest

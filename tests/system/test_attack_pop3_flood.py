@@ -1,4 +1,4 @@
-"""HARDENING §A 27, §C: one network that takes every POP3 session there is."""
+"""One network that takes every POP3 session there is."""
 import socket
 
 

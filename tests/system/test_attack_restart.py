@@ -1,4 +1,4 @@
-"""HARDENING §B 11: master dies; the next one must not wait for clients of the first."""
+"""Master dies; the next one must not wait for clients of the first."""
 import os
 import signal
 import socket

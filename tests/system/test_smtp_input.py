@@ -1,4 +1,4 @@
-"""Bad input over SMTP: HARDENING A 1 to 6, 11, 13 to 20, 25 to 29."""
+"""Bad input over SMTP."""
 import socket
 import time
 

@@ -113,7 +113,7 @@ static void original_without_a_line_end_gives_no_header(void **state)
     buf_free(&letter);
 }
 
-/* HARDENING A21: a remote's words are escaped and bounded. */
+/* A remote's words are escaped and bounded. */
 static void foreign_octets_never_make_a_line_of_their_own(void **state)
 {
     (void)state;

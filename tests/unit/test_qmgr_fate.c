@@ -181,7 +181,7 @@ static void each_fate_has_its_state_and_event(void **state)
     assert_string_equal(fate_event(FATE_HELD), "recipient-held");
 }
 
-/* HARDENING A72: a table in trouble is never "user unknown". */
+/* A table in trouble is never "user unknown". */
 static void only_a_plain_no_of_lookup_is_permanent(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /*
  * Done in the loop, a sync would hold up every session for as long as the disk takes: all of them
- * would move in lockstep. The measurements are in DESIGN (the spool).
+ * would move in lockstep. doc/decisions.md has the measurements.
  */
 #include "util/spool/committer.h"
 

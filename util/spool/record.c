@@ -1,6 +1,6 @@
 /*
  * Segments are read with pread(2): a mapping would turn a truncated file into SIGBUS, and a spool
- * of a million letters into 800 MB of page tables (DESIGN: the spool).
+ * of a million letters into 800 MB of page tables.
  *
  * Header and a usual envelope come with one call; what follows is checked before it is believed.
  */
