@@ -5,9 +5,10 @@
  * start over with a crash. The owner maps its own page for writing; whoever else needs it gets a
  * descriptor that was opened read-only. Values are 64-bit, naturally aligned, relaxed atomics.
  *
- * A page of smtpd or pop3d also holds its column of the connection table: how many connections it has per
- * network. Each worker writes only its own column and adds up all of them; when a worker dies,
- * master clears its column, so no count leaks. An owned worker can spoil the limits, nothing more.
+ * A page of smtpd or pop3d also holds its column of the connection table: how many connections it
+ * has per network. Each worker writes only its own column and adds up all of them; when a worker
+ * dies, master clears its column, so no count leaks. An owned worker can spoil the limits, nothing
+ * more.
  */
 #ifndef VEREDUS_SYS_PAGE_H
 #define VEREDUS_SYS_PAGE_H
