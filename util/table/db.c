@@ -6,13 +6,18 @@
  * the name still leads to the file that is open. That is one cheap system call, and a rebuilt table
  * counts at once.
  *
- * Pages carry checksums: a table that was damaged is an error, not an answer.
+ * Pages carry checksums: a table that was damaged is an error, not an answer. A page of zeros is
+ * the exception, Berkeley DB takes it for one that was never written; so each page is asked for its
+ * number when the file is opened.
  */
 #include "util/table/db.h"
 
 #include <db.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "util/base/log.h"
 #include "util/base/panic.h"
@@ -68,6 +73,48 @@ static void forget(struct db_table *table)
     table->db = NULL;
 }
 
+/* Where every page has its number, and the first one the size of all; in the file's octet order. */
+enum { PAGE_NUMBER_AT = 8, PAGE_SIZE_AT = 20, PAGE_SIZE_LEAST = 512, PAGE_SIZE_MOST = 65536 };
+
+static bool read_number(int fd, off_t at, uint32_t *number)
+{
+    return pread(fd, number, sizeof *number, at) == (ssize_t)sizeof *number;
+}
+
+/* Berkeley DB opened the file just before, so the first page is sound. */
+static bool pages_are_numbered(int fd, off_t size)
+{
+    uint32_t page_size, number;
+    if (!read_number(fd, PAGE_SIZE_AT, &page_size))
+        return false;
+    bool swapped = page_size > PAGE_SIZE_MOST;
+    if (swapped)
+        page_size = __builtin_bswap32(page_size);
+    if (page_size < PAGE_SIZE_LEAST || size % page_size != 0)
+        return false;
+    for (off_t page = 0; page < size / page_size; page++) {
+        if (!read_number(fd, page * page_size + PAGE_NUMBER_AT, &number))
+            return false;
+        if ((swapped ? __builtin_bswap32(number) : number) != (uint32_t)page)
+            return false;
+    }
+    return true;
+}
+
+/* 0, or an error as Berkeley DB has them. */
+static int check_pages(const struct db_table *table)
+{
+    struct stat file;
+    int fd = open(table->path.data, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno;
+    int error = fstat(fd, &file) != 0                  ? errno
+                : pages_are_numbered(fd, file.st_size) ? 0
+                                                       : DB_PAGE_NOTFOUND;
+    (void)close(fd);
+    return error;
+}
+
 /* Opens it without an environment and read-only: no lock, no log, no region file beside it. */
 static int open_file(struct db_table *table)
 {
@@ -77,6 +124,8 @@ static int open_file(struct db_table *table)
     table->db->set_errcall(table->db, log_message);
     (void)table->db->set_cachesize(table->db, 0, CACHE_SIZE, 1);
     error = table->db->open(table->db, NULL, table->path.data, NULL, DB_BTREE, DB_RDONLY, 0);
+    if (error == 0)
+        error = check_pages(table);
     if (error != 0)
         forget(table);
     return error;
