@@ -296,19 +296,19 @@ struct operator_answer {
 
 /* ---- the tables ---- */
 
-#define IPC_MESSAGES(X)                                                                            \
-    X(1, control_config)                                                                           \
-    X(2, control_page)                                                                             \
-    X(3, control_listener) X(4, control_peer) X(5, control_key) X(6, control_start)                \
-        X(7, control_ready) X(8, control_drain) X(16, segment_held) X(17, segment_want)            \
-            X(18, segment_give) X(19, segment_durable) X(20, segment_sealed) X(32, resolve)        \
-                X(33, resolved) X(34, mailbox_ask) X(35, mailbox_answer) X(48, agent_credit)       \
-                    X(49, agent_segment) X(50, agent_forget) X(51, job) X(52, job_result)          \
-                        X(64, verify) X(65, verdict) X(66, mailbox_open) X(67, mailbox_opened)     \
-                            X(68, mailbox_refused) X(69, mailbox_fetch) X(70, mailbox_message)     \
-                                X(71, mailbox_missing) X(72, mailbox_delete)                       \
-                                    X(73, mailbox_deleted) X(80, operator_ask)                     \
-                                        X(81, operator_answer)
+/* clang-format off */
+#define IPC_MESSAGES(X) \
+    X(1, control_config) X(2, control_page) X(3, control_listener) X(4, control_peer) \
+    X(5, control_key) X(6, control_start) X(7, control_ready) X(8, control_drain) \
+    X(16, segment_held) X(17, segment_want) X(18, segment_give) X(19, segment_durable) \
+    X(20, segment_sealed) \
+    X(32, resolve) X(33, resolved) X(34, mailbox_ask) X(35, mailbox_answer) \
+    X(48, agent_credit) X(49, agent_segment) X(50, agent_forget) X(51, job) X(52, job_result) \
+    X(64, verify) X(65, verdict) X(66, mailbox_open) X(67, mailbox_opened) \
+    X(68, mailbox_refused) X(69, mailbox_fetch) X(70, mailbox_message) X(71, mailbox_missing) \
+    X(72, mailbox_delete) X(73, mailbox_deleted) \
+    X(80, operator_ask) X(81, operator_answer)
+/* clang-format on */
 
 /* ipc_job, ipc_resolve ...: the table of each message. */
 #define IPC_DECLARE(id, name) extern const struct ipc_type ipc_##name;
