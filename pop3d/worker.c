@@ -121,14 +121,17 @@ static void end_sessions(struct worker *worker)
             session_end(worker->slots[i], "shutdown");
 }
 
-/* Time is up, or nobody is left; the last session to end calls this again. */
+/* Time is up, or nobody is left; the last session to end calls this again. A client that keeps
+ * talking would keep a process of the old settings alive: patience has an end. */
 static void on_drain(void *arg)
 {
     struct worker *worker = arg;
-    if (worker->session_count > 0)
-        end_sessions(worker);
-    else
+    if (worker->session_count == 0)
         worker->drained(worker->drained_arg);
+    else if (worker->patient)
+        worker_drain(worker, false, worker->drained, worker->drained_arg);
+    else
+        end_sessions(worker);
 }
 
 /* The sockets are closed, too: a port must not stay taken for as long as the last client stays. */
@@ -147,12 +150,13 @@ void worker_drain(struct worker *worker, bool patient, void (*drained)(void *arg
     worker->drained = drained;
     worker->drained_arg = arg;
     worker->draining = true;
+    worker->patient = patient;
     stop_listening(worker);
     for (size_t i = 0; i < worker->slot_count; i++)
         if (worker->slots[i] != NULL && !patient)
             session_drain(worker->slots[i]);
-    if (!patient || worker->session_count == 0)
-        timer_set(&worker->drain_timer, worker->session_count > 0 ? WORKER_DRAIN_MS : 0);
+    int64_t ms = patient ? WORKER_PATIENCE_MS : WORKER_DRAIN_MS;
+    timer_set(&worker->drain_timer, worker->session_count > 0 ? ms : 0);
 }
 
 /* The limit is what master and its own surroundings left us; it does not change any more. */

@@ -9,11 +9,12 @@
 #include "util/daemon/daemon.h"
 
 enum {
-    WORKER_MAILBOXES = 192,  /* places of mailbox processes: every index that master gives */
-    WORKER_INPUT = 16384,    /* octets read at once */
-    WORKER_SESSIONS = 65535, /* whatever connections_per_worker says */
-    WORKER_DRAIN_MS = 20000, /* for sessions that are logged in */
-    WORKER_TROUBLE_MS = 100  /* without a new client, after accept(2) failed */
+    WORKER_MAILBOXES = 192,      /* places of mailbox processes: every index that master gives */
+    WORKER_INPUT = 16384,        /* octets read at once */
+    WORKER_SESSIONS = 65535,     /* whatever connections_per_worker says */
+    WORKER_PATIENCE_MS = 600000, /* for all, when another worker serves */
+    WORKER_DRAIN_MS = 20000,     /* for sessions that are logged in */
+    WORKER_TROUBLE_MS = 100      /* without a new client, after accept(2) failed */
 };
 
 struct session;
@@ -55,6 +56,7 @@ struct worker {
     struct timer rest_timer;
 
     bool draining;
+    bool patient; /* and sessions may go on for a while */
     struct timer drain_timer;
     void (*drained)(void *arg); /* the last session ended */
     void *drained_arg;
@@ -71,8 +73,8 @@ void worker_close(struct worker *worker);
 /* Accepts clients from `fd`, which stays the caller's. */
 void worker_listen(struct worker *worker, int fd);
 
-/* Takes nothing new; with patience sessions go on to their end, else those that are logged in for
- * WORKER_DRAIN_MS; then `drained`. A second call may end the patience. */
+/* Takes nothing new; with patience sessions go on for WORKER_PATIENCE_MS, then or without it those
+ * that are logged in for WORKER_DRAIN_MS; then `drained`. A second call may end the patience. */
 void worker_drain(struct worker *worker, bool patient, void (*drained)(void *arg), void *arg);
 
 /* How many connections the network `key` has to all pop3d processes (net_limit_key). A moment old,

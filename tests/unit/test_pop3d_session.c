@@ -478,6 +478,21 @@ static void test_a_drain_sends_away_who_has_not_logged_in(void **state)
     assert_true(rig->drained);
 }
 
+static void test_a_patient_drain_ends_by_itself(void **state)
+{
+    struct rig *rig = *state;
+    rig_log_in(rig);
+    worker_drain(&rig->worker, true, note_drained, rig);
+    timer_set(&rig->worker.drain_timer, 0); /* that was its patience */
+    rig_settle(rig);
+    rig_expect(rig, "NOOP\r\n", "+OK\r\n");
+    timer_set(&rig->worker.drain_timer, 0);
+    rig_settle(rig);
+    rig_settle(rig);
+    assert_null(rig_session(rig));
+    assert_true(rig->drained);
+}
+
 static void test_a_drain_lets_sessions_finish(void **state)
 {
     struct rig *rig = *state;
@@ -619,6 +634,7 @@ int main(void)
         RIGGED(test_after_the_login_only_idleness_counts),
         RIGGED(test_a_drain_sends_away_who_has_not_logged_in),
         RIGGED(test_a_drain_lets_sessions_finish),
+        RIGGED(test_a_patient_drain_ends_by_itself),
         RIGGED(test_connections_and_sessions_are_counted),
         RIGGED(test_a_network_has_so_many_connections_to_all_workers),
         RIGGED(test_a_trusted_network_has_as_many_as_it_wants),
