@@ -2,11 +2,15 @@
  * Why old children wait for the new ones: a configuration can be valid and still not serve (a user
  * that is missing, a table that can not be opened). As long as the new generation has not shown
  * that it works, the old one is what the mail depends on.
+ *
+ * Why workers are relieved at all: whoever broke into one has it for hours and not for months, and
+ * what leaks or fragments does not pile up. Not all at once: their memory would double.
  */
 #include "master/place.h"
 
 #include "master/master.h"
 #include "util/base/clock.h"
+#include "util/base/random.h"
 
 /* The roles in the order of their taking over. */
 #define ROLES_FRONT (1U << ROLE_SMTPD | 1U << ROLE_POP3D)
@@ -48,6 +52,24 @@ static void on_refill(void *arg)
         fill(place);
 }
 
+/* Filling lets the old worker serve on until the successor is ready. A generation that is still
+ * coming replaces it anyway. */
+static void on_relief(void *arg)
+{
+    struct place *place = arg;
+    const struct child *child = place->child;
+    if (place->wanted && child != NULL && child->state == CHILD_READY &&
+        child->generation == place->master->generation)
+        fill(place);
+}
+
+/* A quarter more or less, so that workers which were started together do not end together. */
+static void set_relief(struct place *place)
+{
+    uint64_t age_ms = place->master->configuration.conf->limits.worker_age * 1000;
+    timer_set(&place->relief, (int64_t)(age_ms + random_u64() % (age_ms / 4)));
+}
+
 /* Every role gets a row of the same length; wanted_of decides how much of it is used. */
 void places_init(struct master *master)
 {
@@ -55,6 +77,7 @@ void places_init(struct master *master)
         struct place *place = &master->places.all[i];
         *place = (struct place){.master = master, .role = (enum role)(i / PLACE_WORKERS)};
         timer_init(&place->refill, master->loop, on_refill, place);
+        timer_init(&place->relief, master->loop, on_relief, place);
     }
 }
 
@@ -82,6 +105,7 @@ void places_abandon(struct master *master)
     for (unsigned i = 0; i < PLACES; i++) {
         master->places.all[i].wanted = false;
         timer_cancel(&master->places.all[i].refill);
+        timer_cancel(&master->places.all[i].relief);
     }
 }
 
@@ -169,11 +193,29 @@ void places_fill(struct master *master)
     advance(master);
 }
 
-/* While stopping nothing is begun, however ready. */
+/* The workers that `child` was started to relieve; mostly there are none. Those of an older
+ * generation wait for the whole of the new one. */
+static void drain_relieved(const struct child *child)
+{
+    struct child *other;
+
+    TAILQ_FOREACH (other, &child->master->children, entry)
+        if (other != child && other->place == child->place &&
+            other->generation == child->generation)
+            child_drain(other, DRAIN_FRONT_MS, true);
+}
+
+/* While stopping nothing is begun, however ready. One that lost its place meanwhile serves until
+ * the generation that took it does. */
 void place_child_ready(struct child *child)
 {
-    if (!child->master->stopping)
-        advance(child->master);
+    if (child->master->stopping)
+        return;
+    if (child_is_front(child) && child->place->child == child) {
+        set_relief(child->place);
+        drain_relieved(child);
+    }
+    advance(child->master);
 }
 
 void place_child_died(struct child *child)

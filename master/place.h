@@ -5,6 +5,9 @@
  * generation takes over in steps: first what answers questions; when that is ready, the workers
  * that serve the network; when those are, the old children drain. qmgr alone is different: it holds
  * the spool's lock, so the old one has to be gone before the new one starts.
+ *
+ * A worker that serves the network is relieved after limits.worker_age and up to a quarter more:
+ * its successor starts beside it, and when that is ready the old one drains patiently.
  */
 #ifndef VEREDUS_MASTER_PLACE_H
 #define VEREDUS_MASTER_PLACE_H
@@ -25,6 +28,7 @@ struct place {
     enum role role;
     struct child *child; /* the newest; NULL: none at the moment */
     struct timer refill;
+    struct timer relief; /* set while a worker that serves the network fills it */
     int64_t backoff_ms;
     unsigned restarts;
     bool wanted;

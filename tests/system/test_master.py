@@ -124,6 +124,40 @@ def test_reload_drops_no_connection_and_takes_the_new_settings(make_instance):
         harness.wait_until(lambda: not set(instance.pids("smtpd")) & old, "the old ones gone")
 
 
+def test_workers_are_relieved_without_a_refused_client(make_instance):
+    with make_instance(limits={"worker_age": 1}) as instance:
+        talk = harness.connect(instance.smtp_port)
+        talk.expect("220")
+        talk.command("EHLO client.example.org", "250")
+        talk.command("MAIL FROM:<a@example.org>", "250")
+        mailbox = instance.pop3()
+        first = {role: set(instance.pids(role)) for role in ("smtpd", "pop3d", "qmgr", "lookup")}
+        fresh = {"smtpd": set(), "pop3d": set()}
+        sent = 0
+        deadline = time.monotonic() + 60
+        while min(map(len, fresh.values())) < 6:  # three generations of two workers
+            assert time.monotonic() < deadline
+            instance.send(b"Subject: %d\r\n\r\n" % sent)
+            with socket.create_connection(("127.0.0.1", instance.pop3_port), 10) as client:
+                assert client.recv(100).startswith(b"+OK")
+            sent += 1
+            for role, pids in fresh.items():
+                pids |= set(instance.pids(role)) - first[role]
+        # The old workers go on with whom they have, and then end.
+        talk.command("RCPT TO:<alice@example.test>", "250")
+        talk.command("DATA", "354")
+        talk.send(b"Subject: over a relief\r\n\r\n.\r\n")
+        talk.expect("250")
+        talk.command("QUIT", "221")
+        assert mailbox.noop().startswith(b"+OK")
+        mailbox.quit()
+        harness.wait_until(lambda: len(instance.delivered()) == sent + 1, "all that was taken")
+        for role in ("smtpd", "pop3d"):
+            harness.wait_until(lambda: not set(instance.pids(role)) & first[role], "the old gone")
+        for role in ("qmgr", "lookup"):
+            assert set(instance.pids(role)) == first[role]
+
+
 def takes_sink(instance):
     raw = socket.create_connection(("127.0.0.1", instance.smtp_port), 10)
     talk = harness.Talk(raw)

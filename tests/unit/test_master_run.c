@@ -201,6 +201,64 @@ static void a_child_that_fails_at_start_is_tried_with_backoff(void **state)
     assert_in_range(restarts, 1, 6);
 }
 
+/* ---- relief ---- */
+
+static const char short_life[] = "limits {\n worker_age = 1\n}\n";
+static const char *const workers[] = {"smtpd 0", "smtpd 1", "pop3d 0", "pop3d 1"};
+
+static bool is_gone(struct span text, long pid)
+{
+    char part[32];
+    (void)snprintf(part, sizeof(part), " %ld ", pid);
+    return !rig_contains(text, part);
+}
+
+static bool all_started_at_the_first_go(struct span text, long count)
+{
+    return rig_count_of(text, " ready 0\n") == (unsigned)count;
+}
+
+static void workers_that_served_long_are_relieved_and_nothing_else_is(void **state)
+{
+    struct rig *rig = *state;
+    rig_configure(rig, short_life);
+    rig_start(rig);
+    struct span before = rig_status(rig);
+    for (size_t i = 0; i < sizeof(workers) / sizeof(workers[0]); i++) {
+        long pid = rig_pid_of(before, workers[i]);
+        assert_true(pid > 0);
+        (void)rig_wait_for_status(rig, is_gone, pid);
+        assert_true(rig_can_connect(rig->smtp) && rig_can_connect(rig->pop3));
+    }
+    /* Their successors are no restarts. */
+    struct span after = rig_wait_for_status(rig, all_started_at_the_first_go, 10);
+    assert_int_equal(rig_pid_of(after, "qmgr 0"), rig_pid_of(before, "qmgr 0"));
+    assert_int_equal(rig_pid_of(after, "lookup 0"), rig_pid_of(before, "lookup 0"));
+    assert_int_equal(rig_pid_of(after, "mailbox 1"), rig_pid_of(before, "mailbox 1"));
+}
+
+/* Each of the two had a successor that died. */
+static bool successors_of_smtpd_failed(struct span text, long count)
+{
+    return rig_count_of(text, " ready 0\n") == 8 && rig_count_of(text, "child ") == (unsigned)count;
+}
+
+static void a_worker_serves_on_until_its_successor_does(void **state)
+{
+    struct rig *rig = *state;
+    rig_configure(rig, short_life);
+    rig_start(rig);
+    struct span before = rig_status(rig);
+    rig_write_file(rig_beneath(rig, "crash-smtpd"), "");
+    struct span text = rig_wait_for_status(rig, successors_of_smtpd_failed, 10);
+    assert_int_equal(rig_pid_of(text, "smtpd 0"), rig_pid_of(before, "smtpd 0"));
+    assert_int_equal(rig_pid_of(text, "smtpd 1"), rig_pid_of(before, "smtpd 1"));
+    assert_int_equal(unlink(rig_beneath(rig, "crash-smtpd")), 0);
+    (void)rig_wait_for_status(rig, is_gone, rig_pid_of(before, "smtpd 0"));
+    (void)rig_wait_for_status(rig, is_gone, rig_pid_of(before, "smtpd 1"));
+    assert_true(rig_can_connect(rig->smtp));
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && strncmp(argv[0], "veredus-", 8) == 0)
@@ -220,6 +278,8 @@ int main(int argc, char **argv)
         TEST(a_child_that_was_killed_is_started_anew),
         TEST(a_new_qmgr_is_linked_with_all_who_live),
         TEST(a_child_that_fails_at_start_is_tried_with_backoff),
+        TEST(workers_that_served_long_are_relieved_and_nothing_else_is),
+        TEST(a_worker_serves_on_until_its_successor_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
