@@ -94,9 +94,9 @@ static void unreadable(struct qmgr *qmgr, uint32_t number, const struct read_ite
 static void take_up(struct qmgr *qmgr, uint32_t number, struct read_item *item)
 {
     struct queue_entry *entry = queue_entry(&qmgr->queue, number);
-    if (item->message != NULL && entry->recipient >= item->message->recipient_count)
-        item->result = RECORD_BAD;
-    if (item->result != RECORD_OK) {
+    if (item->message == NULL || entry->recipient >= item->message->recipient_count) {
+        if (item->result == RECORD_OK)
+            item->result = RECORD_BAD;
         unreadable(qmgr, number, item);
         return;
     }
