@@ -75,6 +75,7 @@ class Instance:
         self.limits = dict(limits or {})
         self.base, self.claim = claim_ports()
         self.process = None
+        self.within = []  # a command that becomes `veredus run`: env(1), unshare(1)
         self.log_lines = []
         self.deaths_expected = False
         self.init()
@@ -117,9 +118,9 @@ class Instance:
         self.configuration.write_text(text)
 
     def start(self):
-        self.process = subprocess.Popen([self.command, "-c", str(self.configuration), "run"],
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                        env=environment(), errors="backslashreplace")
+        self.process = subprocess.Popen([*self.within, self.command, "-c", str(self.configuration),
+                                         "run"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        text=True, env=environment(), errors="backslashreplace")
         self.reader = threading.Thread(target=self._read_log, args=(self.process.stderr,),
                                        daemon=True)
         self.reader.start()
