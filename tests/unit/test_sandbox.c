@@ -27,6 +27,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -442,6 +443,47 @@ static void test_a_missing_directory_is_fatal(void **state)
     assert_int_not_equal(WEXITSTATUS(status), 0);
 }
 
+/* In a child: 1 when `/` and the working directory are the scene, in which "secret" lies. */
+static int is_shut_in(enum role role, const char *directory)
+{
+    const struct sandbox sandbox = {.role = role};
+    sandbox_chroot(&sandbox, directory);
+    bool root = access("/secret", F_OK) == 0, working = access("secret", F_OK) == 0;
+    return root && working ? 1 : root || working ? 2 : 0;
+}
+
+static int shut_in_status(enum role role, const char *directory)
+{
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(is_shut_in(role, directory));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void test_root_shuts_the_servers_alone_into_the_empty_directory(void **state)
+{
+    (void)state;
+    for (enum role role = ROLE_LOOKUP; role < ROLE_COUNT; role++)
+        assert_int_equal(shut_in_status(role, scene.root),
+                         geteuid() == 0 && (SERVERS & OF(role)) != 0);
+}
+
+static void test_without_an_empty_directory_nobody_is_shut_in(void **state)
+{
+    (void)state;
+    assert_int_equal(shut_in_status(ROLE_SMTPD, NULL), 0);
+}
+
+static void test_an_empty_directory_that_is_missing_is_fatal_to_root(void **state)
+{
+    (void)state;
+    assert_int_equal(shut_in_status(ROLE_SMTPD, "/nonexistent-directory"),
+                     geteuid() == 0 ? EX_OSERR : 0);
+}
+
 static void test_roles_that_open_nothing_are_the_servers(void **state)
 {
     (void)state;
@@ -532,6 +574,9 @@ int main(void)
         cmocka_unit_test(test_writing_past_the_size_limit_fails_and_does_not_kill),
         cmocka_unit_test(test_abort_ends_every_role_with_its_own_signal),
         cmocka_unit_test(test_a_missing_directory_is_fatal),
+        cmocka_unit_test(test_root_shuts_the_servers_alone_into_the_empty_directory),
+        cmocka_unit_test(test_without_an_empty_directory_nobody_is_shut_in),
+        cmocka_unit_test(test_an_empty_directory_that_is_missing_is_fatal_to_root),
         cmocka_unit_test(test_roles_that_open_nothing_are_the_servers),
         cmocka_unit_test(test_peers_are_symmetric),
         cmocka_unit_test(test_every_role_has_a_name_and_at_least_one_process),

@@ -12,8 +12,10 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -25,6 +27,37 @@ bool privileges_of(const char *user, struct privileges *out)
         return false;
     *out = (struct privileges){.uid = entry->pw_uid, .gid = entry->pw_gid};
     return true;
+}
+
+/* In the child: access(2) asks for the real user, and a uid that is not root's has no capabilities.
+ */
+static int try_as(const struct privileges *as, const char *path, int mode)
+{
+    bool good = setgroups(1, &as->gid) == 0 && setresgid(as->gid, as->gid, as->gid) == 0 &&
+                setresuid(as->uid, as->uid, as->uid) == 0 && access(path, mode) == 0;
+    return good ? 0 : errno;
+}
+
+/* Signals are blocked around the fork: the child has the handlers of the caller, and they may write
+ * into a pipe that both share. */
+int privileges_access(const struct privileges *as, const char *path, int mode)
+{
+    sigset_t all, before;
+    int status = 0;
+
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, &before);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(try_as(as, path, mode)); /* an errno fits into an exit code */
+    int problem = errno;
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    if (pid < 0)
+        return problem;
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return errno;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
 }
 
 /* A privilege that could not be dropped ends the process: serving with it would be the worse

@@ -15,6 +15,12 @@ struct privileges {
 /* Looks `user` up (getpwnam); false when there is none. */
 bool privileges_of(const char *user, struct privileges *out) __attribute__((warn_unused_result));
 
+/* What access(2) with `mode` says of `path` to that user, who is in the user's own group alone: 0
+ * or an errno. A child process becomes the user to find out, so the answer knows of ACLs and
+ * mounts, too; for that the caller has to be root. */
+int privileges_access(const struct privileges *as, const char *path, int mode)
+    __attribute__((warn_unused_result));
+
 /* Gives up root for good: groups, gid, uid, all three of each, and proves that they can not be had
  * back. Without root only no_new_privs is set. Failure is fatal. */
 void privileges_drop(const struct privileges *to);
