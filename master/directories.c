@@ -10,10 +10,11 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sysexits.h>
 #include <unistd.h>
 
+#include "util/conf/ownership.h"
 #include "util/sys/privileges.h"
-#include "util/sys/role.h"
 
 enum { NAME_OCTETS = NAME_MAX + 1, MODE_ON_THE_WAY = 0755 };
 
@@ -31,7 +32,15 @@ static int step(int at, const char *name, bool make, mode_t mode, bool *made)
     /* What exists already is opened and judged by that, whoever won the race to make it. */
     if (make && !*made && errno != EEXIST)
         return -1;
-    return openat(at, name, flags());
+    int fd = openat(at, name, flags());
+    /* The umask of a careful root would keep the roles' users out of what lies beneath. */
+    if (fd >= 0 && *made && fchmod(fd, mode) != 0) {
+        int problem = errno;
+        (void)close(fd);
+        errno = problem;
+        fd = -1;
+    }
+    return fd;
 }
 
 /* Walks an absolute path, making what is missing if `make`. *made: the last component is new. */
@@ -68,13 +77,6 @@ int directory_open(const char *path)
     return walk(span_cstr(path), false, 0, &made);
 }
 
-/* A directory as it has to be when it is made new; one that is there already is taken as it is. */
-struct wish {
-    struct span path;
-    struct span user; /* empty: stays the maker's */
-    mode_t mode;
-};
-
 static void complain_about(struct span path, const char *what, conf_complain *complain, void *arg)
 {
     char sentence[PATH_MAX + 256];
@@ -91,78 +93,55 @@ static const char *reason_of(int error)
     return log_errno_text(error);
 }
 
-/* Gives a directory that was just made its owner and mode. */
-static bool settle(int fd, const struct wish *wish)
+/* Gives a directory that was just made to its owner; it has its mode already, for after fchown a
+ * master without CAP_FOWNER could not change it. By descriptor, so that what was made is what is
+ * given away. */
+static bool settle(int fd, struct span user)
 {
     struct privileges owner;
     struct stat status;
 
-    /* By descriptor, so that what was made is what is changed. The mode first, for the umask
-     * may have narrowed it, and after fchown a master without CAP_FOWNER could not. */
-    if (fchmod(fd, wish->mode) != 0)
-        return false;
-    if (wish->user.len == 0)
-        return true;
     /* For a user that does not exist, and for a directory that somebody else put there. */
     errno = ENOENT;
-    return privileges_of(wish->user.data, &owner) && fstat(fd, &status) == 0 &&
-           status.st_uid == 0 && fchown(fd, owner.uid, owner.gid) == 0;
+    return privileges_of(user.data, &owner) && fstat(fd, &status) == 0 && status.st_uid == 0 &&
+           fchown(fd, owner.uid, owner.gid) == 0;
 }
 
-/* A crash between making and settling leaves a directory of root's. The next start finds it and
- * keeps it so: it has to be given away by hand. */
-static bool make(const struct wish *wish, conf_complain *complain, void *arg)
+/* A crash between making and settling leaves a directory of root's. The next start finds it, keeps
+ * it so and says what is to be done. */
+static bool make(const struct ownership *row, bool settles, conf_complain *complain, void *arg)
 {
     bool made;
-    int fd = walk(wish->path, true, wish->mode, &made);
-    bool good = fd >= 0 && (!made || settle(fd, wish));
+    int fd = walk(row->path, true, row->mode, &made);
+    bool good = fd >= 0 && (!made || !settles || settle(fd, row->owner));
 
     if (!good)
-        complain_about(wish->path, reason_of(errno), complain, arg);
+        complain_about(row->path, reason_of(errno), complain, arg);
     if (fd >= 0)
         (void)close(fd);
     return good;
 }
 
-/* All of them are looked for, so that one start names every user that is missing. */
-static bool users_exist(const struct conf *conf, conf_complain *complain, void *arg)
-{
-    const struct span users[] = {conf->user_service, conf->user_queue, conf->user_mail,
-                                 conf->user_auth};
-    struct privileges unused;
-    bool all = true;
-
-    /* Where nobody's rights change, the names in the configuration mean nothing. */
-    for (size_t i = 0; conf_changes_users(conf) && i < sizeof(users) / sizeof(users[0]); i++) {
-        if (privileges_of(users[i].data, &unused))
-            continue;
-        complain_about(users[i], "there is no such system user; make it with useradd --system",
-                       complain, arg);
-        all = false;
-    }
-    return all;
-}
-
-bool directories_make(const struct conf *conf, conf_complain *complain, void *arg)
+/* One that can not be made ends it: what lies beneath could only be refused for the same reason. */
+static bool make_missing(const struct conf *conf, conf_complain *complain, void *arg)
 {
     struct arena arena = {0};
-    /* Empty spans leave a directory to its maker. */
-    struct span queue = conf_changes_users(conf) ? conf->user_queue : SPAN("");
-    struct span mail = conf_changes_users(conf) ? conf->user_mail : SPAN("");
-    /* Parents before what lies in them. "empty" stays empty: its mode lets nobody write there. */
-    const struct wish wishes[] = {
-        {conf->run_directory, SPAN(""), 0755},
-        {arena_printf(&arena, "%s/empty", conf->run_directory.data), SPAN(""), 0555},
-        {conf->spool_directory, queue, 0700},
-        {arena_printf(&arena, "%s/queue", conf->spool_directory.data), queue, 0700},
-        {arena_printf(&arena, "%s/corrupt", conf->spool_directory.data), queue, 0700},
-        {conf->mail_root, mail, 0700},
-    };
-    /* Before anything is made: a directory without its owner would have to be repaired by hand. */
-    bool good = users_exist(conf, complain, arg);
+    struct ownership rows[OWNERSHIP_MAX];
+    size_t count = ownership_list(conf, &arena, rows);
+    bool good = true;
 
-    for (size_t i = 0; good && i < sizeof(wishes) / sizeof(wishes[0]); i++)
-        good = make(&wishes[i], complain, arg);
+    for (size_t i = 0; good && i < count; i++)
+        good = !rows[i].made || make(&rows[i], conf_changes_users(conf), complain, arg);
     arena_free(&arena);
     return good;
+}
+
+int directories_make(const struct conf *conf, conf_complain *complain, void *arg)
+{
+    /* Before anything is made: a directory without its owner would have to be repaired by hand. */
+    if (ownership_check_users(conf, complain, arg) > 0)
+        return EX_NOUSER;
+    if (!make_missing(conf, complain, arg))
+        return EX_CANTCREAT;
+    return ownership_check(conf, complain, arg) > 0 ? EX_NOPERM : EX_OK;
 }

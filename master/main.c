@@ -48,5 +48,11 @@ int main(int argc, char **argv)
         perror(name);
         return EX_NOINPUT;
     }
+    /* All names are absolute now. No process keeps the directory of whoever called: it may be one
+     * that a role's user must not see, or that is to be unmounted. */
+    if (chdir("/") != 0) {
+        perror("/");
+        return EX_OSERR;
+    }
     return master_run(file, programs);
 }

@@ -154,8 +154,9 @@ static int acquire(struct master *master)
     const struct conf *conf = master->configuration.conf;
     if (!journal_open(&master->journal, conf, complaint_note, NULL))
         return EX_CANTCREAT;
-    if (!directories_make(conf, complaint_note, NULL))
-        return EX_CANTCREAT;
+    int code = directories_make(conf, complaint_note, NULL);
+    if (code != EX_OK)
+        return code;
     /* After the directories that the locks lie in, and before the first socket: a second master
      * must not get as far as a port. */
     if (!locks_take(&master->locks, conf, complaint_note, NULL))

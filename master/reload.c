@@ -4,6 +4,8 @@
  */
 #include "master/reload.h"
 
+#include <sysexits.h>
+
 #include "master/directories.h"
 
 /* What master itself holds locks and sockets in can not be moved beneath it. */
@@ -22,7 +24,7 @@ static bool same_house(const struct conf *old, const struct conf *new, struct bu
 static bool usable(struct master *master, const struct conf *conf, struct buf *complaints)
 {
     return same_house(master->configuration.conf, conf, complaints) &&
-           directories_make(conf, complaint_note, complaints) &&
+           directories_make(conf, complaint_note, complaints) == EX_OK &&
            journal_open(&master->journal, conf, complaint_note, complaints) &&
            listeners_update(&master->listeners, &conf->listens, complaint_note, complaints);
 }

@@ -4,6 +4,7 @@
 #include "master/configuration.h"
 #include "master/directories.h"
 #include "master/locks.h"
+#include "util/sys/privileges.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -35,6 +37,8 @@ static int set_up(void **state)
     char path[] = "/tmp/veredus-master-XXXXXX";
     assert_non_null(mkdtemp(path));
     fixture->directory = arena_copy(&fixture->arena, span_cstr(path));
+    /* Roles have to pass it, and mkdtemp lets nobody. */
+    assert_int_equal(chmod(path, 0711), 0);
     /* A user that every system has, for a run of the tests as root. */
     fixture->conf.separate_users = true;
     fixture->conf.user_service = fixture->conf.user_queue = SPAN("nobody");
@@ -42,6 +46,7 @@ static int set_up(void **state)
     fixture->conf.run_directory = beneath(fixture, "run/deep");
     fixture->conf.spool_directory = beneath(fixture, "spool");
     fixture->conf.mail_root = beneath(fixture, "mail");
+    fixture->conf.table_directory = fixture->directory;
     *state = fixture;
     return 0;
 }
@@ -84,7 +89,16 @@ static void write_file(struct span path, const char *text, mode_t mode)
 
 static bool make_directories(struct fixture *fixture)
 {
-    return directories_make(&fixture->conf, complaint_note, &fixture->complaints);
+    return directories_make(&fixture->conf, complaint_note, &fixture->complaints) == EX_OK;
+}
+
+/* The user that the roles of the fixture have; only root can, and only for root it matters. */
+static void give_to_nobody(struct span path)
+{
+    struct privileges nobody;
+    assert_true(privileges_of("nobody", &nobody));
+    if (geteuid() == 0)
+        assert_int_equal(chown(path.data, nobody.uid, nobody.gid), 0);
 }
 
 static mode_t mode_of(struct span path)
@@ -113,6 +127,7 @@ static void existing_directories_keep_their_modes(void **state)
 {
     struct fixture *fixture = *state;
     assert_int_equal(mkdir(fixture->conf.mail_root.data, 0711), 0);
+    give_to_nobody(fixture->conf.mail_root);
     assert_true(make_directories(fixture));
     assert_int_equal(mode_of(fixture->conf.mail_root), 0711);
 }
@@ -127,6 +142,55 @@ static void made_directories_belong_to_their_role_when_root(void **state)
         assert_int_not_equal(status.st_uid, 0);
     else
         assert_int_equal(status.st_uid, geteuid());
+}
+
+static void the_umask_does_not_narrow_what_is_made(void **state)
+{
+    struct fixture *fixture = *state;
+    mode_t before = umask(077);
+    bool good = make_directories(fixture);
+    (void)umask(before);
+    assert_true(good);
+    assert_int_equal(mode_of(beneath(fixture, "run")), 0755);
+    assert_int_equal(mode_of(beneath(fixture, "run/deep")), 0755);
+}
+
+static int make_and_tell_code(struct fixture *fixture)
+{
+    return directories_make(&fixture->conf, complaint_note, &fixture->complaints);
+}
+
+static void a_missing_user_is_named_before_anything_is_made(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->conf.user_queue = SPAN("veredus-nobody-has");
+    if (geteuid() == 0) {
+        assert_int_equal(make_and_tell_code(fixture), EX_NOUSER);
+        assert_complained(fixture, "veredus-nobody-has: there is no such system user (queue_user)");
+        assert_int_equal(access(fixture->conf.run_directory.data, F_OK), -1);
+    } else {
+        assert_int_equal(make_and_tell_code(fixture), EX_OK);
+    }
+}
+
+static void a_directory_that_is_roots_is_not_taken_for_a_roles(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(mkdir(fixture->conf.spool_directory.data, 0700), 0);
+    if (geteuid() == 0) {
+        assert_int_equal(make_and_tell_code(fixture), EX_NOPERM);
+        assert_complained(fixture, "must belong to nobody; chown -R nobody: ");
+        assert_complained(fixture, fixture->conf.spool_directory.data);
+    } else {
+        assert_int_equal(make_and_tell_code(fixture), EX_OK);
+    }
+}
+
+static void what_can_not_be_made_has_a_code_of_its_own(void **state)
+{
+    struct fixture *fixture = *state;
+    write_file(fixture->conf.mail_root, "", 0600);
+    assert_int_equal(make_and_tell_code(fixture), EX_CANTCREAT);
 }
 
 static void root_follows_no_symbolic_link(void **state)
@@ -236,6 +300,10 @@ int main(void)
         TEST(missing_directories_are_made_with_their_modes),
         TEST(existing_directories_keep_their_modes),
         TEST(made_directories_belong_to_their_role_when_root),
+        TEST(the_umask_does_not_narrow_what_is_made),
+        TEST(a_missing_user_is_named_before_anything_is_made),
+        TEST(a_directory_that_is_roots_is_not_taken_for_a_roles),
+        TEST(what_can_not_be_made_has_a_code_of_its_own),
         TEST(root_follows_no_symbolic_link),
         TEST(a_file_in_the_way_is_refused),
         TEST(the_pid_file_holds_the_pid),
