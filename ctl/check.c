@@ -9,11 +9,13 @@
 
 #include "ctl/tables.h"
 #include "ctl/verbs.h"
+#include "util/conf/ownership.h"
 #include "util/table/table.h"
 
 /* Each check returns the number of problems it printed. */
 
-/* Missing, not a directory, open to everybody, closed to us: the first of these is reported. */
+/* Missing, not a directory, open to everybody, closed to us: the first of these is reported. Where
+ * the server changes users, owners and modes are looked at with those users in mind, elsewhere. */
 static unsigned check_directory(struct ctl *ctl, const char *setting, struct span path)
 {
     struct stat st;
@@ -21,7 +23,7 @@ static unsigned check_directory(struct ctl *ctl, const char *setting, struct spa
         ctl_say(ctl, "%s: %s: %s", setting, path.data, log_errno_text(errno));
     else if (!S_ISDIR(st.st_mode))
         ctl_say(ctl, "%s: %s is no directory", setting, path.data);
-    else if (st.st_mode & S_IWOTH)
+    else if (st.st_mode & S_IWOTH && !conf_changes_users(ctl->conf))
         ctl_say(ctl, "%s: everybody may write %s (mode %04o); chmod o-w it", setting, path.data,
                 (unsigned)st.st_mode & 07777);
     else if (access(path.data, R_OK | W_OK | X_OK) != 0)
@@ -41,7 +43,8 @@ static unsigned check_directories(struct ctl *ctl)
            check_directory(ctl, "run_directory", conf->run_directory);
 }
 
-/* The file is there, and not readable or writable by more people than its row allows. */
+/* The file is there, and not readable or writable by more people than its row allows; for a server
+ * that changes users see ownership_check. */
 static unsigned check_mode(struct ctl *ctl, const char *path, unsigned most, struct stat *st)
 {
     if (stat(path, st) != 0) {
@@ -49,7 +52,7 @@ static unsigned check_mode(struct ctl *ctl, const char *path, unsigned most, str
                 log_errno_text(errno));
         return 1;
     }
-    if (st->st_mode & 0777 & ~most) {
+    if (st->st_mode & 0777 & ~most && !conf_changes_users(ctl->conf)) {
         ctl_say(ctl, "%s has mode %04o; it must not be wider than %04o", path,
                 (unsigned)st->st_mode & 07777, most);
         return 1;
@@ -104,7 +107,9 @@ static unsigned check_table(struct ctl *ctl, enum tables_id id)
 
 int verb_check(struct ctl *ctl)
 {
-    unsigned problems = check_directories(ctl);
+    unsigned problems = check_directories(ctl) +
+                        ownership_check_users(ctl->conf, ctl_complain, ctl) +
+                        ownership_check(ctl->conf, ctl_complain, ctl);
     for (enum tables_id id = TABLE_USERS; id < TABLES; id++)
         problems += check_table(ctl, id);
     if (problems > 0)

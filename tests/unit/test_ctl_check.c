@@ -65,6 +65,58 @@ static void a_table_that_is_corrupt_or_missing_is_a_problem(void **state)
     assert_holds(rig->err, "aliases.db: No such file");
 }
 
+/* ---- a server that changes users: for root alone ---- */
+
+static void separate_users(struct ctl_rig *rig, const char *auth)
+{
+    char text[RIG_TEXT];
+    (void)snprintf(text, sizeof text,
+                   "hostname = mx.example.test\ndomains = {example.test}\n"
+                   "spool_directory = spool\nmail_root = mail\ntable_directory = tables\n"
+                   "run_directory = run\nservice_user = nobody\nqueue_user = nobody\n"
+                   "mail_user = nobody\nauth_user = %s\n",
+                   auth);
+    rig_write(rig, "veredus.conf", text);
+}
+
+static void every_wrong_owner_is_a_problem_when_users_are_separate(void **state)
+{
+    static const char *const words[] = {
+        "spool: belongs to user 0 and must belong to nobody; chown -R nobody: ",
+        "mail: belongs to user 0 and must belong to nobody; chown -R nobody: ",
+        "passwords: belongs to user 0 and must belong to nobody; chown nobody: ",
+        "passwords.db: belongs to user 0 and must belong to nobody; chown nobody: ",
+        "users.db: nobody can not get there, ",
+    };
+    struct ctl_rig *rig = *state;
+    separate_users(rig, "nobody");
+    int code = RIG_DO(rig, NULL, "check");
+    assert_int_equal(code, geteuid() == 0 ? EX_CONFIG : EX_OK);
+    for (size_t i = 0; geteuid() == 0 && i < sizeof words / sizeof *words; i++)
+        assert_holds(rig->err, words[i]);
+}
+
+static void a_missing_system_user_is_a_problem_when_users_are_separate(void **state)
+{
+    struct ctl_rig *rig = *state;
+    separate_users(rig, "veredus-nobody-has");
+    int code = RIG_DO(rig, NULL, "check");
+    assert_int_equal(code, geteuid() == 0 ? EX_CONFIG : EX_OK);
+    if (geteuid() == 0)
+        assert_holds(rig->err, "no such system user (auth_user); make it with useradd");
+}
+
+static void no_problem_is_said_twice_when_users_are_separate(void **state)
+{
+    struct ctl_rig *rig = *state;
+    separate_users(rig, "nobody");
+    assert_int_equal(chmod(rig_path(rig, "tables/passwords"), 0644), 0);
+    assert_int_equal(RIG_DO(rig, NULL, "check"), EX_CONFIG);
+    const char *first = strstr(rig->err, "mode 0644");
+    assert_non_null(first);
+    assert_null(strstr(first + 1, "mode 0644"));
+}
+
 int main(void)
 {
 #define WITH_INSTANCE(test)                                                                        \
@@ -76,6 +128,9 @@ int main(void)
         WITH_INSTANCE(passwords_that_others_may_read_are_a_problem),
         WITH_INSTANCE(a_table_older_than_its_text_is_a_problem),
         WITH_INSTANCE(a_table_that_is_corrupt_or_missing_is_a_problem),
+        WITH_INSTANCE(every_wrong_owner_is_a_problem_when_users_are_separate),
+        WITH_INSTANCE(a_missing_system_user_is_a_problem_when_users_are_separate),
+        WITH_INSTANCE(no_problem_is_said_twice_when_users_are_separate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
