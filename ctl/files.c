@@ -66,20 +66,18 @@ static bool sync_directory_of(struct arena *arena, const char *path)
     return good;
 }
 
-/* The temporary file, complete and on the disk. */
-static bool write_temporary(const char *temporary, const char *path, struct span text,
-                            unsigned mode)
+/* The temporary file, complete and on the disk; with NULL as `owner` it stays with its maker. */
+static bool write_temporary(const char *temporary, struct span text, unsigned mode,
+                            const struct privileges *owner)
 {
-    struct stat old;
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return false;
     /* Mode and owner are set while the file has its temporary name: under its own it is right
      * from the first moment, and a hash is never readable to more than before. */
     bool good = write_all(fd, text) && fchmod(fd, mode) == 0;
-    /* Root keeps the old owner; a file that is new stays with its maker. */
-    if (good && geteuid() == 0 && stat(path, &old) == 0)
-        good = fchown(fd, old.st_uid, old.st_gid) == 0;
+    if (owner)
+        good = good && fchown(fd, owner->uid, owner->gid) == 0;
     /* Before the rename: else a power cut could leave the new name on an empty file. */
     good = good && fsync(fd) == 0;
     int saved_errno = errno;
@@ -90,14 +88,31 @@ static bool write_temporary(const char *temporary, const char *path, struct span
     return good;
 }
 
+/* Whom a replaced file goes to: only root can give, and gives by default to the old owner. NULL:
+ * to nobody else. */
+static const struct privileges *heir(const char *path, const struct privileges *wanted,
+                                     struct privileges *old)
+{
+    struct stat st;
+    if (geteuid() != 0)
+        return NULL;
+    if (wanted || stat(path, &st) != 0)
+        return wanted;
+    *old = (struct privileges){.uid = st.st_uid, .gid = st.st_gid};
+    return old;
+}
+
 /* Only when the directory is on the disk, too, is the new text sure to be there after a crash. */
-bool files_replace(const char *path, struct span text, unsigned mode)
+bool files_replace(const char *path, struct span text, unsigned mode,
+                   const struct privileges *owner)
 {
     struct arena arena = {0};
+    struct privileges old;
     const char *temporary = arena_printf(&arena, "%s.new", path).data;
     /* One left behind by a crash; whoever writes here holds the lock of the tables. */
     (void)unlink(temporary);
-    bool good = write_temporary(temporary, path, text, mode) && rename(temporary, path) == 0;
+    bool good = write_temporary(temporary, text, mode, heir(path, owner, &old)) &&
+                rename(temporary, path) == 0;
     /* Up to the rename nothing has happened to the old text: a failure takes back only the
      * copy. */
     int saved_errno = errno;
@@ -112,12 +127,11 @@ bool files_replace(const char *path, struct span text, unsigned mode)
 }
 
 /* For others than root there is nothing to give: all they make is theirs. */
-bool files_same_owner(const char *path, const char *model)
+bool files_give(const char *path, const struct privileges *owner)
 {
-    struct stat st;
-    if (geteuid() != 0)
+    if (!owner || geteuid() != 0)
         return true;
-    return stat(model, &st) == 0 && chown(path, st.st_uid, st.st_gid) == 0;
+    return lchown(path, owner->uid, owner->gid) == 0;
 }
 
 bool files_make_directory(const char *path)

@@ -210,18 +210,13 @@ static void add_entries(const struct plan *plan, enum tables_id id, struct buf *
         set_entry(text, plan->users[i].name.key, id == TABLE_PASSWORDS ? plan->users[i].hash : "");
 }
 
-/* Every table is written and compiled, an empty one too: `veredus check` looks for all of them. */
+/* Every table is written and compiled, an empty one too: `veredus check` looks for all of them.
+ * Notes and entries of an interrupted init, or of the owner, are kept. */
 static bool make_table(struct ctl *ctl, const struct plan *plan, enum tables_id id)
 {
     struct buf text = {0};
     struct span directory = arena_printf(&ctl->arena, "%s/tables", plan->directory);
-    bool good = true;
-    /* Notes and entries of an interrupted init, or of the owner, are kept; else a text begins
-     * with the comment that explains it. */
-    if (access(tables_path(ctl, directory, id), F_OK) == 0)
-        good = tables_read(ctl, directory, id, &text);
-    else
-        buf_add(&text, span_cstr(tables_rows[id].opening));
+    bool good = tables_read(ctl, directory, id, &text);
     if (good) {
         add_entries(plan, id, &text);
         good = tables_write(ctl, directory, id, buf_span(&text));
@@ -263,7 +258,7 @@ static bool write_configuration(struct ctl *ctl, const struct plan *plan, const 
         "listen \"pop3\" { service = pop3 address = \"127.0.0.1:%u\" }\n",
         SPAN_ARG(plan->hostname), SPAN_ARG(plan->domain), (unsigned)plan->port_base + SMTP_OFFSET,
         (unsigned)plan->port_base + POP3_OFFSET);
-    if (files_replace(file, text, 0644))
+    if (files_replace(file, text, 0644, NULL))
         return true;
     ctl_say(ctl, "%s can not be written: %s", file, log_errno_text(errno));
     return false;

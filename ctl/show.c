@@ -33,7 +33,6 @@ static bool is_wanted(const struct ctl *ctl, enum tables_id id)
 /* One that fails does not keep the others from being compiled. */
 int verb_table_build(struct ctl *ctl)
 {
-    bool good = true;
     for (size_t i = 0; i < ctl->argument_count; i++) {
         if (tables_named(ctl->argument[i]) == TABLES)
             return say_no_table(ctl, ctl->argument[i]);
@@ -42,6 +41,7 @@ int verb_table_build(struct ctl *ctl)
     int lock = tables_lock(ctl, ctl->conf->table_directory);
     if (lock < 0)
         return EX_CANTCREAT;
+    bool good = tables_make_missing(ctl, ctl->conf->table_directory);
     for (enum tables_id id = TABLE_USERS; id < TABLES; id++) {
         if (is_wanted(ctl, id) && !tables_compile(ctl, ctl->conf->table_directory, id))
             good = false;

@@ -1,6 +1,7 @@
 /*
  * The text is what people own, the compiled table is what the server reads. Both carry the mode of
- * the row, and the owner of the text: the server's auth, not root, has to read passwords.
+ * the row, and the owner of the text. Passwords are the exception: the server's auth, not root, has
+ * to read them, so whatever root writes there is given to auth's user.
  */
 #include "ctl/tables.h"
 
@@ -59,41 +60,94 @@ int tables_lock(struct ctl *ctl, struct span directory)
     return -1;
 }
 
+/* A text that is gone while its table is still there was lost: a new one would replace the table by
+ * an empty one. */
 bool tables_read(struct ctl *ctl, struct span directory, enum tables_id id, struct buf *text)
 {
     const char *path = tables_path(ctl, directory, id);
+    const char *compiled = arena_printf(&ctl->arena, "%s.db", path).data;
     if (files_read(path, text))
         return true;
-    ctl_say(ctl, "%s can not be read: %s", path, log_errno_text(errno));
+    if (errno != ENOENT) {
+        ctl_say(ctl, "%s can not be read: %s", path, log_errno_text(errno));
+        return false;
+    }
+    if (access(compiled, F_OK) == 0) {
+        ctl_say(ctl, "%s is gone, but %s is there; bring back the text, or remove both", path,
+                compiled);
+        return false;
+    }
+    buf_add(text, span_cstr(tables_rows[id].opening));
+    return true;
+}
+
+/* To whom root gives the table: in *owner, or none when it keeps the owner it has. False after a
+ * message. */
+static bool find_owner(struct ctl *ctl, enum tables_id id, struct privileges *user,
+                       const struct privileges **owner)
+{
+    *owner = NULL;
+    /* init has no configuration yet, and makes an instance that changes no users. */
+    if (id != TABLE_PASSWORDS || !ctl->conf || !conf_changes_users(ctl->conf))
+        return true;
+    *owner = user;
+    if (privileges_of(ctl->conf->user_auth.data, user))
+        return true;
+    ctl_say(ctl,
+            "there is no system user %s (auth_user), who has to own the passwords; make it "
+            "with useradd --system",
+            ctl->conf->user_auth.data);
     return false;
+}
+
+bool tables_make_missing(struct ctl *ctl, struct span directory)
+{
+    bool good = true;
+    for (enum tables_id id = TABLE_USERS; good && id < TABLES; id++) {
+        struct buf text = {0};
+        if (access(tables_path(ctl, directory, id), F_OK) != 0)
+            good = tables_read(ctl, directory, id, &text) &&
+                   tables_write(ctl, directory, id, buf_span(&text));
+        buf_free(&text);
+    }
+    return good;
 }
 
 bool tables_write(struct ctl *ctl, struct span directory, enum tables_id id, struct span text)
 {
+    struct privileges user;
+    const struct privileges *owner;
     const char *path = tables_path(ctl, directory, id);
+    if (!find_owner(ctl, id, &user, &owner))
+        return false;
     /* A crash before the compiling leaves a new text beside an old table: the server goes on
      * with the old entries, and `veredus check` says that the text is newer. */
-    if (files_replace(path, text, tables_rows[id].mode))
+    if (files_replace(path, text, tables_rows[id].mode, owner))
         return tables_compile(ctl, directory, id);
     ctl_say(ctl, "%s can not be written: %s", path, log_errno_text(errno));
     return false;
 }
 
-/* Compiling makes a new file, which would be root's when root does it; auth could not open it. */
+/* A compiled table is a new file, which gets the owner of its text: so the text comes first, and
+ * what a person edited as root, or an older root wrote, is put right. */
 bool tables_compile(struct ctl *ctl, struct span directory, enum tables_id id)
 {
     struct table_problem problem = {0};
+    struct privileges user;
+    const struct privileges *owner;
     const char *path = tables_path(ctl, directory, id);
-    const char *compiled = arena_printf(&ctl->arena, "%s.db", path).data;
-    if (!table_build(path, tables_rows[id].mode, &problem)) {
-        if (problem.line > 0)
-            ctl_say(ctl, "%s:%u: %s", path, problem.line, problem.text);
-        else
-            ctl_say(ctl, "%s can not be compiled: %s", path, problem.text);
+    if (!find_owner(ctl, id, &user, &owner))
+        return false;
+    if (!files_give(path, owner)) {
+        ctl_say(ctl, "%s can not be given to %s: %s", path, ctl->conf->user_auth.data,
+                log_errno_text(errno));
         return false;
     }
-    if (files_same_owner(compiled, path))
+    if (table_build(path, tables_rows[id].mode, &problem))
         return true;
-    ctl_say(ctl, "%s can not be given the owner of %s: %s", compiled, path, log_errno_text(errno));
+    if (problem.line > 0)
+        ctl_say(ctl, "%s:%u: %s", path, problem.line, problem.text);
+    else
+        ctl_say(ctl, "%s can not be compiled: %s", path, problem.text);
     return false;
 }

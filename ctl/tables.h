@@ -29,15 +29,23 @@ const char *tables_path(struct ctl *ctl, struct span directory, enum tables_id i
  * its turn. -1 after a message. */
 int tables_lock(struct ctl *ctl, struct span directory) __attribute__((warn_unused_result));
 
-/* Appends the text of the table to `text`. False after a message. */
+/* Appends the text of the table to `text`; for a table of which nothing exists yet, the comment
+ * that a new one begins with. False after a message. */
 bool tables_read(struct ctl *ctl, struct span directory, enum tables_id id, struct buf *text)
     __attribute__((warn_unused_result));
 
-/* Writes and compiles the text; the caller holds the lock. False after a message. */
+/* Makes every table that does not exist yet, without entries; the caller holds the lock. False
+ * after a message. */
+bool tables_make_missing(struct ctl *ctl, struct span directory)
+    __attribute__((warn_unused_result));
+
+/* Writes and compiles the text; the caller holds the lock. When the server changes users, passwords
+ * go to auth's. False after a message. */
 bool tables_write(struct ctl *ctl, struct span directory, enum tables_id id, struct span text)
     __attribute__((warn_unused_result));
 
-/* Compiles the text that is there; the caller holds the lock. False after a message. */
+/* Compiles the text that is there, for the same owner; the caller holds the lock. False after a
+ * message. */
 bool tables_compile(struct ctl *ctl, struct span directory, enum tables_id id)
     __attribute__((warn_unused_result));
 

@@ -114,8 +114,11 @@ static int apply(struct ctl *ctl, const struct change *change, const struct user
     int lock = tables_lock(ctl, ctl->conf->table_directory);
     if (lock < 0)
         return EX_IOERR;
-    /* From here to the closing nobody else changes a table, so this answer holds. */
+    /* From here to the closing nobody else changes a table, so this answer holds. The first user
+     * of an installation finds no tables, and the server wants all of them. */
     code = check_existence(ctl, change, name);
+    if (code == EX_OK && !tables_make_missing(ctl, ctl->conf->table_directory))
+        code = EX_IOERR;
     if (code == EX_OK)
         code = change->make(ctl, name, hash);
     close(lock);

@@ -8,6 +8,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "util/sys/privileges.h"
+
 static void assert_password(struct ctl_rig *rig, const char *user, const char *password)
 {
     assert_int_equal(RIG_DO(rig, NULL, "table", "get", "passwords", user), EX_OK);
@@ -121,12 +123,66 @@ static void passwords_stay_readable_by_their_owner_alone(void **state)
     assert_int_not_equal(access(rig_path(rig, "tables/passwords.new"), F_OK), 0);
 }
 
-static void a_text_that_can_not_be_read_is_an_error(void **state)
+/* The three tables, texts and compiled ones, are gone, as before the first user of all. */
+static void remove_tables(struct ctl_rig *rig)
+{
+    static const char *const names[] = {"users", "aliases", "passwords"};
+    char name[64];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        (void)snprintf(name, sizeof name, "tables/%s", names[i]);
+        assert_int_equal(unlink(rig_path(rig, name)), 0);
+        (void)snprintf(name, sizeof name, "tables/%s.db", names[i]);
+        assert_int_equal(unlink(rig_path(rig, name)), 0);
+    }
+}
+
+static void the_first_user_of_all_makes_the_tables(void **state)
+{
+    struct ctl_rig *rig = *state;
+    remove_tables(rig);
+    assert_int_equal(RIG_DO(rig, "word\n", "user", "add", "bob@example.test"), EX_OK);
+    assert_password(rig, "bob@example.test", "word");
+    assert_int_equal(RIG_DO(rig, NULL, "table", "get", "aliases", "nobody"), EXIT_FAILURE);
+    assert_holds(rig_text(rig, "tables/users"), "# ADDRESS [MAILBOX]");
+    assert_int_equal(RIG_DO(rig, NULL, "check"), EX_OK);
+}
+
+static void table_build_makes_the_tables_that_are_missing(void **state)
+{
+    struct ctl_rig *rig = *state;
+    remove_tables(rig);
+    assert_int_equal(RIG_DO(rig, NULL, "table", "build"), EX_OK);
+    assert_int_equal(RIG_DO(rig, NULL, "check"), EX_OK);
+    assert_int_equal(RIG_DO(rig, NULL, "user", "list"), EX_OK);
+    assert_string_equal(rig->out, "");
+}
+
+static void passwords_go_to_auths_user_when_users_are_separate(void **state)
+{
+    static const char *const names[] = {"tables/passwords", "tables/passwords.db"};
+    struct ctl_rig *rig = *state;
+    struct privileges nobody;
+    struct stat st;
+    assert_true(privileges_of("nobody", &nobody));
+    rig_write(rig, "veredus.conf",
+              "hostname = mx.example.test\ndomains = {example.test}\n"
+              "table_directory = tables\nauth_user = nobody\n");
+    assert_int_equal(RIG_DO(rig, "word\n", "user", "add", "bob@example.test"), EX_OK);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(stat(rig_path(rig, names[i]), &st), 0);
+        assert_int_equal(st.st_uid, geteuid() == 0 ? nobody.uid : geteuid());
+    }
+    assert_int_equal(stat(rig_path(rig, "tables/users.db"), &st), 0);
+    assert_int_equal(st.st_uid, geteuid());
+}
+
+static void a_text_that_was_lost_is_an_error(void **state)
 {
     struct ctl_rig *rig = *state;
     assert_int_equal(unlink(rig_path(rig, "tables/users")), 0);
     assert_int_equal(RIG_DO(rig, "word\n", "user", "add", "bob@example.test"), EX_IOERR);
-    assert_holds(rig->err, "tables/users can not be read");
+    assert_holds(rig->err, "tables/users is gone");
+    assert_int_equal(RIG_DO(rig, NULL, "table", "get", "users", "alice@example.test"), EX_OK);
     assert_int_equal(RIG_DO(rig, NULL, "user", "list"), EX_IOERR);
 }
 
@@ -184,7 +240,10 @@ int main(void)
         WITH_INSTANCE(delete_keeps_the_mailbox_and_says_so),
         WITH_INSTANCE(comments_and_other_lines_stay),
         WITH_INSTANCE(passwords_stay_readable_by_their_owner_alone),
-        WITH_INSTANCE(a_text_that_can_not_be_read_is_an_error),
+        WITH_INSTANCE(the_first_user_of_all_makes_the_tables),
+        WITH_INSTANCE(table_build_makes_the_tables_that_are_missing),
+        WITH_INSTANCE(passwords_go_to_auths_user_when_users_are_separate),
+        WITH_INSTANCE(a_text_that_was_lost_is_an_error),
         WITH_INSTANCE(table_build_compiles_what_is_named_or_all),
         WITH_INSTANCE(table_build_names_the_bad_line_and_keeps_the_old),
         WITH_INSTANCE(a_table_that_does_not_exist_is_bad_usage),
