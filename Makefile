@@ -40,7 +40,7 @@ LDFLAGS_asan   = -fsanitize=address,undefined
 LDFLAGS_fuzz   = -fsanitize=fuzzer,address,undefined
 
 CPPFLAGS += -I. -D_GNU_SOURCE -DOPENSSL_API_COMPAT=30000 -DOPENSSL_NO_DEPRECATED \
-            -DVEREDUS_VERSION='"$(VERSION)"' -DVEREDUS_LIBEXEC='"$(PREFIX)/libexec/veredus"'
+            -DVEREDUS_VERSION='"$(VERSION)"'
 ALL_CFLAGS  = -std=c11 $(WARNINGS) $(HARDENING) $(CFLAGS_$(BUILD)) $(CFLAGS) -pthread
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed -pthread $(LDFLAGS_$(BUILD)) $(LDFLAGS)
 LDLIBS      = -levent_core -lconfuse -ldb-5.3 -lcrypt -lseccomp -lbsd -lcrypto
@@ -171,16 +171,19 @@ lint:
 .PHONY: install
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/libexec/veredus
-	install -m 755 build/veredus $(DESTDIR)$(PREFIX)/sbin/veredus
+	install -m 755 $(OUT)/veredus $(DESTDIR)$(PREFIX)/sbin/veredus
 	for program in $(filter veredus-%,$(notdir $(PROGRAMS))); do \
-	    install -m 755 build/$$program $(DESTDIR)$(PREFIX)/libexec/veredus/$$program || exit 1; \
+	    install -m 755 $(OUT)/$$program $(DESTDIR)$(PREFIX)/libexec/veredus/$$program || exit 1; \
 	done
 	install -d $(DESTDIR)$(PREFIX)/share/doc/veredus $(DESTDIR)$(PREFIX)/share/man/man5 \
 	    $(DESTDIR)$(PREFIX)/share/man/man8
-	install -m 644 README.md LICENSE doc/*.md conf/veredus.conf conf/veredus.service \
-	    $(DESTDIR)$(PREFIX)/share/doc/veredus
+	install -m 644 README.md LICENSE doc/*.md conf/veredus.conf $(DESTDIR)$(PREFIX)/share/doc/veredus
 	install -m 644 doc/veredus.8 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 644 doc/veredus.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -d $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -m 644 conf/veredus.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/veredus.conf
+	sed 's,/usr/local/,$(PREFIX)/,' conf/veredus.service \
+	    > $(DESTDIR)$(PREFIX)/lib/systemd/system/veredus.service
 
 compile_commands.json: Makefile
 	@printf '[\n%s\n]\n' "$$(for f in $(C_FILES); do \

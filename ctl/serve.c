@@ -15,24 +15,24 @@
 /* Enough for any path the kernel hands out. */
 enum { PATH_OCTETS = 4096 };
 
-/* Master lies beside this command (a build folder needs no installing), else where make install
- * puts it. NULL after a message. */
+/* Master lies beside this command, as a build folder has it, or where an installation has it: both
+ * are looked for from here, so that a tree that was moved as a whole still works. NULL after a
+ * message. */
 static const char *find_master(struct ctl *ctl)
 {
+    static const char *const places[] = {"", "/../libexec/veredus"};
     char self[PATH_OCTETS];
     ssize_t length = readlink("/proc/self/exe", self, sizeof self);
     /* A name that fills the buffer may have been cut off: it is not trusted. */
-    if (length > 0 && length < PATH_OCTETS) {
-        struct span path = span_of(self, (size_t)length);
-        struct span directory = span_first(path, span_find_last(path, '/'));
-        const char *beside =
-            arena_printf(&ctl->arena, "%.*s/veredus-master", SPAN_ARG(directory)).data;
-        if (access(beside, X_OK) == 0)
-            return beside;
+    struct span path = span_of(self, length > 0 && length < PATH_OCTETS ? (size_t)length : 0);
+    struct span directory = span_first(path, span_find_last(path, '/'));
+    for (size_t i = 0; path.len > 0 && i < sizeof places / sizeof *places; i++) {
+        const char *master =
+            arena_printf(&ctl->arena, "%.*s%s/veredus-master", SPAN_ARG(directory), places[i]).data;
+        if (access(master, X_OK) == 0)
+            return master;
     }
-    if (access(VEREDUS_LIBEXEC "/veredus-master", X_OK) == 0)
-        return VEREDUS_LIBEXEC "/veredus-master";
-    ctl_say(ctl, "veredus-master is neither beside this command nor in " VEREDUS_LIBEXEC);
+    ctl_say(ctl, "veredus-master is neither beside this command nor in ../libexec/veredus");
     return NULL;
 }
 
