@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -59,10 +60,15 @@ int verb_run(struct ctl *ctl)
 
 /* ---- in the background ---- */
 
-/* Where the log goes when it goes to standard error; a terminal that is closed is no place. */
+/* Where the log goes when it goes to standard error; a terminal that is closed is no place. At the
+ * first start, and after a boot that emptied /run, its directory is not there yet, and master,
+ * which would make it, comes later. */
 static int open_log(struct ctl *ctl, const char *path)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
+    const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW;
+    int fd = open(path, flags, 0640);
+    if (fd < 0 && errno == ENOENT && mkdir(ctl->conf->run_directory.data, 0755) == 0)
+        fd = open(path, flags, 0640);
     if (fd < 0)
         ctl_say(ctl, "%s can not be opened: %s", path, log_errno_text(errno));
     return fd;

@@ -212,6 +212,17 @@ def test_a_reload_makes_a_generation_that_is_confined_as_the_first(installation)
         roundtrip(installation, "second generation")
 
 
+def test_a_first_start_in_the_background_makes_its_run_directory(installation):
+    installation.add_user()
+    installation.run_command("start")
+    try:
+        roundtrip(installation, "background")
+        assert owner(installation.directory / "run/master.log") == (0, 0o640)
+        installation.run_command("check")
+    finally:
+        installation.run_command("stop")
+
+
 def test_a_second_start_finds_mail_and_queue_as_it_left_them(installation):
     installation.served_once()
     with installation:
@@ -416,7 +427,7 @@ if os.geteuid() != 0:
                  "-p", "no:cacheprovider", __file__]
         try:
             done = subprocess.run(words, capture_output=True, text=True, check=False)
-        except FileNotFoundError:
+        except OSError:
             pytest.fail("these tests need root, and there is no sudo; run the tests as root")
         assert done.returncode == 0, ("these tests need root; run the tests as root, or let sudo "
                                       "ask for no password\n" + done.stdout + done.stderr)
