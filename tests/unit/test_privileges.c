@@ -154,7 +154,8 @@ static void what_root_had_read_gets_into_no_core_file(void **state)
 static int drop_to_root(void)
 {
     const struct privileges root = {.uid = 0, .gid = 0};
-    (void)freopen("/dev/null", "w", stderr);
+    if (freopen("/dev/null", "w", stderr) == NULL)
+        return 1;
     privileges_drop(&root);
     return 0;
 }
