@@ -33,9 +33,10 @@ bool privileges_of(const char *user, struct privileges *out)
  */
 static int try_as(const struct privileges *as, const char *path, int mode)
 {
-    bool good = setgroups(1, &as->gid) == 0 && setresgid(as->gid, as->gid, as->gid) == 0 &&
-                setresuid(as->uid, as->uid, as->uid) == 0 && access(path, mode) == 0;
-    return good ? 0 : errno;
+    bool became = geteuid() != 0 ||
+                  (setgroups(1, &as->gid) == 0 && setresgid(as->gid, as->gid, as->gid) == 0 &&
+                   setresuid(as->uid, as->uid, as->uid) == 0);
+    return became && access(path, mode) == 0 ? 0 : errno;
 }
 
 /* Signals are blocked around the fork: the child has the handlers of the caller, and they may write

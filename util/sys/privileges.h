@@ -17,7 +17,7 @@ bool privileges_of(const char *user, struct privileges *out) __attribute__((warn
 
 /* What access(2) with `mode` says of `path` to that user, who is in the user's own group alone: 0
  * or an errno. A child process becomes the user to find out, so the answer knows of ACLs and
- * mounts, too; for that the caller has to be root. */
+ * mounts, too. Who is not root can become nobody else: the answer is the caller's own. */
 int privileges_access(const struct privileges *as, const char *path, int mode)
     __attribute__((warn_unused_result));
 
