@@ -131,13 +131,15 @@ static void connect_peer(struct daemon *daemon, enum role role, unsigned index, 
 
 /* ---- life ---- */
 
-/* Looks again and again until every answer is out: logins are short, and a drain is rare. */
+/* Looks again and again until every answer is out or nobody is left to hear it: logins are short,
+ * and a drain is rare. */
 static void drain_step(void *arg)
 {
     struct auth *auth = arg;
     struct peer *peer;
 
-    if (attempts_pending(auth->attempts) && loop_now(auth->daemon->loop) < auth->drain_until) {
+    if (!LIST_EMPTY(&auth->peers) && attempts_pending(auth->attempts) &&
+        loop_now(auth->daemon->loop) < auth->drain_until) {
         timer_set(&auth->drain_timer, DRAIN_STEP_MS);
         return;
     }
