@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "master/introduce.h"
+#include "master/links.h"
 #include "master/master.h"
 #include "master/spawn.h"
 #include "util/base/clock.h"
@@ -37,23 +38,39 @@ void child_kill(struct child *child)
     (void)kill(child->pid, SIGKILL);
 }
 
-/* The only thing a child says to master is that it is ready, and it says it once. Anything else
- * is noted and changes nothing: a child that was broken into gains nothing by talking. */
+/* Said once. Before the place hears of it the deadline ends: what the place does next may drain
+ * this very child. */
+static void take_ready(struct child *child)
+{
+    child->state = CHILD_READY;
+    timer_cancel(&child->deadline);
+    place_child_ready(child);
+}
+
+/* It gets no more than it had, and a bounded number of times: one that was broken into must not
+ * keep master busy. */
+static void take_unlinked(struct child *child, const struct control_unlinked *message)
+{
+    if (++child->unlinked <= CHILD_UNLINKED_MOST)
+        links_renew(child, message->role, message->index);
+    else
+        child_kill(child);
+}
+
+/* Anything else is noted and changes nothing: a child gains nothing by talking. */
 static void on_message(void *arg, struct channel *channel, const struct ipc_type *type,
                        const void *message, struct fd_list *fds)
 {
     struct child *child = arg;
-    (void)channel, (void)message, (void)fds;
+    (void)channel, (void)fds;
 
-    if (type != &ipc_control_ready || child->state != CHILD_STARTING) {
+    if (type == &ipc_control_ready && child->state == CHILD_STARTING)
+        take_ready(child);
+    else if (type == &ipc_control_unlinked && child->state != CHILD_STARTING)
+        take_unlinked(child, message);
+    else
         log_event(LOG_WARN, "child-unexpected", LOG_INT("pid", child->pid),
                   LOG_STR("message", type->name));
-        return;
-    }
-    child->state = CHILD_READY;
-    /* Before the place hears of it: what the place does next may drain this very child. */
-    timer_cancel(&child->deadline);
-    place_child_ready(child);
 }
 
 /* It is about to die, or it is broken: without its socket it can not be told anything any more. */

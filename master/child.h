@@ -32,12 +32,16 @@ struct child {
     struct channel *channel; /* NULL: it hung up, or was hung up on */
     struct timer deadline;   /* to get ready, later to get drained; then it is killed */
     bool patient;            /* while draining: its clients may go on */
+    unsigned unlinked;       /* how often it lost a peer */
 };
 
 TAILQ_HEAD(child_list, child);
 
 /* From the fork to the word that it is ready; who is later is killed. */
 enum { CHILD_READY_MS = 30000 };
+
+/* Peers that a child may lose while they live. More would be somebody who plays with master. */
+enum { CHILD_UNLINKED_MOST = 10000 };
 
 /* Starts a process and sends it all that it needs. NULL after an event in the log. */
 struct child *child_start(struct master *master, enum role role, struct place *place)

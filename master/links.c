@@ -88,3 +88,14 @@ bool links_connect(struct child *child)
             return false;
     return true;
 }
+
+/* The peer died, or is about to: then its successor is linked at its birth. */
+void links_renew(struct child *child, enum role role, unsigned index)
+{
+    struct child *other;
+
+    TAILQ_FOREACH (other, &child->master->children, entry)
+        if (other->role == role && other->index == index && belong_together(child, other) &&
+            !link_two(child, other))
+            log_event(LOG_WARN, "peer-not-sent", LOG_INT("pid", child->pid));
+}

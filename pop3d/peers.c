@@ -83,9 +83,22 @@ static void forget_channel(struct worker *worker, struct channel *channel)
     channel_free(channel);
 }
 
+/* Mostly the process died; if it lives, this is how a new socket to it comes. */
+static void report_unlinked(const struct worker *worker, const struct channel *channel)
+{
+    if (worker->unlinked == NULL)
+        return;
+    if (worker->auth == channel)
+        worker->unlinked(worker->unlinked_arg, ROLE_AUTH, worker->auth_index);
+    for (unsigned i = 0; i < WORKER_MAILBOXES; i++)
+        if (worker->mailboxes[i] == channel)
+            worker->unlinked(worker->unlinked_arg, ROLE_MAILBOX, i);
+}
+
 /* What the process had answered before its end was heard first. */
 static void on_closed(void *arg, struct channel *channel)
 {
+    report_unlinked(arg, channel);
     forget_channel(arg, channel);
 }
 
@@ -105,6 +118,8 @@ void peers_connect(struct worker *worker, enum role role, unsigned index, int fd
     *place = channel_new(worker->loop, fd, &calls);
     if (role == ROLE_MAILBOX)
         worker->newest_mailbox = index;
+    else
+        worker->auth_index = index;
     /* Now, so that those who waited for the former one can ask the new one. */
     if (former != NULL)
         forget_channel(worker, former);

@@ -208,6 +208,12 @@ void worker_close(struct worker *worker)
 
 /* ---- the skeleton ---- */
 
+/* The skeleton's call wants the daemon. */
+static void on_unlinked(void *arg, enum role role, unsigned index)
+{
+    daemon_peer_lost(arg, role, index);
+}
+
 /* No path for the sandbox: all that a worker reads comes to it as descriptors. */
 static void prepare(struct daemon *daemon, struct sandbox *sandbox)
 {
@@ -217,6 +223,8 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     worker->pages = daemon->pages;
     worker->page_count = &daemon->page_count;
     worker->index = daemon->index;
+    worker->unlinked = on_unlinked;
+    worker->unlinked_arg = daemon;
     daemon->state = worker;
 }
 

@@ -34,7 +34,11 @@ struct worker {
     unsigned index;
 
     struct channel *auth; /* NULL: not there now */
+    unsigned auth_index;
     struct channel *mailboxes[WORKER_MAILBOXES];
+    /* A peer's socket ended while it may live; may be NULL. */
+    void (*unlinked)(void *arg, enum role role, unsigned index);
+    void *unlinked_arg;
     size_t last_mailbox;
     size_t newest_mailbox; /* the place that was filled last */
     uint16_t last_query;

@@ -318,6 +318,7 @@ static void on_closed(void *arg, struct channel *channel)
     struct worker *worker = arg;
     channel_free(channel);
     worker->lookup = NULL;
+    worker_unlinked(worker, ROLE_LOOKUP);
 }
 
 /* Half an answer of the one before counts for nothing. */

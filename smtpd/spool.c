@@ -201,6 +201,7 @@ static void lose_qmgr(struct worker *worker)
     log_event(LOG_WARN, "qmgr-lost", LOG_UINT("sessions", worker->session_count));
     channel_free(worker->qmgr);
     worker->qmgr = NULL;
+    worker_unlinked(worker, ROLE_QMGR);
 }
 
 /* The channel is the worker's own, and is freed there. */

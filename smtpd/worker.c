@@ -100,6 +100,12 @@ static void end_when_drained(struct worker *worker)
     worker->drained(worker->drained_arg);
 }
 
+void worker_unlinked(const struct worker *worker, enum role role)
+{
+    if (worker->unlinked != NULL)
+        worker->unlinked(worker->unlinked_arg, role);
+}
+
 /* Called by the session itself, as its last deed: its memory is gone already. */
 void worker_session_ended(struct worker *worker)
 {
@@ -150,8 +156,9 @@ struct listener {
 struct smtpd {
     struct worker worker;
     struct daemon *daemon;
-    struct timer deadline; /* of a drain */
-    bool dismissed;        /* all clients were told to go */
+    struct timer deadline;      /* of a drain */
+    bool dismissed;             /* all clients were told to go */
+    unsigned peers[ROLE_COUNT]; /* the index of the newest of each role */
     struct listener listeners[DAEMON_LISTENERS];
 };
 
@@ -207,6 +214,13 @@ static uint64_t file_size_limit(const struct conf *conf)
     return letter > conf->segment_size ? letter : conf->segment_size;
 }
 
+/* Mostly it died, and its successor comes by itself. */
+static void on_unlinked(void *arg, enum role role)
+{
+    struct smtpd *smtpd = arg;
+    daemon_peer_lost(smtpd->daemon, role, smtpd->peers[role]);
+}
+
 /* Before the sandbox, because the spool writer makes its thread and its eventfd. No path is asked
  * for: smtpd opens nothing. */
 static void prepare(struct daemon *daemon, struct sandbox *sandbox)
@@ -219,6 +233,8 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     smtpd->worker.pages = daemon->pages;
     smtpd->worker.page_count = &daemon->page_count;
     smtpd->worker.index = daemon->index;
+    smtpd->worker.unlinked = on_unlinked;
+    smtpd->worker.unlinked_arg = smtpd;
 }
 
 /* Clients are accepted from here on. A rest is of one listener alone: the others go on. */
@@ -238,7 +254,7 @@ static void start(struct daemon *daemon)
 static void peer(struct daemon *daemon, enum role role, unsigned index, int fd)
 {
     struct smtpd *smtpd = daemon->state;
-    (void)index;
+    smtpd->peers[role] = index;
     if (role == ROLE_QMGR)
         spool_connect(&smtpd->worker, fd);
     else if (role == ROLE_LOOKUP)

@@ -67,6 +67,10 @@ struct worker {
     uint64_t buffered; /* octets of messages held by all sessions */
     char *input;       /* WORKER_INPUT octets for whoever reads now */
 
+    /* A peer's socket ended while it may live; may be NULL. */
+    void (*unlinked)(void *arg, enum role role);
+    void *unlinked_arg;
+
     bool draining;
     bool patient;               /* and clients may go on for a while: it is a reload */
     void (*drained)(void *arg); /* the last session ended; may be NULL */
@@ -88,6 +92,9 @@ void worker_drain(struct worker *worker, bool patient, void (*drained)(void *arg
 /* Says 421 to every client, but to those whose letter is on its way to the disk: they hear of it
  * first. */
 void worker_dismiss(struct worker *worker);
+
+/* The socket to qmgr or lookup ended; another one may come. */
+void worker_unlinked(const struct worker *worker, enum role role);
 
 /* A session ended. */
 void worker_session_ended(struct worker *worker);

@@ -31,16 +31,24 @@ enum { NOBODY = 65534 };
 
 /* ---- the children ---- */
 
-/* A file "crash-ROLE" beside the configuration makes that role fail at its start. */
-static void child_prepare(struct daemon *daemon, struct sandbox *sandbox)
+/* True when the test made a file "WORD-ROLE" beside the configuration. */
+static bool is_to(const char *word, const struct daemon *daemon)
 {
     char path[PATH_MAX];
+    (void)snprintf(path, sizeof(path), "%s/../%s-%s", daemon->conf->run_directory.data, word,
+                   role_info(daemon->calls->role)->name);
+    return access(path, F_OK) == 0;
+}
+
+/* "crash" fails at the start, "unlink" loses its qmgr after it. */
+static void child_prepare(struct daemon *daemon, struct sandbox *sandbox)
+{
     (void)sandbox;
     daemon->state = mem_new(sizeof(size_t));
-    (void)snprintf(path, sizeof(path), "%s/../crash-%s", daemon->conf->run_directory.data,
-                   role_info(daemon->calls->role)->name);
-    if (access(path, F_OK) == 0)
+    if (is_to("crash", daemon))
         exit(EX_SOFTWARE);
+    if (is_to("unlink", daemon))
+        daemon_peer_lost(daemon, ROLE_QMGR, 0);
 }
 
 /* Counters, not gauges: they outlive a process. */

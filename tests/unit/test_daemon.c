@@ -60,12 +60,18 @@ static void start(struct daemon *daemon)
         page_set(page, SAW_NEIGHBOUR, page_get(daemon->pages[0].page, PAGE_PRESSURE));
 }
 
-/* Answers on the socket it was given, so that the test knows which one it was. */
+/* Answers on the socket it was given, so that the test knows which one it was. The first socket to
+ * each lookup is lost at once. */
 static void peer(struct daemon *daemon, enum role role, unsigned index, int fd)
 {
+    static unsigned lost;
     const char answer[2] = {(char)role, (char)index};
     page_add(daemon->page, SAW_PEERS, 1);
     (void)!write(fd, answer, sizeof(answer));
+    if (role == ROLE_LOOKUP && (lost & 1U << index) == 0) {
+        lost |= 1U << index;
+        daemon_peer_lost(daemon, role, index);
+    }
 }
 
 static void drain(struct daemon *daemon)
@@ -190,7 +196,8 @@ static void assert_peer_answers(int fd, enum role role, unsigned index)
     (void)close(fd);
 }
 
-static void wait_until_ready(struct fixture *fixture)
+/* The one message of the next packet; it must be of `type`. */
+static void hear(struct fixture *fixture, const struct ipc_type *type, void *message)
 {
     static char packet[SEQPACKET_MAX];
     struct fd_list fds;
@@ -200,7 +207,14 @@ static void wait_until_ready(struct fixture *fixture)
     assert_true(seqpacket_wait(fixture->control, DEADLINE_MS));
     assert_int_equal(seqpacket_receive(fixture->control, packet, &size, &fds), SEQPACKET_OK);
     struct ipc_cursor cursor = {.rest = span_of(packet, size)};
-    assert_ptr_equal(ipc_next(&cursor, &body), &ipc_control_ready);
+    assert_ptr_equal(ipc_next(&cursor, &body), type);
+    assert_true(ipc_decode(type, body, message));
+}
+
+static void wait_until_ready(struct fixture *fixture)
+{
+    struct control_ready ready;
+    hear(fixture, &ipc_control_ready, &ready);
 }
 
 static void begin(struct fixture *fixture, const struct daemon_calls *calls)
@@ -404,6 +418,34 @@ static void ignores_the_signals_of_a_terminal_and_of_master(void **state)
     assert_peer_answers(tell_peer(fixture, ROLE_QMGR, 0), ROLE_QMGR, 0);
 }
 
+/* ---- lost peers ---- */
+
+static void asks_for_another_socket_to_a_peer_that_was_lost(void **state)
+{
+    struct fixture *fixture = *state;
+    struct control_unlinked unlinked;
+    begin(fixture, &loop_calls);
+    assert_peer_answers(tell_peer(fixture, ROLE_LOOKUP, 3), ROLE_LOOKUP, 3);
+    hear(fixture, &ipc_control_unlinked, &unlinked);
+    assert_int_equal(unlinked.role, ROLE_LOOKUP);
+    assert_int_equal(unlinked.index, 3);
+}
+
+static void asks_for_nothing_that_came_by_itself(void **state)
+{
+    struct fixture *fixture = *state;
+    struct control_unlinked unlinked;
+    begin(fixture, &loop_calls);
+    /* Stopped, so that all three come at once. */
+    assert_int_equal(kill(fixture->pid, SIGSTOP), 0);
+    (void)close(tell_peer(fixture, ROLE_LOOKUP, 3));
+    (void)close(tell_peer(fixture, ROLE_LOOKUP, 3));
+    (void)close(tell_peer(fixture, ROLE_LOOKUP, 4));
+    assert_int_equal(kill(fixture->pid, SIGCONT), 0);
+    hear(fixture, &ipc_control_unlinked, &unlinked);
+    assert_int_equal(unlinked.index, 4);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -422,6 +464,8 @@ int main(void)
         TEST(ends_when_master_is_gone_before_start),
         TEST(ends_when_drained_before_start),
         TEST(ignores_the_signals_of_a_terminal_and_of_master),
+        TEST(asks_for_another_socket_to_a_peer_that_was_lost),
+        TEST(asks_for_nothing_that_came_by_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -117,6 +117,15 @@ static void every_pair_of_peers_is_linked_once(void **state)
     assert_int_equal(rig_value(text, "connections"), 28);
 }
 
+static void a_pair_that_broke_is_linked_anew(void **state)
+{
+    struct rig *rig = *state;
+    rig_write_file(rig_beneath(rig, "unlink-smtpd"), "");
+    rig_start(rig);
+    /* Each of two lost its qmgr and got another socket to it. */
+    (void)rig_wait_for_status(rig, all_peers_came, 28 + 4);
+}
+
 static void listeners_go_to_their_service_and_the_key_to_its_keepers(void **state)
 {
     struct rig *rig = *state;
@@ -273,6 +282,7 @@ int main(int argc, char **argv)
         TEST(a_bad_configuration_ends_it_at_once),
         TEST(an_address_in_use_ends_it_at_once),
         TEST(every_pair_of_peers_is_linked_once),
+        TEST(a_pair_that_broke_is_linked_anew),
         TEST(listeners_go_to_their_service_and_the_key_to_its_keepers),
         TEST(a_service_without_listener_has_no_workers),
         TEST(a_child_that_was_killed_is_started_anew),

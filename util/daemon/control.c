@@ -8,6 +8,7 @@
  */
 #include "util/daemon/control.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -107,12 +108,21 @@ static void give_peer(struct control *control, const struct control_waiting *pee
         (void)close(peer->fd);
 }
 
+/* Nothing has to be asked for any more. */
+static void forget_unlinked(struct control *control, enum role role, unsigned index)
+{
+    for (size_t i = control->unlinked_count; i-- > 0;)
+        if (control->unlinked[i].role == role && control->unlinked[i].index == index)
+            control->unlinked[i] = control->unlinked[--control->unlinked_count];
+}
+
 /* Before the daemon serves, its peers wait: it has no state yet to put them into. */
 static void take_peer(struct control *control, const void *message, struct fd_list *fds)
 {
     const struct control_peer *came = message;
     struct control_waiting peer = {came->role, came->index, fd_list_take(fds)};
 
+    forget_unlinked(control, came->role, came->index);
     if (control->serving) {
         give_peer(control, &peer);
         return;
@@ -216,14 +226,50 @@ void control_hand_over(struct control *control)
     control->peer_count = 0;
 }
 
-/* One packet on an empty socket: an error means that master is gone. */
-void control_say_ready(struct control *control)
+/* One packet on a socket that is nearly always empty: an error means that master is gone. */
+static void say(struct control *control, const struct ipc_type *type, const void *message)
 {
     struct buf frame = {0};
 
-    if (!ipc_encode(&ipc_control_ready, &(struct control_ready){0}, &frame))
-        panic("control_ready can not be encoded");
+    if (!ipc_encode(type, message, &frame))
+        panic("%s can not be encoded", type->name);
     if (seqpacket_send(control->fd, buf_span(&frame).data, buf_len(&frame), NULL, 0) != 0)
         control->lost = true;
     buf_free(&frame);
+}
+
+void control_say_ready(struct control *control)
+{
+    say(control, &ipc_control_ready, &(struct control_ready){0});
+}
+
+/* Each process once: whoever could not be told of a second loss has the first one still listed. */
+void control_unlink(struct control *control, enum role role, unsigned index)
+{
+    forget_unlinked(control, role, index);
+    if (control->unlinked_count == CONTROL_PEERS)
+        return;
+    control->unlinked[control->unlinked_count++] =
+        (struct control_unlinked){.role = (uint8_t)role, .index = (uint16_t)index};
+    timer_set(&control->ask, CONTROL_ASK_MS);
+}
+
+/* The answer brings a descriptor. Without room for it the packet would be cut, and master lost. */
+static bool has_room(const struct control *control)
+{
+    int fd = fcntl(control->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd >= 0)
+        (void)close(fd);
+    return fd >= 0;
+}
+
+/* One at a time, so that one free descriptor is enough for the answer. */
+void control_ask(void *arg)
+{
+    struct control *control = arg;
+    if (control->unlinked_count == 0 || control->lost)
+        return;
+    if (has_room(control))
+        say(control, &ipc_control_unlinked, &control->unlinked[--control->unlinked_count]);
+    timer_set(&control->ask, CONTROL_ASK_MS);
 }

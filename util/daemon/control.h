@@ -9,7 +9,10 @@
 
 #include "util/daemon/daemon.h"
 
-enum { CONTROL_PEERS = 256 }; /* kept before the daemon serves */
+enum {
+    CONTROL_PEERS = 256, /* kept before the daemon serves */
+    CONTROL_ASK_MS = 200 /* most sockets end because a process died: a new one comes by itself */
+};
 
 struct control_waiting {
     enum role role;
@@ -25,6 +28,9 @@ struct control {
     struct signal_watch terminate;
     struct control_waiting peers[CONTROL_PEERS];
     size_t peer_count;
+    struct control_unlinked unlinked[CONTROL_PEERS]; /* master is still to be asked for them */
+    size_t unlinked_count;
+    struct timer ask;
     int fd;
     bool started;    /* master has sent everything */
     bool serving;    /* the daemon takes its peers itself */
@@ -43,6 +49,12 @@ bool control_gather(struct control *control) __attribute__((warn_unused_result))
 
 /* Gives the daemon the peers that came so far; later ones are given as they come. */
 void control_hand_over(struct control *control);
+
+/* Asks master for a new socket to a process, after CONTROL_ASK_MS and unless one has come. */
+void control_unlink(struct control *control, enum role role, unsigned index);
+
+/* The timer of control_unlink; `arg` is the control. */
+void control_ask(void *arg);
 
 /* Tells master that the daemon serves. */
 void control_say_ready(struct control *control);

@@ -33,6 +33,11 @@ void daemon_exit(struct daemon *daemon)
     loop_stop(daemon->loop);
 }
 
+void daemon_peer_lost(struct daemon *daemon, enum role role, unsigned index)
+{
+    control_unlink(control_of(daemon), role, index);
+}
+
 /* Asks the daemon to finish, once. */
 static void drain(struct control *control)
 {
@@ -169,6 +174,7 @@ static void set_up(struct control *control)
     set_log(daemon);
     daemon->loop = loop_new();
     loop_on_signal(daemon->loop, &control->terminate, SIGTERM, on_terminate, control);
+    timer_init(&control->ask, daemon->loop, control_ask, control);
     io_init(&control->io, daemon->loop, control->fd, on_control, control);
     io_want(&control->io, IO_READ);
     daemon->calls->prepare(daemon, &sandbox);

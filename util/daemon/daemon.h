@@ -74,6 +74,11 @@ int daemon_main(const struct daemon_calls *calls);
 /* Ends the loop: the process exits with 0. */
 void daemon_exit(struct daemon *daemon);
 
+/* The socket to this process ended. If it lives all the same (a packet was cut for want of
+ * descriptors, say), a new socket comes through `peer`, in a moment and when there are descriptors
+ * again. Not for a `run` that blocks. */
+void daemon_peer_lost(struct daemon *daemon, enum role role, unsigned index);
+
 /* For a `run` that blocks: serves what master sent meanwhile without waiting; its socket, to be
  * polled. False: the process is to end. */
 bool daemon_poll(struct daemon *daemon);

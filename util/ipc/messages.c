@@ -91,6 +91,12 @@ static const struct ipc_field control_drain_fields[] = {
 };
 TABLE(control_drain, 0);
 
+static const struct ipc_field control_unlinked_fields[] = {
+    FIELD(control_unlinked, role, IPC_U8, ROLE_COUNT - 1),
+    FIELD(control_unlinked, index, IPC_U16, MOST_U16),
+};
+TABLE(control_unlinked, 0);
+
 /* ---- smtpd and qmgr ---- */
 
 static const struct ipc_field segment_held_fields[] = {

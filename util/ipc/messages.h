@@ -58,6 +58,12 @@ struct control_drain {
     uint8_t patient;
 };
 
+/* A child's socket to this process broke: if both live, master makes another pair for them. */
+struct control_unlinked {
+    uint8_t role;
+    uint16_t index;
+};
+
 /* ---- smtpd and qmgr: segments ---- */
 
 /* smtpd, first on every new socket and for each segment in hand; `last` ends the list (number 0
@@ -300,6 +306,7 @@ struct operator_answer {
 #define IPC_MESSAGES(X) \
     X(1, control_config) X(2, control_page) X(3, control_listener) X(4, control_peer) \
     X(5, control_key) X(6, control_start) X(7, control_ready) X(8, control_drain) \
+    X(9, control_unlinked) \
     X(16, segment_held) X(17, segment_want) X(18, segment_give) X(19, segment_durable) \
     X(20, segment_sealed) \
     X(32, resolve) X(33, resolved) X(34, mailbox_ask) X(35, mailbox_answer) \
