@@ -17,7 +17,7 @@
 
 /* Octets of text in one message, well below what a packet holds; connections waiting for
  * accept. */
-enum { ANSWER_PART = 2048, BACKLOG = 16, REST_MS = 100 /* after accept(2) failed */ };
+enum { ANSWER_PART = 2048, BACKLOG = 16 };
 
 static const char socket_name[] = "master.sock";
 
@@ -108,32 +108,14 @@ static void on_closed(void *arg, struct channel *channel)
     hang_up(&master->operators, channel);
 }
 
-/* Out of descriptors, most likely: whoever waits would call us without end. */
-static void rest(struct operators *operators)
-{
-    io_want(&operators->io, 0);
-    timer_set(&operators->rest, REST_MS);
-}
-
-static void on_rested(void *arg)
-{
-    struct master *master = arg;
-    io_want(&master->operators.io, IO_READ);
-}
-
 /* The newest is always let in. An asker that hangs can therefore not lock the operator out. */
-static void on_connection(void *arg, unsigned events)
+static void on_connection(void *arg, int fd, const union net_address *asker)
 {
     struct master *master = arg;
     struct operators *operators = &master->operators;
     const struct channel_calls calls = {.message = on_message, .closed = on_closed, .arg = master};
-    int fd = accept4(operators->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    (void)events;
+    (void)asker;
 
-    if (fd < 0) {
-        rest(operators);
-        return;
-    }
     if (operators->count == OPERATOR_CONNECTIONS)
         hang_up(operators, operators->connections[0]);
     operators->connections[operators->count++] = channel_new(master->loop, fd, &calls);
@@ -161,7 +143,7 @@ static bool bind_and_listen(int fd, int directory)
 /* Nothing is kept unless all of it worked; errno says what did not. */
 bool operators_open(struct master *master)
 {
-    struct operators *operators = &master->operators;
+    const struct acceptor_calls calls = {.connection = on_connection, .arg = master};
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0 || !bind_and_listen(fd, master->locks.run_directory)) {
@@ -171,10 +153,7 @@ bool operators_open(struct master *master)
         errno = problem;
         return false;
     }
-    operators->fd = fd;
-    io_init(&operators->io, master->loop, fd, on_connection, master);
-    timer_init(&operators->rest, master->loop, on_rested, master);
-    io_want(&operators->io, IO_READ);
+    acceptor_open(&master->operators.acceptor, master->loop, fd, &calls);
     return true;
 }
 
@@ -185,8 +164,6 @@ void operators_close(struct master *master)
     while (operators->count > 0)
         hang_up(operators, operators->connections[0]);
     /* No new asker from here; the name goes last, while the lock is still held. */
-    timer_cancel(&operators->rest);
-    io_stop(&operators->io);
-    (void)close(operators->fd);
+    acceptor_close(&operators->acceptor);
     (void)unlinkat(master->locks.run_directory, socket_name, 0);
 }

@@ -7,6 +7,7 @@
 #ifndef VEREDUS_MASTER_OPERATOR_H
 #define VEREDUS_MASTER_OPERATOR_H
 
+#include "util/daemon/acceptor.h"
 #include "util/ipc/channel.h"
 
 /* Askers at one time; each asks one thing and hangs up. */
@@ -16,9 +17,7 @@ struct master;
 
 /* Owns the socket and every connection; empty until operators_open. */
 struct operators {
-    struct io io;
-    struct timer rest;                                 /* set while nobody is taken */
-    int fd;                                            /* listening */
+    struct acceptor acceptor;
     struct channel *connections[OPERATOR_CONNECTIONS]; /* the oldest first */
     size_t count;
 };

@@ -6,7 +6,6 @@
  */
 #include "pop3d/worker.h"
 
-#include <errno.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -25,10 +24,8 @@ enum { DESCRIPTORS_A_SESSION = 20 };
 /* The one place that decides whether clients are taken; called when any of its reasons changes. */
 static void listen_if_room(struct worker *worker)
 {
-    bool accepts =
-        !worker->draining && !worker->resting && worker->session_count < worker->slot_count;
-    for (size_t i = 0; i < worker->listener_count; i++)
-        io_want(&worker->listeners[i].io, accepts ? IO_READ : 0);
+    for (size_t i = 0; i < worker->acceptor_count; i++)
+        acceptor_want(&worker->acceptors[i], worker->session_count < worker->slot_count);
 }
 
 /* The free places are a stack, so the one that was left last is the next to be taken. A query's
@@ -71,44 +68,16 @@ unsigned worker_connections(const struct worker *worker, uint64_t key)
     return count;
 }
 
-/* Level-triggered, a listener whose client can not be taken would wake us for ever. */
-static void rest(struct worker *worker)
+static void on_client(void *arg, int fd, const union net_address *client)
 {
-    worker->resting = true;
-    listen_if_room(worker);
-    timer_set(&worker->rest_timer, WORKER_TROUBLE_MS);
-}
-
-static void on_rested(void *arg)
-{
-    struct worker *worker = arg;
-    worker->resting = false;
-    listen_if_room(worker);
-}
-
-/* One a turn: the other workers want some, too. Any other error of accept(2) is of that one
- * connection: it is gone already. */
-static void on_client(void *arg, unsigned events)
-{
-    struct worker_listener *listener = arg;
-    union net_address client;
-    (void)events;
-    int fd = net_accept(listener->io.fd, &client);
-    if (fd >= 0) {
-        session_new(listener->worker, fd, &client);
-    } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-        log_event(LOG_ERROR, "accept-failed", LOG_ERRNO(errno));
-        rest(listener->worker);
-    }
+    session_new(arg, fd, client);
 }
 
 void worker_listen(struct worker *worker, int fd)
 {
-    require(worker->listener_count < DAEMON_LISTENERS);
-    struct worker_listener *listener = &worker->listeners[worker->listener_count++];
-    listener->worker = worker;
-    io_init(&listener->io, worker->loop, fd, on_client, listener);
-    listen_if_room(worker);
+    const struct acceptor_calls calls = {.connection = on_client, .arg = worker};
+    require(worker->acceptor_count < DAEMON_LISTENERS);
+    acceptor_open(&worker->acceptors[worker->acceptor_count++], worker->loop, fd, &calls);
 }
 
 /* ---- the end ---- */
@@ -134,15 +103,11 @@ static void on_drain(void *arg)
         end_sessions(worker);
 }
 
-/* The sockets are closed, too: a port must not stay taken for as long as the last client stays. */
+/* Another worker may listen to them now. */
 static void stop_listening(struct worker *worker)
 {
-    for (size_t i = 0; i < worker->listener_count; i++) {
-        int fd = worker->listeners[i].io.fd;
-        io_stop(&worker->listeners[i].io);
-        (void)close(fd);
-    }
-    worker->listener_count = 0;
+    for (size_t i = 0; i < worker->acceptor_count; i++)
+        acceptor_close(&worker->acceptors[i]);
 }
 
 void worker_drain(struct worker *worker, bool patient, void (*drained)(void *arg), void *arg)
@@ -186,16 +151,13 @@ void worker_init(struct worker *worker, struct loop *loop, const struct conf *co
     worker->chunk = mem_array(BODY_CHUNK, 1);
     worker->names.limit = MAILBOX_NAMES_MAX;
     timer_init(&worker->drain_timer, loop, on_drain, worker);
-    timer_init(&worker->rest_timer, loop, on_rested, worker);
 }
 
 void worker_close(struct worker *worker)
 {
-    for (size_t i = 0; i < worker->listener_count; i++)
-        io_stop(&worker->listeners[i].io);
+    stop_listening(worker);
     end_sessions(worker);
     timer_cancel(&worker->drain_timer);
-    timer_cancel(&worker->rest_timer);
     peers_close(worker);
     mem_free(worker->slots);
     mem_free(worker->free_slots);

@@ -6,6 +6,7 @@
 #ifndef VEREDUS_POP3D_WORKER_H
 #define VEREDUS_POP3D_WORKER_H
 
+#include "util/daemon/acceptor.h"
 #include "util/daemon/daemon.h"
 
 enum {
@@ -19,11 +20,6 @@ enum {
 
 struct session;
 struct worker;
-
-struct worker_listener {
-    struct worker *worker;
-    struct io io;
-};
 
 struct worker {
     struct loop *loop;
@@ -54,10 +50,8 @@ struct worker {
     struct buf out;   /* gathered replies of whoever is served now */
     struct buf names; /* MAILBOX_NAMES_MAX octets at most, of the request being made */
 
-    struct worker_listener listeners[DAEMON_LISTENERS];
-    size_t listener_count;
-    bool resting; /* for want of descriptors, which all listeners share */
-    struct timer rest_timer;
+    struct acceptor acceptors[DAEMON_LISTENERS];
+    size_t acceptor_count;
 
     bool draining;
     bool patient; /* and sessions may go on for a while */
@@ -74,7 +68,7 @@ void worker_init(struct worker *worker, struct loop *loop, const struct conf *co
  */
 void worker_close(struct worker *worker);
 
-/* Accepts clients from `fd`, which stays the caller's. */
+/* Accepts clients from `fd`, which becomes the worker's. */
 void worker_listen(struct worker *worker, int fd);
 
 /* Takes nothing new; with patience sessions go on for WORKER_PATIENCE_MS, then or without it those

@@ -1,9 +1,8 @@
 /*
  * The worker is where the skeleton of all daemons meets the sessions: listeners, peers, the end.
  *
- * All workers share the listening sockets. A worker takes one connection a turn, so that the others
- * get theirs, and leaves it to them when it clearly has more than its share already: for a moment
- * only, because a listener that nobody serves would be a black hole if the others hang.
+ * All workers share the listening sockets. A worker leaves a connection to the others when it
+ * clearly has more than its share already, for a moment only (acceptor.h).
  */
 #include "smtpd/worker.h"
 
@@ -16,8 +15,8 @@
 #include "smtpd/verbs.h"
 #include "util/base/panic.h"
 #include "util/base/random.h"
+#include "util/daemon/acceptor.h"
 
-#include <errno.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -26,8 +25,6 @@ enum {
     LETTER_SLACK = SPOOL_ENVELOPE_MAX + (1 << 20), /* what is stored besides the message */
     SHARED_SPARES = 1,
     PRIVATE_SPARES = 2,
-    REST_MS = 5,          /* a listener is left to the other workers so long */
-    TROUBLE_MS = 100,     /* or after accept(2) failed */
     PATIENCE_MS = 600000, /* what a client has left when another generation serves */
     DRAIN_MS = 10000,     /* what a transaction has left when the worker is to end */
     GOODBYE_MS = 3000     /* to take the last reply; with DRAIN_MS less than master waits */
@@ -142,16 +139,6 @@ void worker_dismiss(struct worker *worker)
     }
 }
 
-/* ---- listeners ---- */
-
-/* One listening socket, which all workers share. */
-struct listener {
-    struct io io;
-    struct timer rest;
-    struct smtpd *smtpd;
-    bool left_once; /* the other workers had their chance */
-};
-
 /* The process: the worker, and what feeds it. */
 struct smtpd {
     struct worker worker;
@@ -159,46 +146,8 @@ struct smtpd {
     struct timer deadline;      /* of a drain */
     bool dismissed;             /* all clients were told to go */
     unsigned peers[ROLE_COUNT]; /* the index of the newest of each role */
-    struct listener listeners[DAEMON_LISTENERS];
+    struct acceptor acceptors[DAEMON_LISTENERS];
 };
-
-/* Level-triggered, a listener that is left alone must not be watched. */
-static void rest(struct listener *listener, int64_t ms)
-{
-    io_want(&listener->io, 0);
-    timer_set(&listener->rest, ms);
-}
-
-/* A drain has stopped the listener: it must not be watched again. */
-static void on_rested(void *arg)
-{
-    struct listener *listener = arg;
-    if (!listener->smtpd->worker.draining)
-        io_want(&listener->io, IO_READ);
-}
-
-/* Any other error of accept(2) is of that one connection: it is gone already. */
-static void on_connection(void *arg, unsigned events)
-{
-    struct listener *listener = arg;
-    struct worker *worker = &listener->smtpd->worker;
-    (void)events;
-    if (!listener->left_once && limits_above_share(worker)) {
-        listener->left_once = true;
-        rest(listener, REST_MS);
-        return;
-    }
-    /* Left alone once only: if the connection is still there, nobody else wanted it. */
-    listener->left_once = false;
-    union net_address client;
-    int fd = net_accept(listener->io.fd, &client);
-    if (fd >= 0) {
-        (void)session_new(worker, fd, &client);
-    } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-        log_event(LOG_ERROR, "accept-failed", LOG_ERRNO(errno));
-        rest(listener, TROUBLE_MS);
-    }
-}
 
 /* ---- the daemon ---- */
 
@@ -237,17 +186,24 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     smtpd->worker.unlinked_arg = smtpd;
 }
 
-/* Clients are accepted from here on. A rest is of one listener alone: the others go on. */
+static void on_connection(void *arg, int fd, const union net_address *client)
+{
+    (void)session_new(arg, fd, client);
+}
+
+/* The other workers share the socket, and have room. */
+static bool yields(void *arg)
+{
+    return limits_above_share(arg);
+}
+
+/* Clients are accepted from here on. */
 static void start(struct daemon *daemon)
 {
     struct smtpd *smtpd = daemon->state;
-    for (size_t i = 0; i < daemon->listener_count; i++) {
-        struct listener *listener = &smtpd->listeners[i];
-        listener->smtpd = smtpd;
-        timer_init(&listener->rest, daemon->loop, on_rested, listener);
-        io_init(&listener->io, daemon->loop, daemon->listeners[i].fd, on_connection, listener);
-        io_want(&listener->io, IO_READ);
-    }
+    const struct acceptor_calls calls = {on_connection, yields, &smtpd->worker};
+    for (size_t i = 0; i < daemon->listener_count; i++)
+        acceptor_open(&smtpd->acceptors[i], daemon->loop, daemon->listeners[i].fd, &calls);
 }
 
 /* May come at any time, again and again: each new socket takes the place of the one before. */
@@ -296,14 +252,8 @@ static void on_deadline(void *arg)
 static void drain(struct daemon *daemon)
 {
     struct smtpd *smtpd = daemon->state;
-    for (size_t i = 0; i < daemon->listener_count; i++) {
-        timer_cancel(&smtpd->listeners[i].rest);
-        io_stop(&smtpd->listeners[i].io);
-        /* Closed: else the port stays taken for as long as the last client stays, master or not. */
-        if (daemon->listeners[i].fd >= 0)
-            (void)close(daemon->listeners[i].fd);
-        daemon->listeners[i].fd = -1;
-    }
+    for (size_t i = 0; i < daemon->listener_count; i++)
+        acceptor_close(&smtpd->acceptors[i]);
     timer_cancel(&smtpd->deadline);
     timer_init(&smtpd->deadline, daemon->loop, on_deadline, smtpd);
     timer_set(&smtpd->deadline, daemon->patient ? PATIENCE_MS : DRAIN_MS);

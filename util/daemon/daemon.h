@@ -20,7 +20,7 @@
 
 enum { DAEMON_CONTROL_FD = 3, DAEMON_LISTENERS = 32, DAEMON_PAGES = 256 };
 
-/* A listening socket; it stays open for the life of the process. */
+/* A listening socket; it becomes the daemon's. */
 struct daemon_listener {
     int fd;
     enum conf_service service;
