@@ -22,7 +22,7 @@ struct walk {
     struct expansion *out;
     size_t room;    /* of out->recipients */
     size_t visited; /* names, each time that the way led to one */
-    size_t unknown; /* recipients that exist nowhere */
+    size_t refused; /* recipients that nothing will be delivered to */
 };
 
 /* An honest list visits hardly more names than it has recipients. One whose members lead to each
@@ -72,6 +72,7 @@ static enum resolve_status add_final(struct walk *walk, const struct address *ad
         .transport = transport,
         .nexthop = arena_copy(walk->arena, nexthop),
     };
+    walk->refused += span_equal(transport, SPAN("error"));
     return RESOLVE_OK;
 }
 
@@ -241,15 +242,9 @@ static enum table_result find_alias(struct walk *walk, struct span key, struct s
 static enum resolve_status unknown_user(struct walk *walk, const struct address *address,
                                         const struct step *step)
 {
-    size_t before = walk->out->count;
-
     if (!step->before)
         return RESOLVE_UNKNOWN_USER;
-    enum resolve_status status =
-        add_final(walk, address, SPAN("error"), SPAN("5.1.1 user unknown"));
-    /* Not counted when it was there already: unknown is compared with the count of recipients. */
-    walk->unknown += walk->out->count - before;
-    return status;
+    return add_final(walk, address, SPAN("error"), SPAN("5.1.1 user unknown"));
 }
 
 /* RFC 5321 §4.5.1: postmaster exists in every domain of ours; where nobody says otherwise it is the
@@ -367,8 +362,9 @@ struct expansion expand_address(const struct expand_tables *tables, struct arena
         return out;
     }
     out.status = walk_address(&walk, address, NULL);
-    /* Mail for nobody is refused while the client is there to hear it, not bounced later. */
-    if (out.status == RESOLVE_OK && out.count == walk.unknown)
+    /* Mail that will reach nobody is refused while the client is there to hear it: a bounce would
+     * go to whoever the sender claims to be. */
+    if (out.status == RESOLVE_OK && out.count == walk.refused)
         out.status = RESOLVE_UNKNOWN_USER;
     return out;
 }

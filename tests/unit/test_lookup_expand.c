@@ -15,12 +15,14 @@ static const char routes[] =
     "route \"sink@example.test\" { transport = discard }\n"
     "route \"gate.test\" { transport = smtp nexthop = \"[192.0.2.7]:25\" }\n"
     "route \"held.test\" { transport = hold }\n"
+    "route \"closed@example.test\" { transport = error nexthop = \"5.1.6 moved away\" }\n"
     "limits { alias_depth = 8 alias_expansion = 20 }\n";
 
 static const char users[] = "alice@example.test\n"
                             "bob@example.test: elsewhere/bob\n"
                             "carol@example.test\n"
                             "sink@example.test\n"
+                            "closed@example.test\n"
                             "dave@second.test\n"
                             "..@example.test\n"
                             ".hidden@example.test\n"
@@ -459,6 +461,12 @@ static void whoever_is_trusted_reaches_everybody(void **state)
     assert_int_equal(expand(fixture, "nobody@example.test", true).status, RESOLVE_UNKNOWN_USER);
 }
 
+static void an_address_that_a_route_refuses_is_refused_to_its_face(void **state)
+{
+    static const char *const addresses[] = {"closed@example.test"};
+    assert_status(*state, addresses, COUNT(addresses), RESOLVE_UNKNOWN_USER);
+}
+
 static void a_route_takes_the_mail_of_a_user_elsewhere(void **state)
 {
     assert_leads_to(*state, "sink@example.test", "sink@example.test discard ");
@@ -555,6 +563,7 @@ int main(void)
         TEST(whoever_is_not_trusted_reaches_our_domains_and_the_relayed_ones_alone),
         TEST(whoever_is_trusted_reaches_everybody),
         TEST(a_route_takes_the_mail_of_a_user_elsewhere),
+        TEST(an_address_that_a_route_refuses_is_refused_to_its_face),
         TEST(a_table_that_can_not_be_read_is_temporary_and_never_an_unknown_user),
         TEST(mail_to_other_hosts_asks_no_table),
         TEST(the_mailbox_of_a_user_is_found_and_aliases_have_none),
