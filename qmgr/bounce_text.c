@@ -7,7 +7,7 @@
 #include "util/mail/header.h"
 #include "util/mail/received.h"
 
-enum { ADDRESS_MOST = 400, REASON_MOST = 512 };
+enum { ADDRESS_MOST = 400, REASON_MOST = 512, LINE_MOST = 998 /* RFC 5322 §2.1.1 */ };
 
 /* Text of our own, which needs no escape. */
 static void add(struct buf *out, const char *text)
@@ -73,8 +73,19 @@ static void write_failures(struct buf *out, const struct bounce_failure *failure
     }
 }
 
-/* The header block, or as many whole lines of it as were read; never an octet above 127, because
- * the letter says that it is US-ASCII. */
+/* A foreign line, as far as a line may reach and with what a terminal can be trusted with: the
+ * letter says that it is plain US-ASCII text. */
+static void write_line(struct buf *out, struct span line)
+{
+    struct span bounded = span_first(line, LINE_MOST);
+    for (size_t i = 0; i < bounded.len; i++) {
+        bool plain = (bounded.data[i] >= 0x20 && bounded.data[i] < 0x7f) || bounded.data[i] == '\t';
+        buf_add(out, plain ? span_of(&bounded.data[i], 1) : SPAN("?"));
+    }
+    add(out, "\r\n");
+}
+
+/* The header block, or as many whole lines of it as were read. */
 static void write_original(struct buf *out, struct span original)
 {
     struct span rest = span_first(original, header_end(original));
@@ -85,11 +96,7 @@ static void write_original(struct buf *out, struct span original)
     while (span_next(&rest, '\n', &line)) {
         if (line.len > 0 && line.data[line.len - 1] == '\r')
             line.len--;
-        for (size_t i = 0; i < line.len; i++) {
-            bool plain = (line.data[i] & 0x80) == 0 && line.data[i] != '\r';
-            buf_add(out, plain ? span_of(&line.data[i], 1) : SPAN("?"));
-        }
-        add(out, "\r\n");
+        write_line(out, line);
     }
 }
 

@@ -34,8 +34,8 @@ static void arrive(struct qmgr *qmgr, struct segment *segment, struct message *m
 {
     const struct message_recipient *to = &message->recipients[recipient];
     struct fate fate;
-    bool cold =
-        busy_count(&qmgr->queue) >= QMGR_BUSY_MOST && !fate_of_transport(to->transport, &fate);
+    bool cold = busy_count(&qmgr->queue) >= QMGR_BUSY_MOST &&
+                !fate_of_transport(to->transport, to->nexthop, &fate);
     struct queue_entry entry = {
         .message = cold ? NULL : message,
         .segment = segment->index,
@@ -76,7 +76,9 @@ void delivery_recovered(struct qmgr *qmgr, const struct found_entry *found)
                                 .slot = found->slot,
                                 .place = entry->place,
                                 .recipient = entry->recipient,
-                                .time = entry->state == LETTER_DEFERRED ? entry->time : 0,
+                                .time = entry->state == LETTER_DEFERRED
+                                            ? retry_due(&qmgr->conf->limits, entry->time)
+                                            : 0,
                                 .state = held ? QUEUE_HELD : QUEUE_DEFERRED,
                                 .tries = entry->tries,
                                 .flags = QUEUE_SEEN_BEFORE,
@@ -89,7 +91,7 @@ void delivery_dispatch(struct qmgr *qmgr, uint32_t number)
     struct queue_entry *entry = queue_entry(&qmgr->queue, number);
     const struct message_recipient *to = recipient_of(entry);
     struct fate fate;
-    if (fate_of_transport(to->transport, &fate)) {
+    if (fate_of_transport(to->transport, to->nexthop, &fate)) {
         delivery_settle(qmgr, number, fate);
         return;
     }
@@ -230,7 +232,7 @@ static void settled(void *arg, const struct state_change *change)
         queue_hold(&qmgr->queue, number);
         break;
     case LETTER_DEFERRED:
-        queue_defer(&qmgr->queue, number, change->entry.time);
+        queue_defer(&qmgr->queue, number, retry_due(&qmgr->conf->limits, change->entry.time));
         retry_wake(qmgr->retries);
         break;
     case LETTER_NONE:

@@ -17,16 +17,33 @@ static const struct {
     {SPAN_INIT("discard"), {FATE_DELIVERED, SPAN_INIT("2.0.0"), SPAN_INIT("discarded"), false}},
     {SPAN_INIT("hold"),
      {FATE_HELD, SPAN_INIT("4.0.0"), SPAN_INIT("held by the configuration"), false}},
-    {SPAN_INIT("error"),
-     {FATE_FAILED, SPAN_INIT("5.1.2"), SPAN_INIT("mail to this address is not delivered"), false}},
 };
+
+/* "5.1.1 user unknown": a status of the class 5 with its text (RFC 3463 §2), or a text alone. */
+static struct fate fate_of_error(struct span nexthop)
+{
+    struct fate fate = {FATE_FAILED, SPAN("5.1.2"), SPAN("mail to this address is not delivered"),
+                        false};
+    struct span status = span_first(nexthop, span_find(nexthop, ' '));
+    bool has_status = span_has_prefix(status, SPAN("5."));
+    struct span text = has_status ? span_trim(span_skip(nexthop, status.len)) : nexthop;
+    if (has_status)
+        fate.enhanced = status;
+    if (text.len > 0)
+        fate.text = text;
+    return fate;
+}
 
 /* An unknown transport is deferred, not refused: a setting may have been lost, and the mail
  * must not be. */
-bool fate_of_transport(struct span transport, struct fate *fate)
+bool fate_of_transport(struct span transport, struct span nexthop, struct fate *fate)
 {
     if (span_equal(transport, SPAN("local")))
         return false;
+    if (span_equal(transport, SPAN("error"))) {
+        *fate = fate_of_error(nexthop);
+        return true;
+    }
     for (size_t i = 0; i < sizeof decided / sizeof decided[0]; i++) {
         if (span_equal(transport, decided[i].transport)) {
             *fate = decided[i].fate;

@@ -25,8 +25,9 @@ struct fate {
 struct fate fate_of_damage(enum record_result result, bool aside);
 
 /* Which transports qmgr decides by itself, and what it decides. False: an agent is to be asked
- * ("local"). */
-bool fate_of_transport(struct span transport, struct fate *fate)
+ * ("local"). The nexthop of "error" is what the sender is told, a status first if there is one
+ * ("5.1.1 user unknown"); the fate then points into it. */
+bool fate_of_transport(struct span transport, struct span nexthop, struct fate *fate)
     __attribute__((warn_unused_result));
 
 /* What is known of a recipient whose attempt ended. */

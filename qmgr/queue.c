@@ -117,7 +117,7 @@ uint32_t queue_take_due(struct queue *queue, uint32_t now)
     return item.value;
 }
 
-/* UINT32_MAX lies in the year 2106. */
+/* UINT32_MAX is a host that has run for 136 years. */
 uint32_t queue_next_due(const struct queue *queue)
 {
     return queue->heap.count == 0 ? UINT32_MAX : heap_first(&queue->heap).time;

@@ -41,7 +41,7 @@ struct queue_entry {
     uint32_t segment;        /* index, segments.h */
     uint32_t slot;           /* in the state file */
     uint32_t place;          /* record offset / SPOOL_ALIGN */
-    uint32_t time;           /* when it is due, seconds since 1970 */
+    uint32_t time;           /* when it is due, on the queue's clock: seconds of CLOCK_MONOTONIC */
     uint32_t next;           /* in a line, or in the list of free entries */
     uint16_t recipient;      /* index in the envelope */
     uint16_t destination;
@@ -100,7 +100,7 @@ struct queue_entry *queue_entry(const struct queue *queue, uint32_t number);
 /* A due entry: READING from now on; QUEUE_NONE when nobody is due. */
 uint32_t queue_take_due(struct queue *queue, uint32_t now);
 
-/* Seconds since 1970 when the next one is due; UINT32_MAX when nobody waits. */
+/* When the next one is due, on the queue's clock; UINT32_MAX when nobody waits. */
 uint32_t queue_next_due(const struct queue *queue);
 
 /* A READING entry gets its message. */

@@ -10,7 +10,7 @@
 #include "util/base/clock.h"
 #include "util/base/panic.h"
 
-enum { WAIT_MOST_S = 60 /* a clock that jumps is noticed after this */, BLOCKED_MS = 50 };
+enum { WAIT_MOST_S = 3600, BLOCKED_MS = 50 };
 
 /* One batch at a time; `batch` names its entries in the order of the disk. */
 struct retries {
@@ -180,15 +180,28 @@ static void post_batch(struct retries *retries)
     helper_post(retries->qmgr->helper, &task->task);
 }
 
-/* Takes up who is due; else sleeps until somebody is. The wall clock decides, because what is
- * stored is the time of the day; a monotonic timer wakes us at least once a minute. */
+static uint32_t monotonic_seconds(void)
+{
+    return (uint32_t)(clock_ms() / 1000);
+}
+
+/* fate_delay spreads by a fifth. */
+uint32_t retry_due(const struct conf_limits *limits, uint32_t time)
+{
+    uint32_t now = clock_wall();
+    uint64_t wait = time > now ? time - now : 0;
+    uint64_t most = limits->retry_most + limits->retry_most / 5 + 1;
+    return monotonic_seconds() + (uint32_t)(wait < most ? wait : most);
+}
+
+/* Takes up who is due; else sleeps until somebody is. */
 static void look(void *arg)
 {
     struct retries *retries = arg;
     struct queue *queue = &retries->qmgr->queue;
     if (!retries->started || retries->reading || retries->qmgr->daemon->draining)
         return;
-    uint32_t now = clock_wall();
+    uint32_t now = monotonic_seconds();
     bool blocked = queue->counts[QUEUE_READY] + queue->counts[QUEUE_READING] >= RETRY_READY_MOST;
     while (!blocked && retries->count < READ_ITEMS) {
         uint32_t number = queue_take_due(queue, now);

@@ -25,6 +25,10 @@ void retry_start(struct retries *retries);
 /* The queue has an entry that may be due earlier than all before. */
 void retry_wake(struct retries *retries);
 
+/* The wall clock's `time`, as it is stored, on the clock of the queue: seconds of CLOCK_MONOTONIC.
+ * Never later than the longest wait from now: the clock may have been wrong when it was stored. */
+uint32_t retry_due(const struct conf_limits *limits, uint32_t time);
+
 /* What an answer of lookup means for the recipient: true for one that may be delivered now; else
  * *fate says how the attempt ended. */
 bool retry_fate(enum resolve_status status, struct fate *fate) __attribute__((warn_unused_result));

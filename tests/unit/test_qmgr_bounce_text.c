@@ -142,6 +142,26 @@ static void eight_bit_header_becomes_ascii(void **state)
     buf_free(&letter);
 }
 
+static void header_of_the_original_brings_no_control_octet_and_no_endless_line(void **state)
+{
+    (void)state;
+    struct bounce_facts facts = plain_facts(NULL);
+    struct buf letter = {0}, original = {0};
+    buf_add(&original, SPAN("Subject: a\x1b[2J\0b\x7f\tc\rd\r\nX-Long: "));
+    for (int i = 0; i < 3000; i++)
+        buf_add(&original, SPAN("y"));
+    buf_add(&original, SPAN("\r\nTo: z\r\n\r\n"));
+    facts.original = buf_span(&original);
+    bounce_text_write(&letter, &facts);
+    assert_has(&letter, "Subject: a?[2J?b?\tc?d\r\n");
+    assert_has(&letter, "yyy\r\nTo: z\r\n");
+    struct span rest = buf_span(&letter), line;
+    while (span_next(&rest, '\n', &line))
+        assert_in_range(line.len, 1, 998 + 1);
+    buf_free(&original);
+    buf_free(&letter);
+}
+
 static void escaping_is_bounded_and_says_so(void **state)
 {
     (void)state;
@@ -175,6 +195,7 @@ int main(void)
         cmocka_unit_test(original_without_a_line_end_gives_no_header),
         cmocka_unit_test(foreign_octets_never_make_a_line_of_their_own),
         cmocka_unit_test(eight_bit_header_becomes_ascii),
+        cmocka_unit_test(header_of_the_original_brings_no_control_octet_and_no_endless_line),
         cmocka_unit_test(escaping_is_bounded_and_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,8 @@
  * transports that need no agent.
  */
 #include "qmgr/fate.h"
+#include "qmgr/retry.h"
+#include "util/base/clock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -142,30 +144,55 @@ static void transports_without_agent_are_decided_at_once(void **state)
 {
     (void)state;
     static const struct {
-        struct span transport;
+        struct span transport, nexthop;
         enum fate_kind kind;
         struct span enhanced;
     } rows[] = {
-        {SPAN_INIT("discard"), FATE_DELIVERED, SPAN_INIT("2.0.0")},
-        {SPAN_INIT("hold"), FATE_HELD, SPAN_INIT("4.0.0")},
-        {SPAN_INIT("error"), FATE_FAILED, SPAN_INIT("5.1.2")},
-        {SPAN_INIT("smtp"), FATE_DEFERRED, SPAN_INIT("4.3.5")},
-        {SPAN_INIT(""), FATE_DEFERRED, SPAN_INIT("4.3.5")},
-        {SPAN_INIT("LOCAL"), FATE_DEFERRED, SPAN_INIT("4.3.5")},
+        {SPAN_INIT("discard"), SPAN_INIT(""), FATE_DELIVERED, SPAN_INIT("2.0.0")},
+        {SPAN_INIT("hold"), SPAN_INIT(""), FATE_HELD, SPAN_INIT("4.0.0")},
+        {SPAN_INIT("error"), SPAN_INIT(""), FATE_FAILED, SPAN_INIT("5.1.2")},
+        {SPAN_INIT("error"), SPAN_INIT("closed"), FATE_FAILED, SPAN_INIT("5.1.2")},
+        {SPAN_INIT("error"), SPAN_INIT("4.1.1 no"), FATE_FAILED, SPAN_INIT("5.1.2")},
+        {SPAN_INIT("error"), SPAN_INIT("5.1.1 user unknown"), FATE_FAILED, SPAN_INIT("5.1.1")},
+        {SPAN_INIT("smtp"), SPAN_INIT("mx.test"), FATE_DEFERRED, SPAN_INIT("4.3.5")},
+        {SPAN_INIT(""), SPAN_INIT(""), FATE_DEFERRED, SPAN_INIT("4.3.5")},
+        {SPAN_INIT("LOCAL"), SPAN_INIT(""), FATE_DEFERRED, SPAN_INIT("4.3.5")},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct fate fate;
-        assert_true(fate_of_transport(rows[i].transport, &fate));
+        assert_true(fate_of_transport(rows[i].transport, rows[i].nexthop, &fate));
         assert_int_equal(fate.kind, rows[i].kind);
         assert_true(span_equal(fate.enhanced, rows[i].enhanced));
     }
+}
+
+static void the_operator_s_words_for_an_address_reach_the_sender(void **state)
+{
+    (void)state;
+    struct fate fate;
+    assert_true(fate_of_transport(SPAN("error"), SPAN("5.7.1 ask the office"), &fate));
+    assert_true(span_equal(fate.text, SPAN("ask the office")));
+    assert_true(fate_of_transport(SPAN("error"), SPAN("moved"), &fate));
+    assert_true(span_equal(fate.text, SPAN("moved")));
+    assert_true(fate_of_transport(SPAN("error"), SPAN("5.1.6"), &fate));
+    assert_true(span_equal(fate.enhanced, SPAN("5.1.6")) && fate.text.len > 0);
+}
+
+static void a_wrong_clock_makes_no_letter_wait_longer_than_the_longest_wait(void **state)
+{
+    (void)state;
+    struct conf_limits settings = {.retry_first = 300, .retry_most = 1000};
+    uint32_t now = clock_wall(), monotonic = (uint32_t)(clock_ms() / 1000);
+    assert_in_range(retry_due(&settings, now + 365 * 86400), monotonic + 1200, monotonic + 1203);
+    assert_in_range(retry_due(&settings, now - 365 * 86400), monotonic, monotonic + 2);
+    assert_in_range(retry_due(&settings, now + 500), monotonic + 498, monotonic + 502);
 }
 
 static void local_transport_needs_an_agent(void **state)
 {
     (void)state;
     struct fate fate;
-    assert_false(fate_of_transport(SPAN("local"), &fate));
+    assert_false(fate_of_transport(SPAN("local"), SPAN("example.test/alice"), &fate));
 }
 
 static void each_fate_has_its_state_and_event(void **state)
@@ -289,6 +316,8 @@ int main(void)
         cmocka_unit_test(clock_set_back_makes_nothing_old),
         cmocka_unit_test(delivered_held_and_failed_are_never_due),
         cmocka_unit_test(transports_without_agent_are_decided_at_once),
+        cmocka_unit_test(the_operator_s_words_for_an_address_reach_the_sender),
+        cmocka_unit_test(a_wrong_clock_makes_no_letter_wait_longer_than_the_longest_wait),
         cmocka_unit_test(local_transport_needs_an_agent),
         cmocka_unit_test(damage_is_told_held_or_looked_at_again),
         cmocka_unit_test(each_fate_has_its_state_and_event),
