@@ -1,6 +1,7 @@
 """What POP3 shows of a Maildir that others change."""
 import os
 import pathlib
+import shutil
 import socket
 import time
 
@@ -113,12 +114,19 @@ def test_changes_by_others_change_nothing_in_a_session(make_instance):
         talk.command("QUIT", "+OK")
 
 
+def restored_from_a_backup(box):
+    shutil.copytree(box, box.with_name("backup"))  # new inodes, in another order
+    shutil.rmtree(box)
+    box.with_name("backup").rename(box)
+
+
 def test_uidl_is_stable_over_restart_restore_and_flags(make_instance):
     instance = make_instance()
     path = put(instance, "1600000000.V1.h", b"a\n")
     put(instance, "1600000001." + "y" * 90, b"b\n")
     seen = []
     for change in (lambda: None, lambda: os.utime(path, (1, 1)),
+                   lambda: restored_from_a_backup(instance.maildir()),
                    lambda: path.rename(instance.maildir() / "cur" / (path.name + ":2,RS"))):
         change()
         with instance:
@@ -126,7 +134,7 @@ def test_uidl_is_stable_over_restart_restore_and_flags(make_instance):
             talk.command("UIDL", "+OK")
             seen.append(multiline(talk))
             talk.command("QUIT", "+OK")
-    assert seen[0] == seen[1] == seen[2]
+    assert len(seen[0]) == 2 and all(seen[0] == other for other in seen)
     for line in seen[0]:
         uid = line.split(" ", 1)[1]
         assert 1 <= len(uid) <= 70 and all(0x21 <= ord(c) <= 0x7E for c in uid)
@@ -244,7 +252,12 @@ def test_commands_come_in_any_split(shared_instance):
         assert talk.closed()
 
 
-def test_a_hundred_thousand_messages_log_in_fast(make_instance, sanitized):
+def resident_kb(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+
+
+def test_a_hundred_thousand_messages_log_in_fast_and_in_bounded_memory(make_instance, sanitized):
     instance = make_instance()
     put(instance, "0.V0.h,S=2,W=3", b"x\n")
     new = instance.maildir() / "new"
@@ -252,7 +265,11 @@ def test_a_hundred_thousand_messages_log_in_fast(make_instance, sanitized):
     for number in range(1, count):
         (new / f"{number}.V{number}.h,S=2,W=3").touch()
     with instance:
+        begin = time.monotonic()
         talk = login(instance)
+        assert time.monotonic() - begin < (2 if not sanitized else 5)
+        assert all(resident_kb(pid) < (64 << 10 if not sanitized else 256 << 10)
+                   for role in ("pop3d", "mailbox") for pid in instance.pids(role))
         talk.command("STAT", f"+OK {count} {3 * count}")
         talk.command("RETR 1", "+OK")
         assert multiline(talk) == ["x"]
