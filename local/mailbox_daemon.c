@@ -12,6 +12,7 @@
 #include "util/base/hash.h"
 #include "util/ipc/packet.h"
 #include "util/ipc/ticket.h"
+#include "util/mail/mailbox_path.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -24,7 +25,7 @@ enum { PEERS = 192, REMEMBERED = 256, USER_MOST = 512, LOOKUP_MS = 10000, WAKE_M
 struct remembered {
     size_t user_len, path_len;
     char user[USER_MOST];
-    char path[MAILDIR_PATH_MOST];
+    char path[MAILBOX_PATH_MOST];
 };
 
 /* What a peer's packet is worked on with; `peer` is the pop3d that is served now. */

@@ -6,6 +6,7 @@
 #include "local/maildir.h"
 
 #include "local/maildir_name.h"
+#include "util/mail/mailbox_path.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,30 +17,6 @@
 #include <unistd.h>
 
 enum { DIRECTORY_MODE = 0700 };
-
-/* Control octets would reach the log and the terminal of whoever looks at the directory. */
-static bool part_is_sound(struct span part)
-{
-    if (part.len == 0 || part.len >= MAILDIR_NAME_SIZE)
-        return false;
-    for (size_t i = 0; i < part.len; i++)
-        if ((unsigned char)part.data[i] < 0x20 || part.data[i] == 0x7f)
-            return false;
-    return !span_equal(part, SPAN(".")) && !span_equal(part, SPAN(".."));
-}
-
-/* Checked before anything is opened: paths come from a table that people edit. */
-bool maildir_path_is_sound(struct span path)
-{
-    if (path.len == 0 || path.len > MAILDIR_PATH_MOST || path.data[path.len - 1] == '/')
-        return false;
-    size_t parts = 0;
-    struct span part;
-    while (span_next(&path, '/', &part))
-        if (!part_is_sound(part) || ++parts > MAILDIR_PARTS_MOST)
-            return false;
-    return true;
-}
 
 int maildir_open_at(int directory, const char *name, int flags, mode_t mode)
 {
@@ -117,7 +94,8 @@ static enum maildir_result open_home(int root, struct span path, int *home)
 enum maildir_result maildir_open(int root, struct span path, struct maildir *out)
 {
     *out = MAILDIR_NONE;
-    if (!maildir_path_is_sound(path))
+    /* Checked before anything is opened: paths come from a table that people edit. */
+    if (!mailbox_path_is_sound(path))
         return MAILDIR_UNTRUSTED;
 
     enum maildir_result result = open_home(root, path, &out->home);

@@ -12,8 +12,6 @@
 
 #include <sys/types.h>
 
-enum { MAILDIR_PATH_MOST = 512, MAILDIR_PARTS_MOST = 8 };
-
 struct maildir {
     int home; /* the mailbox itself: the lock lies there */
     int tmp;
@@ -30,11 +28,8 @@ enum maildir_result {
 /* A mailbox that is not open: maildir_close is fine with it. */
 #define MAILDIR_NONE ((struct maildir){-1, -1, -1, -1})
 
-/* True when `path` may name a mailbox: 1 to MAILDIR_PARTS_MOST parts, none of them empty, "." or
- * "..", without control octets, of bearable length. */
-bool maildir_path_is_sound(struct span path);
-
-/* Opens the mailbox beneath the directory `root`, and makes what is missing. The caller closes it
+/* Opens the mailbox beneath the directory `root`, and makes what is missing; a path that is not
+ * sound (mailbox_path.h) is untrusted. The caller closes it
  * with maildir_close; nothing is open unless MAILDIR_OK is returned. */
 enum maildir_result maildir_open(int root, struct span path, struct maildir *out)
     __attribute__((warn_unused_result));

@@ -6,6 +6,7 @@
 #include "lookup/expand.h"
 
 #include "util/base/log.h"
+#include "util/mail/mailbox_path.h"
 #include "util/mail/route.h"
 
 /* One name on the way from the asked address to the current one. */
@@ -78,36 +79,6 @@ static enum resolve_status add_final(struct walk *walk, const struct address *ad
 
 /* ---- mailboxes ---- */
 
-/* A part of a path that can not leave its directory. */
-static bool is_safe_part(struct span part)
-{
-    if (part.len == 0 || part.data[0] == '.')
-        return false;
-    for (size_t i = 0; i < part.len; i++) {
-        unsigned char octet = (unsigned char)part.data[i];
-
-        if (octet == '/' || octet < 0x20 || octet == 0x7F)
-            return false;
-    }
-    return true;
-}
-
-/* As strict as local, which checks again: a table's typing error is found by whoever reads it
- * first. */
-static bool is_safe_path(struct span path)
-{
-    struct span part, rest = path;
-    size_t parts = 0;
-
-    while (span_next(&rest, '/', &part)) {
-        if (!is_safe_part(part))
-            return false;
-        parts++;
-    }
-    /* A '/' at the front made an empty part and was refused above; one at the end makes none. */
-    return parts > 0 && path.data[path.len - 1] != '/';
-}
-
 /* The users entry of `key`: its mailbox. A path that could leave the mail root is no mailbox. */
 static enum resolve_status mailbox_of(const struct expand_tables *tables, struct arena *arena,
                                       struct span key, struct span *path)
@@ -127,9 +98,10 @@ static enum resolve_status mailbox_of(const struct expand_tables *tables, struct
             return RESOLVE_UNKNOWN_USER;
         *path = arena_printf(arena, "%.*s/%.*s", SPAN_ARG(domain), SPAN_ARG(local));
     }
-    if (is_safe_path(*path))
+    if (mailbox_path_is_sound(*path))
         return RESOLVE_OK;
     log_event(LOG_WARN, "mailbox-path-refused", LOG_SPAN("user", key), LOG_SPAN("path", *path));
+    *path = SPAN(""); /* it may be too long for an answer */
     return RESOLVE_UNKNOWN_USER;
 }
 

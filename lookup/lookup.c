@@ -85,8 +85,8 @@ static bool send_answer(struct peer *peer, const struct ipc_type *type, const vo
     return channel_send(peer->channel, type, message, NULL);
 }
 
-/* Whoever asked waits for the last word: when the true one can not be sent (the peer reads nothing,
- * a path is too long for a message), `later` takes its place. False then. */
+/* Whoever asked waits for the last word: when the true one can not be sent (the peer reads
+ * nothing), `later` takes its place. False then. */
 static bool answer(struct peer *peer, const struct ipc_type *type, const void *message,
                    const void *later)
 {

@@ -181,16 +181,16 @@ static void a_mailbox_is_told_by_its_path(void **state)
     assert_int_equal(mailbox_of(fixture, "../../etc").status, RESOLVE_UNKNOWN_USER);
 }
 
-static void a_path_too_long_for_a_message_is_temporary_and_not_silence(void **state)
+static void a_path_too_long_for_a_mailbox_names_none(void **state)
 {
     static char text[8192];
     struct fixture *fixture = *state;
     (void)snprintf(text, sizeof(text), "alice@example.test: %06000d\n", 1);
     table_rig_write(&fixture->tables, "users", text);
     struct resolved answer = answer_to(fixture, SPAN("alice"), SPAN("example.test"), 0);
-    assert_int_equal(answer.status, RESOLVE_TEMPORARY);
+    assert_int_equal(answer.status, RESOLVE_UNKNOWN_USER);
     assert_int_equal(answer.more, 0);
-    assert_int_equal(mailbox_of(fixture, "alice@example.test").status, RESOLVE_TEMPORARY);
+    assert_int_equal(mailbox_of(fixture, "alice@example.test").status, RESOLVE_UNKNOWN_USER);
 }
 
 /* Twenty thousand answers are more than a channel holds: whoever reads gets them all, or hears
@@ -250,7 +250,7 @@ int main(void)
         TEST(a_rebuilt_table_counts_at_once),
         TEST(a_damaged_table_is_temporary_until_it_is_built_again),
         TEST(a_mailbox_is_told_by_its_path),
-        TEST(a_path_too_long_for_a_message_is_temporary_and_not_silence),
+        TEST(a_path_too_long_for_a_mailbox_names_none),
         TEST(a_large_alias_is_answered_to_its_end),
         TEST(nonsense_ends_one_peer_and_no_other),
         TEST(a_message_that_is_no_question_is_ignored),
