@@ -5,6 +5,8 @@
  */
 #include "local/letter.h"
 
+#include "util/sys/file.h"
+
 #include <errno.h>
 #include <unistd.h>
 
@@ -48,14 +50,8 @@ static bool flush(struct output *output)
     struct span octets = buf_span(output->buf);
     wire_count_add(&output->wire, octets);
     output->written += octets.len;
-    while (octets.len > 0) {
-        ssize_t written = write(output->fd, octets.data, octets.len);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return false;
-        octets = span_skip(octets, (size_t)written);
-    }
+    if (!file_write(output->fd, octets))
+        return false;
     buf_reset(output->buf);
     return true;
 }

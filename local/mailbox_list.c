@@ -9,6 +9,7 @@
 
 #include "util/base/buf.h"
 #include "util/base/panic.h"
+#include "util/sys/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -93,27 +94,13 @@ static void compose(struct buf *out, const struct list_head *head,
     require(buf_len(out) == head->size);
 }
 
-/* A memfd takes everything at once, mostly; nothing promises it. */
-static bool write_all(int fd, struct span octets)
-{
-    while (octets.len > 0) {
-        ssize_t written = write(fd, octets.data, octets.len);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return false;
-        octets = span_skip(octets, (size_t)written);
-    }
-    return true;
-}
-
 /* Sealed before it is handed out: nobody can change it under pop3d's mapping. */
 static int seal(struct span octets)
 {
     int fd = memfd_create("mailbox-list", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return -1;
-    if (write_all(fd, octets) && fcntl(fd, F_ADD_SEALS, LIST_SEALS | F_SEAL_SEAL) == 0)
+    if (file_write(fd, octets) && fcntl(fd, F_ADD_SEALS, LIST_SEALS | F_SEAL_SEAL) == 0)
         return fd;
     int error = errno;
     (void)close(fd);
