@@ -160,6 +160,7 @@ lint:
 	@clang-format --dry-run -Werror $(C_FILES) $(H_FILES) && echo 'clang-format: clean'
 	@tools/metrics --check
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all unit-tests && echo 'gcc: clean'
+	@tools/manual
 	@$(MAKE) --no-print-directory -s -j$$(nproc) BUILD=clang all unit-tests && echo 'clang: clean'
 	@cppcheck -q --std=c11 --error-exitcode=1 --inline-suppr --suppress=missingIncludeSystem \
 	    --suppress=uninitvar --suppress=returnDanglingLifetime --suppress=nullPointerRedundantCheck \
