@@ -101,7 +101,8 @@ static void note_name(struct spool_store *store, struct pair_list *list, const c
         note(list, number, true);
     else if (is_numbered(name, ".state", &number))
         note(list, number, false);
-    else if (is_numbered(name, ".free", &number) || strcmp(name, "next.new") == 0)
+    else if (is_numbered(name, ".free", &number) || is_numbered(name, ".new", &number) ||
+             strcmp(name, "next.new") == 0)
         (void)store->io->unlinkat(store->queue, name, 0);
     else
         log_event(LOG_WARN, "spool-foreign-file", LOG_STR("name", name));

@@ -22,7 +22,7 @@ enum { GRANULE_BITS = 20, GRANULES = 64 };
 static bool is_finished(const struct spool_segment *segment)
 {
     return segment->sealed_end != 0 && segment->live == 0 && !segment->keep &&
-           segment->dirty_low == segment->dirty_high;
+           spool_segment_is_synced(segment);
 }
 
 /* A file with holes would cost what a new one costs; one that somebody reads must not change
@@ -118,8 +118,7 @@ static bool may_be_punched(const struct spool_segment *segment)
 {
     return segment->punch_due && segment->sealed_end > UINT64_C(2) << GRANULE_BITS &&
            segment->block.kind == SPOOL_SHARED && !segment->keep &&
-           segment->dirty_low == segment->dirty_high &&
-           segment->mark.indexed_end >= segment->sealed_end &&
+           spool_segment_is_synced(segment) && segment->mark.indexed_end >= segment->sealed_end &&
            segment->mark.entries >= segment->count;
 }
 
@@ -168,21 +167,34 @@ void store_release(struct spool_store *store)
     forget_doomed(store, names_are_gone);
 }
 
+/* An error is told when it comes and when it changes, not with every try. */
+static int sync_states(struct spool_segment *segment)
+{
+    int error = state_is_dirty(segment) ? state_sync(segment) : 0;
+    if (error != 0 && error != segment->failure)
+        log_event(LOG_ERROR, "spool-state-failed", LOG_UINT("segment", segment->block.number),
+                  LOG_ERRNO(error));
+    segment->failure = error;
+    return error;
+}
+
 /* A segment whose state file failed keeps its entries dirty, so it is not finished and nothing
- * of it is released. */
+ * of it is released; it is nobody else's trouble. */
 bool spool_store_sync(struct spool_store *store)
 {
     int failure = 0;
     struct spool_segment *segment, *next;
     HASH_ITER (hh, store->segments, segment, next) {
-        int error = state_is_dirty(segment) ? state_sync(segment) : 0;
-        if (error == 0)
-            continue;
-        failure = error;
-        log_event(LOG_ERROR, "spool-state-failed", LOG_UINT("segment", segment->block.number),
-                  LOG_ERRNO(error));
+        int error = sync_states(segment);
+        if (error != 0)
+            failure = error;
     }
     store_release(store);
     errno = failure;
     return failure == 0;
+}
+
+bool spool_segment_is_synced(const struct spool_segment *segment)
+{
+    return segment->dirty_low == segment->dirty_high;
 }

@@ -4,9 +4,13 @@
  *
  * The mark (format.h) is written along with them and always tells of the sync before: were it to
  * reach the disk ahead of the entries it tells of, a power cut would lose letters.
+ *
+ * A file that is gone, or whose sectors fail, is written anew from memory, which has all of it:
+ * under the name N.new, and it takes the old one's place when it is durable.
  */
 #include "util/spool/store_parts.h"
 
+#include "util/base/log.h"
 #include "util/base/panic.h"
 
 #include <errno.h>
@@ -216,7 +220,7 @@ static int write_mark(const struct spool_segment *segment, int fd, const struct 
 
 bool state_is_dirty(const struct spool_segment *segment)
 {
-    return segment->dirty_low < segment->dirty_high || segment->mark_due;
+    return segment->dirty_low < segment->dirty_high || segment->mark_due || segment->renew;
 }
 
 /* Only behind a good sync: then the disk has all that was dirty. */
@@ -235,7 +239,7 @@ static void note_synced(struct spool_segment *segment, const struct state_mark *
 }
 
 /* Opened for this once: thousands of state files are not worth as many descriptors. */
-int state_sync(struct spool_segment *segment)
+static int write_changes(const struct spool_segment *segment, const struct state_mark *mark)
 {
     const struct spool_io *io = segment->store->io;
     char name[STORE_NAME_MAX];
@@ -243,14 +247,70 @@ int state_sync(struct spool_segment *segment)
     int fd = io->openat(segment->store->queue, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0);
     if (fd < 0)
         return errno;
-    /* Made before the writes: it tells of the sync before this one. */
-    struct state_mark mark = next_mark(segment);
     int error = write_entries(segment, fd);
     if (error == 0)
-        error = write_mark(segment, fd, &mark);
+        error = write_mark(segment, fd, mark);
     if (error == 0)
         error = spool_io_sync(io, fd);
     close(fd);
+    return error;
+}
+
+/* ---- a new file in place of a lost one ---- */
+
+/* Head, mark and all entries, synced; 0 or errno. */
+static int fill_new(const struct spool_segment *segment, int fd, const struct state_mark *mark)
+{
+    uint8_t head[SPOOL_BLOCK];
+    spool_state_head_encode(&segment->block, head);
+    state_mark_encode(mark, &segment->block.salt, head + state_mark_place(mark->sequence));
+    int error = spool_io_write(segment->store->io, fd, head, sizeof head, 0);
+    for (uint32_t from = 0; error == 0 && from < segment->count; from += RUN_ENTRIES) {
+        uint32_t rest = segment->count - from;
+        error = write_run(segment, fd, from, from + (rest < RUN_ENTRIES ? rest : RUN_ENTRIES));
+    }
+    return error == 0 ? spool_io_sync(segment->store->io, fd) : error;
+}
+
+/* Until the directory is synced the name may be lost again: then all of it is done once more. */
+static int write_anew(const struct spool_segment *segment, const struct state_mark *mark)
+{
+    const struct spool_store *store = segment->store;
+    char name[STORE_NAME_MAX], state_name[STORE_NAME_MAX];
+    store_name(segment->block.number, ".new", name);
+    store_name(segment->block.number, ".state", state_name);
+    int fd = store->io->openat(store->queue, name,
+                               O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return errno;
+    int error = fill_new(segment, fd, mark);
+    close(fd);
+    if (error == 0 && store->io->renameat(store->queue, name, store->queue, state_name) != 0)
+        error = errno;
+    if (error != 0)
+        (void)store->io->unlinkat(store->queue, name, 0);
+    else if (store->io->fsync(store->queue) != 0)
+        error = errno;
+    return error;
+}
+
+/* The mark of changes is made before they are written: it tells of the sync before this one. A new
+ * file has a name only when it is durable, so its mark tells of the file itself. */
+int state_sync(struct spool_segment *segment)
+{
+    struct state_mark mark = next_mark(segment);
+    int error = segment->renew ? 0 : write_changes(segment, &mark);
+    if (error == ENOENT || error == EIO) {
+        log_event(LOG_ERROR, "spool-state-lost", LOG_UINT("segment", segment->block.number),
+                  LOG_ERRNO(error));
+        segment->renew = true;
+    }
+    if (segment->renew) {
+        mark.indexed_end = segment->scanned_end;
+        mark.entries = segment->count;
+        error = write_anew(segment, &mark);
+        segment->renew = error != 0;
+    }
     if (error == 0)
         note_synced(segment, &mark);
     return error;

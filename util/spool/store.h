@@ -109,9 +109,13 @@ void spool_segment_set(struct spool_segment *segment, uint32_t slot,
 
 /* Writes and syncs all changed entries of all segments, then gives space back: recycles or unlinks
  * sealed segments that are done (pointers to those are invalid then: keep numbers, not pointers),
- * punches holes of at least 1 MiB. False with errno when a state file failed (nothing of that
- * segment is given back then; tried again next time). */
+ * punches holes of at least 1 MiB. A state file that is gone or can not be written is made anew
+ * from memory. False with errno when one failed all the same: nothing of its segment is given back,
+ * the next call tries again, and all other segments are synced (spool_segment_is_synced). */
 bool spool_store_sync(struct spool_store *store) __attribute__((warn_unused_result));
+
+/* True when every entry is on the disk as it is in memory. */
+bool spool_segment_is_synced(const struct spool_segment *segment);
 
 /* Reads a record for whoever needs its envelope again. */
 enum record_result spool_segment_read(struct spool_segment *segment, uint64_t offset,

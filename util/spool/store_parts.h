@@ -30,6 +30,8 @@ struct spool_segment {
     uint64_t synced_end;     /* scanned_end when the entries were last synced */
     uint32_t synced_entries; /* and their count */
     bool mark_due;           /* the mark must be written with the next sync */
+    bool renew;              /* the state file is gone or can not be written: made anew, whole */
+    int failure;             /* errno of the last sync, told once; 0: it went well */
 
     struct state_entry *entries;
     uint64_t *dirty; /* a bit an entry: changed since the last sync */
