@@ -31,7 +31,8 @@ def work(server):
         server.send(b"Subject: %d\r\n\r\n" % number, recipients=["team@example.test", "alice"])
     server.send(b"Subject: streamed\r\n\r\n" + b"x" * 70 + b"\r\n" * 1_000_000)
     server.send(b"Subject: fails\r\n\r\n", sender="alice@example.test",
-                recipients=["x@error.test", "x@sink.test"])
+                recipients=["x@gone.test", "x@sink.test"])
+    server.wait_log("event=recipient-failed", "to=x@gone.test")
     half = harness.connect(server.smtp_port)
     half.expect("220")
     half.command("EHLO client.example.org", "250")
@@ -52,9 +53,10 @@ def work(server):
 
 def test_no_process_leaks_after_it_has_worked(make_instance, watch_for_leaks, sanitized):
     server = make_instance(
-        settings='relay_domains = {"sink.test", "error.test"}\n'
-        'route "sink.test" { transport = discard }\nroute "error.test" { transport = error }\n',
-        limits={"auth_delay_first": 1, "auth_delay_most": 1})
+        settings='relay_domains = {"sink.test", "gone.test"}\n'
+        'route "sink.test" { transport = discard }\n',
+        limits={"auth_delay_first": 1, "auth_delay_most": 1, "message_life": 1, "retry_first": 1,
+                "retry_most": 1})
     with open(server.directory / "tables" / "aliases", "a", encoding="ascii") as aliases:
         aliases.write("team: alice, postmaster\n")
     server.run_command("table", "build")
