@@ -78,6 +78,26 @@ void tls_ratchet_step(struct tls_ratchet *ratchet, uint64_t period)
     }
 }
 
+/* A timer runs on another clock and may be a little early: then it is set once more. */
+static void on_turn(void *arg)
+{
+    struct tls_tickets *tickets = arg;
+    tls_ratchet_step(&tickets->ratchet, tls_period_now());
+    timer_set(&tickets->turn, tls_period_left_ms());
+}
+
+void tls_tickets_keep(struct tls_tickets *tickets, struct loop *loop)
+{
+    timer_init(&tickets->turn, loop, on_turn, tickets);
+    on_turn(tickets);
+}
+
+void tls_tickets_forget(struct tls_tickets *tickets)
+{
+    timer_cancel(&tickets->turn);
+    OPENSSL_cleanse(&tickets->ratchet, sizeof(tickets->ratchet));
+}
+
 /* ---- what OpenSSL asks ---- */
 
 /* The present period's keys, or those of the one before. */

@@ -15,6 +15,7 @@
 #define VEREDUS_SYS_TLS_TICKETS_H
 
 #include "util/base/span.h"
+#include "util/sys/loop.h"
 
 enum {
     TLS_SECRET = 32,              /* octets */
@@ -38,5 +39,17 @@ void tls_ratchet_draw(struct tls_ratchet *ratchet);
 
 /* Steps until it holds the secret of the period before `period`; it never goes back. */
 void tls_ratchet_step(struct tls_ratchet *ratchet, uint64_t period);
+
+/* A ratchet that a loop steps, so that old secrets go though nobody comes. */
+struct tls_tickets {
+    struct tls_ratchet ratchet;
+    struct timer turn;
+};
+
+/* Steps it now and at the end of every period. */
+void tls_tickets_keep(struct tls_tickets *tickets, struct loop *loop);
+
+/* Stops that, and wipes the secret. */
+void tls_tickets_forget(struct tls_tickets *tickets);
 
 #endif
