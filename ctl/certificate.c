@@ -51,6 +51,25 @@ static bool number_it(X509 *certificate)
     return good;
 }
 
+/* What a server's certificate says about its use. */
+static bool add_purposes(X509 *certificate)
+{
+    static const struct {
+        int number;
+        const char *text;
+    } rows[] = {
+        {NID_basic_constraints, "critical,CA:FALSE"},
+        {NID_key_usage, "critical,digitalSignature"},
+        {NID_ext_key_usage, "serverAuth"},
+        {NID_subject_key_identifier, "hash"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (!add_extension(certificate, rows[i].number, rows[i].text))
+            return false;
+    }
+    return true;
+}
+
 /* Valid from an hour ago: clocks differ. NULL when OpenSSL refuses. */
 static X509 *sign(struct ctl *ctl, EVP_PKEY *key, struct span hostname)
 {
@@ -59,11 +78,7 @@ static X509 *sign(struct ctl *ctl, EVP_PKEY *key, struct span hostname)
         number_it(certificate) && X509_gmtime_adj(X509_getm_notBefore(certificate), -3600) &&
         X509_time_adj_ex(X509_getm_notAfter(certificate), LIFE_DAYS, 0, NULL) &&
         X509_set_pubkey(certificate, key) == 1 && name_it(ctl, certificate, hostname) &&
-        add_extension(certificate, NID_basic_constraints, "critical,CA:FALSE") &&
-        add_extension(certificate, NID_key_usage, "critical,digitalSignature") &&
-        add_extension(certificate, NID_ext_key_usage, "serverAuth") &&
-        add_extension(certificate, NID_subject_key_identifier, "hash") &&
-        X509_sign(certificate, key, EVP_sha256()) > 0)
+        add_purposes(certificate) && X509_sign(certificate, key, EVP_sha256()) > 0)
         return certificate;
     X509_free(certificate);
     return NULL;

@@ -416,13 +416,23 @@ static void a_warm_server_serves_in_the_sandbox(void **state)
 
 /* ---- what it costs ---- */
 
+#ifdef VEREDUS_SANITIZED
+size_t __sanitizer_get_current_allocated_bytes(void);
+
+/* The sanitizer's allocator has its own account. */
+static size_t allocated(void)
+{
+    return __sanitizer_get_current_allocated_bytes();
+}
+#else
 static size_t allocated(void)
 {
     struct mallinfo2 info = mallinfo2();
     return info.uordblks + info.hblkhd;
 }
+#endif
 
-/* Of the server's side alone; the client's are freed before the second measurement. */
+/* Of the server's side alone: there is one client at each measurement. */
 static void an_idle_session_costs_less_than_30_kb(void **state)
 {
     enum { SESSIONS = 100 };
@@ -441,7 +451,7 @@ static void an_idle_session_costs_less_than_30_kb(void **state)
         size_t cost = (allocated() - before) / SESSIONS;
         print_message("    %s: %zu octets a session\n",
                       version == TLS1_3_VERSION ? "TLS 1.3" : "TLS 1.2", cost);
-        assert_in_range(cost, 0, 30 * 1024);
+        assert_in_range(cost, 1024, 30 * 1024);
         for (size_t i = 0; i < SESSIONS; i++)
             tls_free(idle[i]);
     }

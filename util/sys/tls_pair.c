@@ -120,30 +120,38 @@ static BIO *open_text(const char *path, bool secret, struct buf *text,
     return bio;
 }
 
-/* The leaf, and with a context its chain behind it, the intermediate ones of the file. */
+/* The server's own certificate, and behind it the intermediate ones of the file. */
+static bool use_chain(SSL_CTX *context, X509 *leaf, BIO *bio)
+{
+    X509 *next;
+
+    if (SSL_CTX_use_certificate(context, leaf) != 1)
+        return false;
+    while ((next = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL)) != NULL)
+        if (SSL_CTX_add0_chain_cert(context, next) != 1)
+            X509_free(next);
+    /* The end of the file looks like an error. */
+    ERR_clear_error();
+    return true;
+}
+
+/* The leaf, which with a context goes into it with its chain. NULL with a sentence. */
 static X509 *read_certificate(const char *path, SSL_CTX *context, char problem[TLS_PROBLEM_MAX])
 {
     struct buf text = {0};
     BIO *bio = open_text(path, false, &text, problem);
     X509 *leaf = bio != NULL ? PEM_read_bio_X509_AUX(bio, NULL, no_passphrase, NULL) : NULL;
-    X509 *next;
 
     if (bio != NULL && leaf == NULL)
         (void)snprintf(problem, TLS_PROBLEM_MAX,
                        "%.300s holds no certificate (%s); it has to be PEM, the server's own first",
                        path, tls_openssl_reason());
-    if (leaf != NULL && context != NULL && SSL_CTX_use_certificate(context, leaf) != 1) {
+    if (leaf != NULL && context != NULL && !use_chain(context, leaf, bio)) {
         (void)snprintf(problem, TLS_PROBLEM_MAX, "%.300s can not be used: %s; get a new one", path,
                        tls_openssl_reason());
         X509_free(leaf);
         leaf = NULL;
     }
-    while (leaf != NULL && context != NULL &&
-           (next = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL)) != NULL)
-        if (SSL_CTX_add0_chain_cert(context, next) != 1)
-            X509_free(next);
-    /* The end of the file looks like an error. */
-    ERR_clear_error();
     BIO_free(bio);
     wipe(&text);
     return leaf;
