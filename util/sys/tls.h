@@ -104,6 +104,7 @@ struct tls_facts {
     bool resumed;            /* by a ticket */
 };
 
+/* What the log and the Received field tell of it. */
 struct tls_facts tls_facts(const struct tls *tls);
 
 /* How a login can be bound to this connection (RFC 5056). */
@@ -119,6 +120,7 @@ struct tls_binding {
     size_t size;
 };
 
+/* The best one there is; TLS_BINDING_NONE before the handshake is done. */
 struct tls_binding tls_channel_binding(const struct tls *tls);
 
 #endif
