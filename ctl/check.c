@@ -105,11 +105,17 @@ static unsigned check_table(struct ctl *ctl, enum tables_id id)
     return problems + check_answers(ctl, path);
 }
 
+/* All of its sentences, with their lines; a warning is no problem. */
+static unsigned check_tls(struct ctl *ctl)
+{
+    return conf_check_tls(ctl->conf, &(struct conf_voice){ctl_complain, ctl}) ? 0 : 1;
+}
+
 int verb_check(struct ctl *ctl)
 {
     unsigned problems = check_directories(ctl) +
                         ownership_check_users(ctl->conf, ctl_complain, ctl) +
-                        ownership_check(ctl->conf, ctl_complain, ctl);
+                        ownership_check(ctl->conf, ctl_complain, ctl) + check_tls(ctl);
     for (enum tables_id id = TABLE_USERS; id < TABLES; id++)
         problems += check_table(ctl, id);
     if (problems > 0)

@@ -8,6 +8,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "ctl/certificate.h"
 #include "ctl/entries.h"
 #include "ctl/files.h"
 #include "ctl/password.h"
@@ -165,7 +166,7 @@ static bool make_mailbox(struct ctl *ctl, const char *domain, struct span local)
  * directories without a configuration, which nothing serves and the next init completes. */
 static bool make_directories(struct ctl *ctl, const struct plan *plan)
 {
-    static const char *const parts[] = {"", "/spool", "/run", "/tables", "/mail"};
+    static const char *const parts[] = {"", "/spool", "/run", "/tables", "/tls", "/mail"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         if (!make_directory(ctl, arena_printf(&ctl->arena, "%s%s", plan->directory, parts[i]).data))
             return false;
@@ -237,7 +238,13 @@ static bool make_tables(struct ctl *ctl, const struct plan *plan)
     return good;
 }
 
-/* ---- the configuration ---- */
+/* ---- certificate and configuration ---- */
+
+static bool make_certificate(struct ctl *ctl, const struct plan *plan)
+{
+    struct span directory = arena_printf(&ctl->arena, "%s/tls", plan->directory);
+    return certificate_make(ctl, directory, plan->hostname);
+}
 
 /* The last step, and in one piece: from the rename on the instance exists. 127.0.0.1 is what an
  * unprivileged first try can do no harm with. */
@@ -254,6 +261,7 @@ static bool write_configuration(struct ctl *ctl, const struct plan *plan, const 
         "table_directory = \"tables\"\n"
         "run_directory = \"run\"\n"
         "separate_users = false # everything runs as the user who starts it\n\n"
+        "tls { certificate = \"tls/cert.pem\" key = \"tls/key.pem\" } # self-signed\n\n"
         "listen \"mx\" { service = smtp address = \"127.0.0.1:%u\" }\n"
         "listen \"pop3\" { service = pop3 address = \"127.0.0.1:%u\" }\n",
         SPAN_ARG(plan->hostname), SPAN_ARG(plan->domain), (unsigned)plan->port_base + SMTP_OFFSET,
@@ -279,7 +287,7 @@ int verb_init(struct ctl *ctl)
     if (!take_users(ctl, &plan))
         return EX_DATAERR;
     if (!make_directories(ctl, &plan) || !make_tables(ctl, &plan) ||
-        !write_configuration(ctl, &plan, file))
+        !make_certificate(ctl, &plan) || !write_configuration(ctl, &plan, file))
         return EX_CANTCREAT;
     fprintf(ctl->streams.out, "%s was made; `veredus -c %s run` serves it.\n", plan.directory,
             file);

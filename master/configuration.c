@@ -14,7 +14,8 @@
 
 void complaint_note(void *arg, const char *message)
 {
-    log_event(LOG_ERROR, "configuration", LOG_STR("reason", message));
+    bool warning = strstr(message, ": warning: ") != NULL;
+    log_event(warning ? LOG_WARN : LOG_ERROR, "configuration", LOG_STR("reason", message));
     if (arg != NULL) {
         buf_add(arg, span_cstr(message));
         buf_add(arg, SPAN("\n"));
@@ -95,9 +96,13 @@ bool configuration_load(struct configuration *configuration, const char *file,
         return false;
     }
     configuration->conf = parse_copy(configuration->text, file, complain, arg);
-    if (configuration->conf == NULL)
+    /* Children read the certificates themselves; one that they could not serve is found before
+     * there are any, and at a reload while the old ones still do. */
+    bool good = configuration->conf != NULL &&
+                conf_check_tls(configuration->conf, &(struct conf_voice){complain, arg});
+    if (!good)
         configuration_free(configuration);
-    return configuration->conf != NULL;
+    return good;
 }
 
 void configuration_free(struct configuration *configuration)

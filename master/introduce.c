@@ -59,6 +59,18 @@ static bool send_key(struct child *child)
     return channel_send(child->channel, &ipc_control_key, &key, NULL);
 }
 
+/* All who serve TLS have one ratchet, so that a client's ticket is good at whichever worker it
+ * meets next, after a reload too. */
+static bool send_tickets(struct child *child)
+{
+    const struct tls_ratchet *ratchet = &child->master->tickets.ratchet;
+    const struct control_tickets tickets = {
+        .period = ratchet->period, .secret = span_of(ratchet->secret, sizeof(ratchet->secret))};
+
+    return !child_is_front(child) ||
+           channel_send(child->channel, &ipc_control_tickets, &tickets, NULL);
+}
+
 /* Sockets of its own service only. The same socket goes to all workers: the kernel deals out
  * what connects, and a worker that dies takes no queue of connections with it. */
 static bool send_listeners(struct child *child)
@@ -69,6 +81,7 @@ static bool send_listeners(struct child *child)
     for (size_t i = 0; child_is_front(child) && i < listeners->count; i++) {
         const struct listener *listener = &listeners->items[i];
         const struct control_listener message = {.service = (uint8_t)listener->service,
+                                                 .tls = (uint8_t)listener->tls,
                                                  .name = span_cstr(listener->name)};
         if (listener->service == service &&
             !channel_send(child->channel, &ipc_control_listener, &message, &listener->fd))
@@ -87,8 +100,8 @@ bool introduce_child(struct child *child)
                                         .generation = child->generation};
 
     return channel_send(child->channel, &ipc_control_config, &config, &configuration->text) &&
-           send_pages(child) && send_key(child) && send_listeners(child) && links_connect(child) &&
-           channel_send(child->channel, &ipc_control_start, &start, NULL);
+           send_pages(child) && send_key(child) && send_tickets(child) && send_listeners(child) &&
+           links_connect(child) && channel_send(child->channel, &ipc_control_start, &start, NULL);
 }
 
 void introduce_to_siblings(struct child *child)

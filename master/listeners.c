@@ -54,6 +54,7 @@ static bool add(struct listeners *next, const struct listeners *old, const struc
     if (!span_to_cstr(want->name, listener->name, sizeof(listener->name)))
         return false;
     listener->service = want->service;
+    listener->tls = want->tls;
     listener->address = want->address;
     listener->fd = known != NULL ? known->fd : net_listen(&want->address, LISTENER_BACKLOG);
     if (listener->fd < 0)

@@ -15,6 +15,7 @@ enum { LISTENER_NAME = 256, LISTENER_BACKLOG = 1024 };
 struct listener {
     char name[LISTENER_NAME];
     enum conf_service service;
+    enum conf_listen_tls tls;
     union net_address address; /* as configured */
     int fd;
 };

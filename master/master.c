@@ -179,6 +179,8 @@ static void serve(struct master *master)
     /* New at every start and never written down: tickets do not outlive the master they came
      * from. */
     random_fill(master->key, sizeof(master->key));
+    tls_ratchet_draw(&master->tickets.ratchet);
+    tls_tickets_keep(&master->tickets, master->loop);
     places_init(master);
     /* Before the first fork: a child that dies at once must be noticed. */
     watch_signals(master);
@@ -186,6 +188,7 @@ static void serve(struct master *master)
     loop_run(master->loop);
     log_event(LOG_INFO, "stopped", LOG_UINT("generation", master->generation));
     /* The locks go last: whoever gets them finds ports and socket free. */
+    tls_tickets_forget(&master->tickets);
     operators_close(master);
     listeners_close(&master->listeners);
     locks_release(&master->locks);

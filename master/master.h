@@ -17,6 +17,7 @@
 #include "master/operator.h"
 #include "master/pages.h"
 #include "master/place.h"
+#include "util/sys/tls_tickets.h"
 
 enum { MASTER_KEY = 32 /* octets of the key of login tickets */ };
 
@@ -32,7 +33,8 @@ struct master {
     struct child_list children; /* all that live */
     struct places places;
     struct operators operators;
-    uint8_t key[MASTER_KEY]; /* drawn at start */
+    uint8_t key[MASTER_KEY];    /* drawn at start */
+    struct tls_tickets tickets; /* likewise; steps by itself */
     uint32_t generation;
     int64_t started_ms;
     int null;       /* /dev/null: the children's standard input and output */

@@ -120,6 +120,61 @@ static void sections_are_read(void **state)
     conf_free(conf);
 }
 
+static void tls_sections_are_read_with_and_without_a_name(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"", "mx.example.org", "mx.example.org", "b.test", "c.test"};
+    struct conf *conf = parse_good("hostname = h\n"
+                                   "tls { certificate = \"tls/c.pem\" key = \"/k.pem\" }\n"
+                                   "tls \"MX.example.org\" { certificate = a key = b }\n"
+                                   "tls mx.example.org{certificate = c key = d}\n"
+                                   "tls # a comment\n 'b.test'\n{ certificate = c key = d }\n"
+                                   "tls { server_name = c.test certificate = c key = d }\n"
+                                   "route \"tls\" { transport = discard }\n");
+    assert_int_equal(conf->tls.count, 5);
+    for (size_t i = 0; i < 5; i++)
+        assert_span(conf->tls.items[i].name, names[i]);
+    assert_span(conf->tls.items[0].certificate, "/etc/v/tls/c.pem");
+    assert_span(conf->tls.items[0].key, "/k.pem");
+    assert_int_equal(conf->tls.items[0].line, 2);
+    assert_int_equal(conf->tls.items[4].line, 8);
+    assert_span(conf->routes.items[0].pattern, "tls");
+    assert_int_equal(conf->listens.items[0].tls, LISTEN_STARTTLS);
+    conf_free(conf);
+}
+
+static void a_listener_is_encrypted_when_asked_once_there_is_a_certificate(void **state)
+{
+    (void)state;
+    static const char listens[] =
+        "listen \"a\" { service = smtp address = \"1.2.3.4:25\" }\n"
+        "listen \"b\" { service = smtp address = \"1.2.3.4:26\" tls = none }\n";
+    char text[512];
+    snprintf(text, sizeof text, "hostname = h\n%s", listens);
+    struct conf *conf = parse_good(text);
+    assert_int_equal(conf->listens.items[0].tls, LISTEN_PLAIN);
+    assert_int_equal(conf->listens.items[1].tls, LISTEN_PLAIN);
+    conf_free(conf);
+    /* Whichever comes first in the file. */
+    snprintf(text, sizeof text,
+             "hostname = h\n%slisten \"c\" { service = pop3 address = \"1.2.3.4:995\" "
+             "tls = implicit }\ntls { certificate = c key = k }\n",
+             listens);
+    conf = parse_good(text);
+    assert_int_equal(conf->listens.items[0].tls, LISTEN_STARTTLS);
+    assert_int_equal(conf->listens.items[1].tls, LISTEN_PLAIN);
+    assert_int_equal(conf->listens.items[2].tls, LISTEN_IMPLICIT);
+    conf_free(conf);
+}
+
+static void quotes_that_hold_a_tls_section_are_left_alone(void **state)
+{
+    (void)state;
+    struct conf *conf = parse_good("hostname = h\nmail_root = \"/a tls \\\"x\\\" { b\"\n");
+    assert_span(conf->mail_root, "/a tls \"x\" { b");
+    conf_free(conf);
+}
+
 static void relative_paths_begin_at_the_file(void **state)
 {
     (void)state;
@@ -210,7 +265,18 @@ static const struct mistake {
     {"domains = {\"a.example\"}\n", ":1:", "hostname is missing"},
     {"hostname = h\ncolour = red\n", ":2:", "no such option 'colour'"},
     {"hostname = h\n\nlimits {\n  colour = 1\n}\n", ":4:", "no such option 'colour'"},
-    {"hostname = h\ntls { certificate = x }\n", ":2:", "no such option 'tls'"},
+    {"hostname = h\ntls { certificate = x }\n", ":2:", "tls \"\" has no key"},
+    {"hostname = h\ntls\n\"a.test\"\n{ key = x }\n", ":4:", "has no certificate"},
+    {"hostname = h\ntls \"*.test\" { certificate = x key = x }\n", ":2:", "a domain"},
+    {"hostname = h\ntls \"a.test\" {\n server_name = b.test\n}\n", ":3:", "set it once"},
+    {"hostname = h\ntls \"a.test\" \"b.test\" { certificate = x key = x }\n", ":2:", "; "},
+    {"hostname = h\ntls = starttls\n", ":2:", "missing opening brace"},
+    {"hostname = h\nlisten \"a\" { service = pop3 address = \"1.2.3.4:995\" tls = implicit }\n",
+     ":2:", "there is no certificate"},
+    {"hostname = h\nlisten \"a\" { service = smtp address = \"1.2.3.4:25\" tls = starttls }\n",
+     ":2:", "there is no certificate"},
+    {"hostname = h\nlisten \"a\" { service = smtp address = \"1.2.3.4:25\" tls = maybe }\n",
+     ":2:", "one of none, starttls, implicit"},
     {"hostname = h\nlisten \"s\" { service = submission address = \"1.2.3.4:587\" }\n",
      ":2:", "one of smtp, pop3"},
     {"hostname = h\nlisten \"s\" { service = smtp address = \"host:25\" }\n", ":2:", "\"[::]:25\""},
@@ -327,12 +393,15 @@ static void what_is_printed_reads_back_the_same(void **state)
                                    "log = \"/var/log/\\\"odd\\\\name\"\nworkers = 3\n"
                                    "limits { idle = 5m }\ntrusted_networks = {\"::1\"}\n"
                                    "listen \"x\" { service = pop3 address = \"[::1]:1110\" }\n"
+                                   "tls \"a.example\" { certificate = c key = \"k k\" }\n"
+                                   "tls { certificate = \"/c\" key = \"/k\" }\n"
                                    "route \".example\" { transport = hold }\n");
     char *first = printed(conf);
     struct conf *again = parse_good(first);
     char *second = printed(again);
     assert_string_equal(first, second);
     assert_non_null(strstr(first, "idle = 300\n"));
+    assert_non_null(strstr(first, "server_name = \"a.example\"\n"));
     assert_non_null(strstr(first, "trusted_networks = {\"::1/128\"}\n"));
     free(first);
     free(second);
@@ -410,6 +479,9 @@ int main(void)
         cmocka_unit_test(two_lines_are_a_configuration),
         cmocka_unit_test(without_listen_the_usual_ports_are_served),
         cmocka_unit_test(sections_are_read),
+        cmocka_unit_test(tls_sections_are_read_with_and_without_a_name),
+        cmocka_unit_test(a_listener_is_encrypted_when_asked_once_there_is_a_certificate),
+        cmocka_unit_test(quotes_that_hold_a_tls_section_are_left_alone),
         cmocka_unit_test(relative_paths_begin_at_the_file),
         cmocka_unit_test(only_loopback_is_trusted_by_default),
         cmocka_unit_test(empty_lists_open_nothing),

@@ -117,6 +117,23 @@ static void no_problem_is_said_twice_when_users_are_separate(void **state)
     assert_null(strstr(first + 1, "mode 0644"));
 }
 
+static void a_key_that_others_may_read_is_a_problem(void **state)
+{
+    struct ctl_rig *rig = *state;
+    assert_int_equal(chmod(rig_path(rig, "tls/key.pem"), 0644), 0);
+    assert_int_equal(RIG_DO(rig, NULL, "check"), EX_CONFIG);
+    assert_holds(rig->err, "veredus.conf:");
+    assert_holds(rig->err, "tls/key.pem can be used by others (mode 0644)");
+}
+
+static void a_certificate_that_is_missing_is_a_problem(void **state)
+{
+    struct ctl_rig *rig = *state;
+    assert_int_equal(unlink(rig_path(rig, "tls/cert.pem")), 0);
+    assert_int_equal(RIG_DO(rig, NULL, "check"), EX_CONFIG);
+    assert_holds(rig->err, "tls/cert.pem can not be opened: No such file");
+}
+
 int main(void)
 {
 #define WITH_INSTANCE(test)                                                                        \
@@ -131,6 +148,8 @@ int main(void)
         WITH_INSTANCE(every_wrong_owner_is_a_problem_when_users_are_separate),
         WITH_INSTANCE(a_missing_system_user_is_a_problem_when_users_are_separate),
         WITH_INSTANCE(no_problem_is_said_twice_when_users_are_separate),
+        WITH_INSTANCE(a_key_that_others_may_read_is_a_problem),
+        WITH_INSTANCE(a_certificate_that_is_missing_is_a_problem),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
 #include "tests/unit/ctl_rig.h"
 
 #include <crypt.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -34,6 +36,9 @@ static void an_instance_has_everything_with_narrow_modes(void **state)
         {"tables/aliases.db", 0644},
         {"tables/passwords", 0600},
         {"tables/passwords.db", 0600},
+        {"tls", 0700},
+        {"tls/cert.pem", 0644},
+        {"tls/key.pem", 0600},
         {"veredus.conf", 0644},
     };
     struct ctl_rig *rig = *state;
@@ -58,6 +63,73 @@ static void the_configuration_listens_at_the_offsets_of_the_port_base(void **sta
     assert_string_equal(conf->spool_directory.data, rig_path(rig, "spool"));
     assert_string_equal(conf->run_directory.data, rig_path(rig, "run"));
     conf_free(conf);
+}
+
+static X509 *read_certificate(struct ctl_rig *rig)
+{
+    FILE *in = fopen(rig_path(rig, "tls/cert.pem"), "r");
+    assert_non_null(in);
+    X509 *certificate = PEM_read_X509(in, NULL, NULL, NULL);
+    fclose(in);
+    assert_non_null(certificate);
+    return certificate;
+}
+
+static void the_certificate_is_for_the_host_and_for_loopback(void **state)
+{
+    struct ctl_rig *rig = *state;
+    X509 *certificate = read_certificate(rig);
+    EVP_PKEY *key = X509_get0_pubkey(certificate);
+    char group[32];
+    assert_int_equal(X509_check_host(certificate, "mx.example.test", 0, 0, NULL), 1);
+    assert_int_equal(X509_check_host(certificate, "localhost", 0, 0, NULL), 1);
+    assert_int_equal(X509_check_ip_asc(certificate, "127.0.0.1", 0), 1);
+    assert_int_equal(X509_check_host(certificate, "example.test", 0, 0, NULL), 0);
+    assert_int_equal(EVP_PKEY_get_base_id(key), EVP_PKEY_EC);
+    assert_int_equal(EVP_PKEY_get_group_name(key, group, sizeof group, NULL), 1);
+    assert_string_equal(group, "prime256v1");
+    assert_int_equal(X509_verify(certificate, key), 1);
+    assert_true(X509_cmp_current_time(X509_get0_notBefore(certificate)) < 0);
+    assert_int_equal(X509_check_purpose(certificate, X509_PURPOSE_SSL_SERVER, 0), 1);
+    X509_free(certificate);
+}
+
+static void a_client_that_trusts_the_certificate_verifies_it(void **state)
+{
+    struct ctl_rig *rig = *state;
+    X509 *certificate = read_certificate(rig);
+    X509_STORE *store = X509_STORE_new();
+    X509_STORE_CTX *context = X509_STORE_CTX_new();
+    assert_int_equal(X509_STORE_add_cert(store, certificate), 1);
+    assert_int_equal(X509_STORE_CTX_init(context, store, certificate, NULL), 1);
+    assert_int_equal(X509_STORE_CTX_set_default(context, "ssl_server"), 1);
+    if (X509_verify_cert(context) != 1)
+        fail_msg("%s", X509_verify_cert_error_string(X509_STORE_CTX_get_error(context)));
+    X509_STORE_CTX_free(context);
+    X509_STORE_free(store);
+    X509_free(certificate);
+}
+
+static void a_repeated_init_keeps_the_certificate_that_is_there(void **state)
+{
+    struct ctl_rig *rig = *state;
+    char certificate[4096], key[4096];
+    snprintf(certificate, sizeof certificate, "%s", rig_text(rig, "tls/cert.pem"));
+    snprintf(key, sizeof key, "%s", rig_text(rig, "tls/key.pem"));
+    assert_int_equal(unlink(rig->file), 0);
+    assert_int_equal(RIG_CALL(rig, NULL, "init", rig->instance, "--hostname", "mx.example.test",
+                              "--domain", "example.test"),
+                     EX_OK);
+    assert_string_equal(rig_text(rig, "tls/cert.pem"), certificate);
+    assert_string_equal(rig_text(rig, "tls/key.pem"), key);
+    /* Without its certificate a key is of no use: both are new then. */
+    assert_int_equal(unlink(rig->file), 0);
+    assert_int_equal(unlink(rig_path(rig, "tls/cert.pem")), 0);
+    assert_int_equal(RIG_CALL(rig, NULL, "init", rig->instance, "--hostname", "mx.example.test",
+                              "--domain", "example.test"),
+                     EX_OK);
+    assert_string_not_equal(rig_text(rig, "tls/key.pem"), key);
+    assert_int_equal(RIG_DO(rig, NULL, "check"), EX_OK);
 }
 
 static void users_aliases_and_passwords_are_entered(void **state)
@@ -163,6 +235,9 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         WITH_INSTANCE(an_instance_has_everything_with_narrow_modes),
         EMPTY(the_configuration_listens_at_the_offsets_of_the_port_base),
+        WITH_INSTANCE(the_certificate_is_for_the_host_and_for_loopback),
+        WITH_INSTANCE(a_client_that_trusts_the_certificate_verifies_it),
+        WITH_INSTANCE(a_repeated_init_keeps_the_certificate_that_is_there),
         WITH_INSTANCE(users_aliases_and_passwords_are_entered),
         EMPTY(without_a_user_there_is_no_postmaster),
         EMPTY(passwords_that_are_not_given_are_read_line_by_line),

@@ -4,6 +4,7 @@
  * page, which is shared with the test. The child serves inside the real sandbox of smtpd.
  */
 #include "util/daemon/daemon.h"
+#include "util/sys/tls_tickets.h"
 
 #include "util/base/arena.h"
 
@@ -38,6 +39,9 @@ enum { DEADLINE_MS = 20000, BUFFER = 1 << 16, NOBODY = 65534 };
 #define SAW_PREPARED       PAGE_ACTIVE
 #define SAW_NEIGHBOUR      PAGE_DELIVERED
 #define SAW_DRAIN          PAGE_BOUNCED
+#define SAW_RATCHET        PAGE_HELD /* the period of its secret */
+#define SAW_SECRET         PAGE_RETRIED
+#define SAW_IMPLICIT_TLS   PAGE_CORRUPT /* listeners */
 
 /* ---- the daemon under test ---- */
 
@@ -55,6 +59,12 @@ static void start(struct daemon *daemon)
     page_set(page, SAW_LISTENERS, daemon->listener_count);
     page_set(page, SAW_PAGES, daemon->page_count);
     page_set(page, SAW_KEY, daemon->key.len);
+    if (daemon->ratchet != NULL) {
+        page_set(page, SAW_RATCHET, daemon->ratchet->period);
+        page_set(page, SAW_SECRET, daemon->ratchet->secret[0]);
+    }
+    for (size_t i = 0; i < daemon->listener_count; i++)
+        page_add(page, SAW_IMPLICIT_TLS, daemon->listeners[i].tls == LISTEN_IMPLICIT);
     page_set(page, SAW_PEERS_AT_START, page_get(page, SAW_PEERS));
     if (daemon->page_count > 0)
         page_set(page, SAW_NEIGHBOUR, page_get(daemon->pages[0].page, PAGE_PRESSURE));
@@ -287,18 +297,50 @@ static void gathers_listeners_pages_and_key(void **state)
     tell_everything_before_start(fixture);
     tell(fixture, &ipc_control_page, &(struct control_page){.role = ROLE_QMGR}, readonly);
     tell(fixture, &ipc_control_key, &(struct control_key){.key = SPAN("0123456789abcdef")}, -1);
-    for (int i = 0; i < 3; i++)
-        tell(fixture, &ipc_control_listener, &(struct control_listener){.name = SPAN("mx")}, 0);
+    for (uint8_t i = 0; i < 3; i++)
+        tell(fixture, &ipc_control_listener,
+             &(struct control_listener){.tls = i, .name = SPAN("mx")}, 0);
     tell_start(fixture);
     wait_until_ready(fixture);
 
     assert_int_equal(page_get(fixture->page, SAW_LISTENERS), 3);
+    assert_int_equal(page_get(fixture->page, SAW_IMPLICIT_TLS), 1);
     assert_int_equal(page_get(fixture->page, SAW_PAGES), 1);
     assert_int_equal(page_get(fixture->page, SAW_NEIGHBOUR), PRESSURE_FULL);
     assert_int_equal(page_get(fixture->page, SAW_KEY), 16);
     page_unmap(page);
     (void)close(readonly);
     (void)close(neighbour);
+}
+
+/* A daemon that was told of the ratchet so many periods ago. */
+static void begin_with_ratchet(struct fixture *fixture, uint64_t period)
+{
+    static const char secret[TLS_SECRET] = "secret";
+    spawn(fixture, &loop_calls);
+    tell_everything_before_start(fixture);
+    tell(fixture, &ipc_control_tickets,
+         &(struct control_tickets){.period = period, .secret = span_of(secret, TLS_SECRET)}, -1);
+    tell_start(fixture);
+    wait_until_ready(fixture);
+}
+
+static void takes_the_ratchet_of_session_tickets(void **state)
+{
+    struct fixture *fixture = *state;
+    begin_with_ratchet(fixture, tls_period_now() - 1);
+    assert_int_equal(page_get(fixture->page, SAW_RATCHET), tls_period_now() - 1);
+    assert_int_equal(page_get(fixture->page, SAW_SECRET), 's');
+}
+
+static void steps_a_ratchet_that_is_late(void **state)
+{
+    struct fixture *fixture = *state;
+    struct tls_ratchet expected = {.period = tls_period_now() - 2, .secret = "secret"};
+    begin_with_ratchet(fixture, expected.period);
+    tls_ratchet_step(&expected, tls_period_now());
+    assert_int_equal(page_get(fixture->page, SAW_RATCHET), expected.period);
+    assert_int_equal(page_get(fixture->page, SAW_SECRET), expected.secret[0]);
 }
 
 static void hands_over_early_peers_before_start(void **state)
@@ -452,6 +494,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(prepares_starts_and_says_ready),
         TEST(gathers_listeners_pages_and_key),
+        TEST(takes_the_ratchet_of_session_tickets),
+        TEST(steps_a_ratchet_that_is_late),
         TEST(hands_over_early_peers_before_start),
         TEST(hands_over_late_peers_as_they_come),
         TEST(a_blocking_daemon_is_served_by_poll),

@@ -14,9 +14,14 @@
 #include "util/base/arena.h"
 #include "util/base/log.h"
 #include "util/sys/net.h"
+#include "util/sys/tls.h"
 
 /* What is spoken on a listener. */
 enum conf_service { SERVICE_SMTP, SERVICE_POP3 };
+
+/* How a listener is encrypted: not, when the client asks (RFC 3207, RFC 2595), from the start (RFC
+ * 8314). */
+enum conf_listen_tls { LISTEN_PLAIN, LISTEN_STARTTLS, LISTEN_IMPLICIT };
 
 /* From where a password is taken without encryption. */
 enum conf_plaintext { PLAINTEXT_NEVER, PLAINTEXT_LOOPBACK, PLAINTEXT_ALWAYS };
@@ -40,7 +45,20 @@ struct conf_listen {
     struct span name;
     enum conf_service service;
     union net_address address;
+    enum conf_listen_tls tls; /* LISTEN_PLAIN whenever there is no certificate */
     unsigned line;
+};
+
+/* tls "NAME" { certificate = ... key = ... }: one certificate. */
+struct conf_tls {
+    struct span name;             /* empty: for clients that name none of the others */
+    struct span certificate, key; /* absolute paths, NUL-terminated */
+    unsigned line;
+};
+
+struct conf_tls_list {
+    struct conf_tls *items;
+    size_t count;
 };
 
 /* route "PATTERN" { transport = ... nexthop = ... }: PATTERN is a domain, ".domain" for all its
@@ -94,6 +112,7 @@ struct conf {
     struct conf_spans domains, relay_domains;
     struct conf_prefixes trusted_networks;
     struct conf_listens listens;
+    struct conf_tls_list tls;
     struct conf_routes routes;
     struct conf_limits limits;
     uint64_t workers; /* resolved: never 0 */
@@ -113,6 +132,12 @@ struct conf {
 /* Where a complaint goes: "FILE:LINE: what is wrong; what would be right". */
 typedef void conf_complain(void *arg, const char *message);
 
+/* The two in one. */
+struct conf_voice {
+    conf_complain *complain;
+    void *arg;
+};
+
 /* Reads the open file `in` as the configuration called `name` (relative paths are relative to the
  * directory of `name`). NULL after at least one complaint. The caller frees it with conf_free. */
 struct conf *conf_parse(FILE *in, const char *name, conf_complain *complain, void *arg)
@@ -124,6 +149,18 @@ struct conf *conf_load(const char *name, conf_complain *complain, void *arg)
 
 /* Frees it and all that its spans point to; NULL is fine. */
 void conf_free(struct conf *conf);
+
+/* The certificates of the configuration, ready to serve (tls_server_new, tls_server_add,
+ * tls_server_warm_up); called before privileges are dropped. NULL after a complaint, which names
+ * the section's line; what is only a warning ("warning: ...", as of a certificate that expired) is
+ * complained about too, and served. The configuration must have a `tls` section. */
+struct tls_server *conf_tls_server(const struct conf *conf, struct tls_ratchet *ratchet,
+                                   struct span protocol, const struct conf_voice *voice)
+    __attribute__((warn_unused_result));
+
+/* True when conf_tls_server would give one, or there is nothing to serve. The same complaints. */
+bool conf_check_tls(const struct conf *conf, const struct conf_voice *voice)
+    __attribute__((warn_unused_result));
 
 /* Prints every setting with its value in force, in the form of the file. */
 void conf_print_all(const struct conf *conf, FILE *out);

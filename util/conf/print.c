@@ -27,6 +27,11 @@ void conf_print_all(const struct conf *conf, FILE *out)
     fputs("\nlimits {\n", out);
     print_section(SECTION_LIMITS, conf, "    ", out);
     fputs("}\n", out);
+    for (size_t i = 0; i < conf->tls.count; i++) {
+        fputs("\ntls {\n", out);
+        print_section(SECTION_TLS, &conf->tls.items[i], "    ", out);
+        fputs("}\n", out);
+    }
     for (size_t i = 0; i < conf->listens.count; i++) {
         fprintf(out, "\nlisten \"%.*s\" {\n", SPAN_ARG(conf->listens.items[i].name));
         print_section(SECTION_LISTEN, &conf->listens.items[i], "    ", out);
@@ -60,6 +65,8 @@ void conf_print_reference(FILE *out)
     } parts[] = {
         {SECTION_TOP, "SETTINGS"},
         {SECTION_LIMITS, "limits { ... }"},
+        {SECTION_TLS,
+         "tls { ... }\n    One for each certificate; tls \"NAME\" { ... } sets server_name."},
         {SECTION_LISTEN,
          "listen \"NAME\" { ... }\n    Without any: smtp at port 25 and pop3 at port "
          "110 of every address."},

@@ -122,6 +122,7 @@ static bool set_before(struct reader *reader, const cfg_t *section, const struct
 union any_struct {
     struct conf conf;
     struct conf_listen listen;
+    struct conf_tls tls;
     struct conf_route route;
 };
 
@@ -159,8 +160,9 @@ static int check_section(cfg_t *parent, cfg_opt_t *option)
         char expected[VALUE_EXPECTED_MAX];
         const struct setting *row = setting_find(inner->name);
         complain_about(reader_of(parent)->to, (unsigned)parent->line,
-                       "%s \"%.200s\" has no %s; add %s = %s", option->name, section->title,
-                       row->name, row->name, value_expected(row, expected));
+                       "%s \"%.200s\" has no %s; add %s = %s", option->name,
+                       section->title ? section->title : "", row->name, row->name,
+                       value_expected(row, expected));
         reader_of(parent)->complained = true;
         return -1;
     }
@@ -188,6 +190,8 @@ static cfg_opt_t section_option(enum setting_section section, cfg_opt_t *options
     cfg_flag_t titled = CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES;
     if (section == SECTION_LIMITS)
         return (cfg_opt_t)CFG_SEC(name, options, CFGF_NONE);
+    if (section == SECTION_TLS)
+        titled = CFGF_MULTI; /* its name is a setting */
     cfg_opt_t option = CFG_SEC(name, options, titled);
     option.validcb = check_section;
     return option;
@@ -223,7 +227,8 @@ static void store_section(struct reader *reader, const cfg_t *section, void *bas
 {
     struct value_place place = {&reader->conf->arena, reader->directory};
     for (const cfg_opt_t *option = section->opts + 1; option->name; option++) {
-        const struct setting *row = setting_find(option->name);
+        /* A section within this one may be called like a setting of another. */
+        const struct setting *row = option->type == CFGT_SEC ? NULL : setting_find(option->name);
         for (unsigned i = 0; row && i < option->nvalues; i++) {
             if (option->values[i]->string &&
                 !value_read(row, span_cstr(option->values[i]->string), base, &place))
@@ -239,6 +244,35 @@ static bool same_endpoint(const union net_address *a, const union net_address *b
     return net_port(a) == net_port(b) && span_equal(net_text(a, one), net_text(b, other));
 }
 
+/* The certificates in the order of the file. They are read when they are wanted. */
+static void store_tls(struct reader *reader, cfg_t *top)
+{
+    struct conf_tls_list *list = &reader->conf->tls;
+    list->count = cfg_size(top, "tls");
+    list->items = arena_zalloc(&reader->conf->arena, (list->count + 1) * sizeof *list->items);
+    for (unsigned i = 0; i < list->count; i++) {
+        const cfg_t *section = cfg_getnsec(top, "tls", i);
+        list->items[i].line = (unsigned)section->line;
+        store_section(reader, section, &list->items[i]);
+    }
+}
+
+/* Without a certificate there is no TLS; who asked for it in so many words must hear that, since
+ * he relies on it. */
+static bool settle_tls(struct reader *reader, cfg_t *section, struct conf_listen *listen)
+{
+    if (reader->conf->tls.count > 0 || listen->tls == LISTEN_PLAIN)
+        return true;
+    listen->tls = LISTEN_PLAIN;
+    if (cfg_getopt(section, "tls")->flags & CFGF_RESET)
+        return true; /* the default */
+    complain_about(reader->to, listen->line,
+                   "listen \"%.100s\" wants TLS, but there is no certificate; add tls { "
+                   "certificate = ... key = ... }",
+                   listen->name.data);
+    return false;
+}
+
 /* The listeners in the order of the file. Two at one address would fail at start, after the old
  * generation was told to go; so they are refused here, by name. */
 static bool store_listens(struct reader *reader, cfg_t *top)
@@ -247,11 +281,13 @@ static bool store_listens(struct reader *reader, cfg_t *top)
     unsigned count = cfg_size(top, "listen");
     listens->items = arena_zalloc(&reader->conf->arena, (count + 1) * sizeof *listens->items);
     for (unsigned i = 0; i < count; i++) {
-        const cfg_t *section = cfg_getnsec(top, "listen", i);
+        cfg_t *section = cfg_getnsec(top, "listen", i);
         struct conf_listen *listen = &listens->items[i];
         listen->name = arena_copy(&reader->conf->arena, span_cstr(section->title));
         listen->line = (unsigned)section->line;
         store_section(reader, section, listen);
+        if (!settle_tls(reader, section, listen))
+            return false;
         for (unsigned other = 0; other < i; other++) {
             if (!same_endpoint(&listens->items[other].address, &listen->address))
                 continue;
@@ -285,6 +321,7 @@ static void default_listens(struct conf *conf)
         struct conf_listen *listen = &conf->listens.items[i];
         listen->name = span_cstr(usual[i].name);
         listen->service = usual[i].service;
+        listen->tls = conf->tls.count > 0 ? LISTEN_STARTTLS : LISTEN_PLAIN;
         require(net_parse_endpoint(span_cstr(usual[i].address), &listen->address));
     }
 }
@@ -310,6 +347,7 @@ static bool store_all(struct reader *reader, cfg_t *top)
     store_section(reader, top, conf);
     store_section(reader, cfg_getsec(top, "limits"), conf);
     store_routes(reader, top);
+    store_tls(reader, top);
     if (!store_listens(reader, top))
         return false;
     if (conf->listens.count == 0)
@@ -324,7 +362,8 @@ static bool store_all(struct reader *reader, cfg_t *top)
 static bool parse_text(struct reader *reader, cfg_t *top, struct span text)
 {
     /* The scratch copy is libConfuse's to read; the caller's text is not touched. */
-    struct span plain = without_comments(&reader->scratch, text);
+    struct span plain =
+        without_tls_titles(&reader->scratch, without_comments(&reader->scratch, text));
     struct span whole = arena_printf(&reader->scratch, "%.*s" END_LINE, SPAN_ARG(plain));
     FILE *in = fmemopen((char *)(uintptr_t)whole.data, whole.len, "r");
     if (!in)

@@ -20,6 +20,10 @@ void complain_about(const struct conf_complaints *to, unsigned line, const char 
 /* `text` with blanks for comments ("#", "//", those of C); lines stay where they are. */
 struct span without_comments(struct arena *arena, struct span text);
 
+/* `text`, without comments, with every `tls "NAME" {` written as `tls { server_name = "NAME"`: what
+ * the parser calls a title can neither be left out nor come twice. Lines stay. */
+struct span without_tls_titles(struct arena *arena, struct span text);
+
 /* Parses `text` into `conf` (zeroed; its arena is used); relative paths begin with `directory`.
  * False after a complaint. */
 bool reader_read(struct conf *conf, struct span text, struct span directory,

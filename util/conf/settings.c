@@ -13,6 +13,7 @@ enum { KIB = 1024, MIB = 1024 * KIB, DAY = 86400 };
 /* Words are what people write, their places what the program compares: in the order of the enums of
  * conf.h and log.h. */
 static const char *const service_words[] = {"smtp", "pop3", NULL};
+static const char *const tls_words[] = {"none", "starttls", "implicit", NULL};
 static const char *const plaintext_words[] = {"never", "loopback", "always", NULL};
 static const char *const format_words[] = {"logfmt", "json", NULL};
 static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
@@ -25,6 +26,9 @@ static const char *const transport_words[] = {"local", "discard", "smtp", "error
 #define LIMIT(field, type, from, to)                                                               \
     .name = #field, .section = SECTION_LIMITS, .kind = (type), .least = (from), .most = (to),      \
     .offset = offsetof(struct conf, limits.field)
+#define TLS(setting, field, type)                                                                  \
+    .name = (setting), .section = SECTION_TLS, .kind = (type),                                     \
+    .offset = offsetof(struct conf_tls, field)
 #define LISTEN(field, type)                                                                        \
     .name = #field, .section = SECTION_LISTEN, .kind = (type),                                     \
     .offset = offsetof(struct conf_listen, field)
@@ -82,9 +86,21 @@ const struct setting settings[] = {
     {TOP("auth_user", user_auth, SETTING_TEXT), .fallback = "veredus-a",
      .help = "Started by root: the system user of auth, which alone reads the passwords."},
 
-    /* ---- listen: both are required, so neither has a default ---- */
+    /* ---- tls: a certificate needs its key ---- */
+    {TLS("certificate", certificate, SETTING_PATH),
+     .help = "A PEM file: the certificate, and behind it its chain."},
+    {TLS("key", key, SETTING_PATH),
+     .help = "A PEM file without a passphrase, which only its owner (and group) may read."},
+    {TLS("server_name", name, SETTING_DOMAIN), .fallback = "",
+     .help = "For clients that ask for this name; empty: for all others. Two sections of one name "
+             "have keys of different kinds, such as ECDSA and RSA."},
+
+    /* ---- listen: what is required has no default ---- */
     {LISTEN(service, SETTING_WORD), .words = service_words, .help = "What is spoken there."},
     {LISTEN(address, SETTING_ENDPOINT), .help = "Where: an address and a port."},
+    {LISTEN(tls, SETTING_WORD), .fallback = "starttls", .words = tls_words,
+     .help = "Encryption from the start, when the client asks, or none; none without a "
+             "certificate."},
 
     /* ---- route ---- */
     {ROUTE(transport, SETTING_WORD), .words = transport_words, .help = "How mail leaves."},
@@ -174,10 +190,8 @@ const struct setting *setting_find(const char *name)
 const char *setting_section_name(enum setting_section section)
 {
     static const char *const names[] = {
-        [SECTION_TOP] = "",
-        [SECTION_LIMITS] = "limits",
-        [SECTION_LISTEN] = "listen",
-        [SECTION_ROUTE] = "route",
+        [SECTION_TOP] = "",          [SECTION_LIMITS] = "limits", [SECTION_TLS] = "tls",
+        [SECTION_LISTEN] = "listen", [SECTION_ROUTE] = "route",
     };
     return names[section];
 }

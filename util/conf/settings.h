@@ -29,6 +29,7 @@ enum setting_kind {
 enum setting_section {
     SECTION_TOP,    /* struct conf */
     SECTION_LIMITS, /* struct conf */
+    SECTION_TLS,    /* struct conf_tls */
     SECTION_LISTEN, /* struct conf_listen */
     SECTION_ROUTE   /* struct conf_route */
 };
@@ -50,7 +51,7 @@ extern const struct setting settings[];
 /* The row called `name`, or NULL. */
 const struct setting *setting_find(const char *name);
 
-/* "limits", "listen", "route"; "" for the top. */
+/* "limits", "tls", "listen", "route"; "" for the top. */
 const char *setting_section_name(enum setting_section section);
 
 #endif

@@ -146,13 +146,18 @@ static bool printable(struct span text)
     return true;
 }
 
+/* A default that is empty says that nothing there means something. */
+static bool may_be_empty(const struct setting *row)
+{
+    return row->fallback && !*row->fallback;
+}
+
 /* Empty texts are for settings whose default is empty; for all others they are a slip. */
 static bool read_text(const struct setting *row, struct span text, void *field,
                       const struct value_place *place)
 {
     /* Such as nexthop: nothing there means the domain itself. */
-    bool may_be_empty = row->fallback && !*row->fallback;
-    if (!printable(text) || (text.len == 0 && !may_be_empty))
+    if (!printable(text) || (text.len == 0 && !may_be_empty(row)))
         return false;
     *(struct span *)field = arena_copy(place->arena, text);
     return true;
@@ -241,9 +246,12 @@ static bool read_domain(const struct setting *row, struct span text, void *field
                         const struct value_place *place)
 {
     struct span rest = text, label;
-    (void)row;
     /* RFC 1035 §2.3.4: 255 octets. A dot at the end is refused, so that names
      * compare. */
+    if (text.len == 0 && may_be_empty(row)) {
+        *(struct span *)field = SPAN("");
+        return true;
+    }
     if (text.len == 0 || text.len > 255 || text.data[text.len - 1] == '.')
         return false;
     while (span_next(&rest, '.', &label)) {

@@ -93,6 +93,7 @@ static void take_listener(struct control *control, const void *message, struct f
     daemon->listeners[daemon->listener_count++] = (struct daemon_listener){
         .fd = fd_list_take(fds),
         .service = came->service,
+        .tls = came->tls,
         .name = arena_copy(&control->arena, came->name),
     };
 }
@@ -139,6 +140,18 @@ static void take_key(struct control *control, const void *message, struct fd_lis
     control->daemon.key = arena_copy(&control->arena, came->key);
 }
 
+/* Its own from here on: no message tells it to step. */
+static void take_tickets(struct control *control, const void *message, struct fd_list *fds)
+{
+    const struct control_tickets *came = message;
+    struct tls_ratchet *ratchet = &control->tickets.ratchet;
+    (void)fds;
+    require(came->secret.len == sizeof(ratchet->secret));
+    memcpy(ratchet->secret, came->secret.data, sizeof(ratchet->secret));
+    ratchet->period = came->period;
+    control->daemon.ratchet = ratchet;
+}
+
 /* The last message of the start; index and generation are for the log and for names. */
 static void take_start(struct control *control, const void *message, struct fd_list *fds)
 {
@@ -166,7 +179,7 @@ static const struct {
     {&ipc_control_config, take_config},     {&ipc_control_page, take_page},
     {&ipc_control_listener, take_listener}, {&ipc_control_peer, take_peer},
     {&ipc_control_key, take_key},           {&ipc_control_start, take_start},
-    {&ipc_control_drain, take_drain},
+    {&ipc_control_drain, take_drain},       {&ipc_control_tickets, take_tickets},
 };
 
 /* A message that master never sends a child is logged and passed over: the two may differ by a

@@ -8,6 +8,7 @@
 #define VEREDUS_DAEMON_CONTROL_H
 
 #include "util/daemon/daemon.h"
+#include "util/sys/tls_tickets.h"
 
 enum {
     CONTROL_PEERS = 256, /* kept before the daemon serves */
@@ -25,6 +26,7 @@ struct control {
     struct daemon daemon;
     struct arena arena; /* names and the key: the life of the process */
     struct io io;
+    struct tls_tickets tickets;
     struct signal_watch terminate;
     struct control_waiting peers[CONTROL_PEERS];
     size_t peer_count;

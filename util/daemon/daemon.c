@@ -177,6 +177,8 @@ static void set_up(struct control *control)
     timer_init(&control->ask, daemon->loop, control_ask, control);
     io_init(&control->io, daemon->loop, control->fd, on_control, control);
     io_want(&control->io, IO_READ);
+    if (daemon->ratchet != NULL)
+        tls_tickets_keep(&control->tickets, daemon->loop);
     daemon->calls->prepare(daemon, &sandbox);
     confine(daemon, &sandbox);
     /* Peers come before `start`, so that a daemon can ask them from its first turn on. */

@@ -3,7 +3,7 @@
  * readiness, graceful stop.
  *
  * Master executes the program with one socket as descriptor DAEMON_CONTROL_FD and sends, in this
- * order: the configuration, the pages, the key, the listeners, the peers, then start. The skeleton
+ * order: the configuration, the pages, the keys, the listeners, the peers, then start. The skeleton
  * gathers all of it, calls `prepare` (still privileged: open directories, sockets, the log), drops
  * privileges, enters the sandbox, calls `start`, answers ready and runs the loop. Peers that come
  * later (the other process was started anew) are handed to `peer` as they come. A lost master ends
@@ -24,6 +24,7 @@ enum { DAEMON_CONTROL_FD = 3, DAEMON_LISTENERS = 32, DAEMON_PAGES = 256 };
 struct daemon_listener {
     int fd;
     enum conf_service service;
+    enum conf_listen_tls tls;
     struct span name;
 };
 
@@ -42,8 +43,9 @@ struct daemon {
     const struct conf *conf;
     unsigned index; /* of this worker among its role */
     uint32_t generation;
-    struct page *page; /* its own counters */
-    struct span key;   /* of tickets; empty but in auth and mailbox */
+    struct page *page;           /* its own counters */
+    struct span key;             /* of logins' tickets; empty but in auth and mailbox */
+    struct tls_ratchet *ratchet; /* of TLS sessions' tickets; NULL but in smtpd and pop3d */
     struct daemon_listener listeners[DAEMON_LISTENERS];
     size_t listener_count;
     struct daemon_page pages[DAEMON_PAGES];

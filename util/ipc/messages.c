@@ -60,6 +60,7 @@ TABLE(control_page, 1);
 
 static const struct ipc_field control_listener_fields[] = {
     FIELD(control_listener, service, IPC_U8, SERVICE_POP3),
+    FIELD(control_listener, tls, IPC_U8, LISTEN_IMPLICIT),
     FIELD(control_listener, name, IPC_SPAN, MOST_NAME),
 };
 TABLE(control_listener, 1);
@@ -74,6 +75,12 @@ static const struct ipc_field control_key_fields[] = {
     SECRET(control_key, key, IPC_SPAN, MOST_KEY),
 };
 TABLE(control_key, 0);
+
+static const struct ipc_field control_tickets_fields[] = {
+    FIELD(control_tickets, period, IPC_U64, 0),
+    SECRET(control_tickets, secret, IPC_SPAN, MOST_KEY),
+};
+TABLE(control_tickets, 0);
 
 static const struct ipc_field control_start_fields[] = {
     FIELD(control_start, index, IPC_U16, MOST_U16),

@@ -27,6 +27,7 @@ struct control_page {
 /* A listening socket; one descriptor. */
 struct control_listener {
     uint8_t service; /* enum conf_service */
+    uint8_t tls;     /* enum conf_listen_tls */
     struct span name;
 };
 
@@ -39,6 +40,12 @@ struct control_peer {
 /* The key of login tickets: to auth and mailbox alone. */
 struct control_key {
     struct span key; /* 32 octets */
+};
+
+/* The ratchet of session tickets (tls_tickets.h): to those who serve TLS. */
+struct control_tickets {
+    uint64_t period;
+    struct span secret; /* 32 octets */
 };
 
 /* Everything was sent: sandbox, start, answer ready. */
@@ -306,7 +313,7 @@ struct operator_answer {
 #define IPC_MESSAGES(X) \
     X(1, control_config) X(2, control_page) X(3, control_listener) X(4, control_peer) \
     X(5, control_key) X(6, control_start) X(7, control_ready) X(8, control_drain) \
-    X(9, control_unlinked) \
+    X(9, control_unlinked) X(10, control_tickets) \
     X(16, segment_held) X(17, segment_want) X(18, segment_give) X(19, segment_durable) \
     X(20, segment_sealed) \
     X(32, resolve) X(33, resolved) X(34, mailbox_ask) X(35, mailbox_answer) \
