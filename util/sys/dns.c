@@ -290,6 +290,11 @@ struct loop *dns_loop(const struct dns *dns)
     return dns->loop;
 }
 
+void dns_ports(const struct dns *dns, uint16_t out[DNS_SERVERS_MAX])
+{
+    dns_transport_ports(dns->transport, out);
+}
+
 struct dns_counts dns_counts(const struct dns *dns)
 {
     return dns->counts;

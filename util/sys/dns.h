@@ -68,6 +68,9 @@ bool dns_is_asked(const struct dns_query *query);
 /* The loop it lives in: for time limits of those who ask. */
 struct loop *dns_loop(const struct dns *dns);
 
+/* The TCP ports of the servers, in `out`, the rest zero: what the sandbox has to know. */
+void dns_ports(const struct dns *dns, uint16_t out[DNS_SERVERS_MAX]);
+
 /* What happened so far, for the metrics. */
 struct dns_counts {
     uint64_t asked;     /* by dns_ask */

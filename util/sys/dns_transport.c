@@ -17,7 +17,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { PULSE_MS = 100 };
+enum { PULSE_MS = 100, DNS_PORT = 53 };
 
 /* What is watched for c-ares. Closed ones wait for the end of the turn before they are used again:
  * the loop may be serving them. */
@@ -35,6 +35,7 @@ struct dns_transport {
     struct turn sweep;
     LIST_HEAD(, watched) watched;
     size_t under_way;
+    uint16_t ports[DNS_SERVERS_MAX];
     bool local;
 };
 
@@ -171,21 +172,23 @@ static void set_servers(ares_channel channel, const struct dns_options *options)
     must(ares_set_servers_ports(channel, nodes), "servers");
 }
 
-/* Asked of c-ares, because the servers may come from /etc/resolv.conf. */
-static bool servers_are_local(ares_channel channel)
+/* Asked of c-ares, because the servers may come from /etc/resolv.conf, where they have no ports. */
+static void note_servers(struct dns_transport *transport)
 {
     struct ares_addr_port_node *servers = NULL;
-    bool local = ares_get_servers_ports(channel, &servers) == ARES_SUCCESS && servers != NULL;
+    size_t count = 0;
+    transport->local = ares_get_servers_ports(transport->channel, &servers) == ARES_SUCCESS;
     for (const struct ares_addr_port_node *node = servers; node != NULL; node = node->next) {
         union net_address address = {.any.sa_family = (sa_family_t)node->family};
         if (node->family == AF_INET)
             memcpy(&address.v4.sin_addr, &node->addr.addr4, sizeof(address.v4.sin_addr));
         else
             memcpy(&address.v6.sin6_addr, &node->addr.addr6, sizeof(address.v6.sin6_addr));
-        local = local && net_is_loopback(&address);
+        transport->local = transport->local && net_is_loopback(&address);
+        if (count < DNS_SERVERS_MAX)
+            transport->ports[count++] = (uint16_t)(node->tcp_port ? node->tcp_port : DNS_PORT);
     }
     ares_free_data(servers);
-    return local;
 }
 
 struct dns_transport *dns_transport_new(struct loop *loop, const struct dns_options *options)
@@ -215,7 +218,7 @@ struct dns_transport *dns_transport_new(struct loop *loop, const struct dns_opti
     must(ares_init_options(&transport->channel, &wanted, which), "channel");
     ares_set_socket_functions(transport->channel, &socket_functions, NULL);
     set_servers(transport->channel, options);
-    transport->local = servers_are_local(transport->channel);
+    note_servers(transport);
     return transport;
 }
 
@@ -256,4 +259,9 @@ void dns_transport_send(struct dns_transport *transport, struct dns_exchange *ex
 bool dns_transport_is_local(const struct dns_transport *transport)
 {
     return transport->local;
+}
+
+void dns_transport_ports(const struct dns_transport *transport, uint16_t out[DNS_SERVERS_MAX])
+{
+    memcpy(out, transport->ports, sizeof(transport->ports));
 }

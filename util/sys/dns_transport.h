@@ -32,6 +32,9 @@ void dns_transport_free(struct dns_transport *transport);
 void dns_transport_send(struct dns_transport *transport, struct dns_exchange *exchange,
                         struct span query);
 
+/* As dns_ports. */
+void dns_transport_ports(const struct dns_transport *transport, uint16_t out[DNS_SERVERS_MAX]);
+
 /* True when every server is on this host, so that nobody can have changed what they say. */
 bool dns_transport_is_local(const struct dns_transport *transport);
 
