@@ -444,7 +444,7 @@ struct dns_answer dns_message_read(struct span message, struct span query, struc
     if (reading.cursor.bad)
         return nonsense;
     /* RFC 7505 §3: it stands alone; beside others it is a mistake, and they count. */
-    answer->null_mx = answer->null_mx && reading.seen == 1;
+    answer->null_mx = answer->null_mx && reading.seen == 1 && answer->result == DNS_FOUND;
     answer->authentic = (flags & FLAG_AUTHENTIC) != 0;
     answer->ttl = reading.ttl;
     answer->records = reading.records;
