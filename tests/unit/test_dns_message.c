@@ -14,7 +14,7 @@
 #include "tests/unit/dns_rig.h"
 
 #define COUNT(rows) (sizeof(rows) / sizeof(rows)[0])
-#define NAME_OF_63 "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffggg"
+#define NAME_OF_63  "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffggg"
 
 static struct arena arena;
 

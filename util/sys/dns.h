@@ -80,6 +80,7 @@ struct dns_counts {
     size_t under_way;
 };
 
+/* As of now. */
 struct dns_counts dns_counts(const struct dns *dns);
 
 #endif
