@@ -2,7 +2,7 @@
  * The resolver does not know the configuration, the configuration not the resolver: they meet here,
  * once for every daemon that asks for names. What people have no reason to set is set here.
  */
-#include "util/daemon/resolver.h"
+#include "util/daemon/daemon_dns.h"
 
 enum {
     QUESTIONS = 4096, /* under way: a tenth of what ids and ports tell apart */
@@ -11,7 +11,7 @@ enum {
 
 _Static_assert((int)SANDBOX_PORTS >= (int)DNS_SERVERS_MAX, "a port for every server");
 
-struct dns *resolver_new(const struct daemon *daemon, struct sandbox *sandbox)
+struct dns *daemon_dns_new(const struct daemon *daemon, struct sandbox *sandbox)
 {
     const struct conf_dns *conf = &daemon->conf->dns;
     struct dns_options options = {
