@@ -184,6 +184,11 @@ static int try_socket_unix(void)
     return result(socket(AF_UNIX, SOCK_DGRAM, 0));
 }
 
+static int try_socket_netlink(void)
+{
+    return result(socket(AF_NETLINK, SOCK_RAW, 0));
+}
+
 static int try_socket_inet(void)
 {
     return result(socket(AF_INET, SOCK_STREAM, 0));
@@ -192,6 +197,14 @@ static int try_socket_inet(void)
 static int try_connect(void)
 {
     return result(connect(scene.tcp, &scene.address.any, sizeof(scene.address.v4)));
+}
+
+/* The next port: whether anybody listens there is not asked first. */
+static int try_connect_elsewhere(void)
+{
+    union net_address address = scene.address;
+    address.v4.sin_port = htons((uint16_t)(net_port(&address) ^ 1));
+    return result(connect(scene.tcp, &address.any, sizeof(address.v4)));
 }
 
 static int try_bind(void)
@@ -318,8 +331,10 @@ static struct attempt {
     {"a command with its upper half set is no way around", try_setfl_in_disguise, OWNERS | READERS},
     {"everybody reads the flags of a descriptor", try_getfl, ALL},
     {"nobody makes a UNIX socket", try_socket_unix, NONE},
-    {"nobody makes an Internet socket", try_socket_inet, NONE},
-    {"nobody connects", try_connect, NONE},
+    {"nobody makes a netlink socket", try_socket_netlink, NONE},
+    {"smtpd alone makes Internet sockets", try_socket_inet, OF(ROLE_SMTPD)},
+    {"smtpd alone connects", try_connect, OF(ROLE_SMTPD)},
+    {"nobody connects to other ports", try_connect_elsewhere, NONE},
     {"nobody binds", try_bind, NONE},
     {"servers alone accept connections", try_accept, SERVERS},
     {"smtpd, lookup and auth do not send files", try_sendfile, OWNERS | OF(ROLE_POP3D)},
@@ -348,6 +363,7 @@ static void enter(enum role role)
         sandbox.readable[0] = readable;
     if (OWNERS & OF(role))
         sandbox.writable[0] = writable;
+    sandbox.ports[0] = net_port(&scene.address);
     sandbox_enter(&sandbox);
 }
 

@@ -40,6 +40,21 @@ struct conf_prefixes {
     size_t count;
 };
 
+struct conf_endpoints {
+    union net_address *items;
+    size_t count;
+};
+
+/* Answers of a list that count: IPv4 addresses in the order of the host, both included. */
+struct conf_answer_range {
+    uint32_t first, last;
+};
+
+struct conf_answer_ranges {
+    struct conf_answer_range *items;
+    size_t count;
+};
+
 /* One listener; `line` is where its braces open, for complaints. 0: a default. */
 struct conf_listen {
     struct span name;
@@ -70,6 +85,15 @@ struct conf_route {
     unsigned line;
 };
 
+/* dns_list "ZONE" { weight = ... answers = ... }: a list of clients, asked through the DNS (RFC
+ * 5782). A negative weight speaks for the client. */
+struct conf_dns_list {
+    struct span zone; /* in lower case */
+    int64_t weight;
+    struct conf_answer_ranges answers;
+    unsigned line;
+};
+
 struct conf_listens {
     struct conf_listen *items;
     size_t count;
@@ -78,6 +102,17 @@ struct conf_listens {
 struct conf_routes {
     struct conf_route *items;
     size_t count;
+};
+
+struct conf_dns_lists {
+    struct conf_dns_list *items;
+    size_t count;
+};
+
+/* dns { ... }: whom names are asked from. */
+struct conf_dns {
+    struct conf_endpoints servers; /* none: those of the system */
+    uint64_t timeout, tries;
 };
 
 /* Sizes in octets, times in seconds unless said; defaults and ranges are in settings.c. */
@@ -114,6 +149,9 @@ struct conf {
     struct conf_listens listens;
     struct conf_tls_list tls;
     struct conf_routes routes;
+    struct conf_dns dns;
+    struct conf_dns_lists dns_lists;
+    uint64_t dns_list_reject; /* the sum of weights from which on a client is refused */
     struct conf_limits limits;
     uint64_t workers; /* resolved: never 0 */
     enum conf_plaintext plaintext_auth;

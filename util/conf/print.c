@@ -26,10 +26,17 @@ void conf_print_all(const struct conf *conf, FILE *out)
     print_section(SECTION_TOP, conf, "", out);
     fputs("\nlimits {\n", out);
     print_section(SECTION_LIMITS, conf, "    ", out);
+    fputs("}\n\ndns {\n", out);
+    print_section(SECTION_DNS, conf, "    ", out);
     fputs("}\n", out);
     for (size_t i = 0; i < conf->tls.count; i++) {
         fputs("\ntls {\n", out);
         print_section(SECTION_TLS, &conf->tls.items[i], "    ", out);
+        fputs("}\n", out);
+    }
+    for (size_t i = 0; i < conf->dns_lists.count; i++) {
+        fprintf(out, "\ndns_list \"%.*s\" {\n", SPAN_ARG(conf->dns_lists.items[i].zone));
+        print_section(SECTION_DNS_LIST, &conf->dns_lists.items[i], "    ", out);
         fputs("}\n", out);
     }
     for (size_t i = 0; i < conf->listens.count; i++) {
@@ -67,6 +74,9 @@ void conf_print_reference(FILE *out)
         {SECTION_LIMITS, "limits { ... }"},
         {SECTION_TLS,
          "tls { ... }\n    One for each certificate; tls \"NAME\" { ... } sets server_name."},
+        {SECTION_DNS, "dns { ... }"},
+        {SECTION_DNS_LIST, "dns_list \"ZONE\" { ... }\n    A list of clients that is asked through "
+                           "the DNS (RFC 5782)."},
         {SECTION_LISTEN,
          "listen \"NAME\" { ... }\n    Without any: smtp at port 25 and pop3 at port "
          "110 of every address."},

@@ -17,13 +17,14 @@
 #include "util/base/panic.h"
 #include "util/conf/settings.h"
 #include "util/conf/value.h"
+#include "util/sys/dns.h"
 
 /* Put behind the text: libConfuse takes a file that ends amid a section or quotes for a whole one.
  */
 #define READER_OPTION "(reader)"
 #define END_LINE      "\n\"" READER_OPTION "\" = end\n"
 
-enum { COMPLAINT_MAX = 640, SETTINGS_MAX = 128, SECTION_COUNT = SECTION_ROUTE + 1 };
+enum { COMPLAINT_MAX = 640, SETTINGS_MAX = 128, SECTION_COUNT = SECTION_DNS_LIST + 1 };
 
 /* One parse: from the text to the configuration. */
 struct reader {
@@ -124,6 +125,7 @@ union any_struct {
     struct conf_listen listen;
     struct conf_tls tls;
     struct conf_route route;
+    struct conf_dns_list dns_list;
 };
 
 /* Checks one value where it stands. */
@@ -182,13 +184,13 @@ static cfg_opt_t value_option(const struct setting *row)
     return (cfg_opt_t)CFG_STR_CB(row->name, row->fallback, flags, check_value);
 }
 
-/* `limits` may stand there several times and adds up; titled sections are each their own, and no
- * title may come back, so that a complaint about "mx" means one of them. */
+/* `limits` and `dns` may stand there several times and adds up; titled sections are each their own,
+ * and no title may come back, so that a complaint about "mx" means one of them. */
 static cfg_opt_t section_option(enum setting_section section, cfg_opt_t *options)
 {
     const char *name = setting_section_name(section);
     cfg_flag_t titled = CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES;
-    if (section == SECTION_LIMITS)
+    if (section == SECTION_LIMITS || section == SECTION_DNS)
         return (cfg_opt_t)CFG_SEC(name, options, CFGF_NONE);
     if (section == SECTION_TLS)
         titled = CFGF_MULTI; /* its name is a setting */
@@ -340,6 +342,47 @@ static void store_routes(struct reader *reader, cfg_t *top)
     }
 }
 
+/* A value is checked without its neighbours, so their number is a rule of its own. */
+static bool store_dns(struct reader *reader, cfg_t *top)
+{
+    const cfg_t *section = cfg_getsec(top, "dns");
+    store_section(reader, section, reader->conf);
+    if (reader->conf->dns.servers.count <= DNS_SERVERS_MAX)
+        return true;
+    complain_about(reader->to, (unsigned)section->line, "%zu servers; name up to %d",
+                   reader->conf->dns.servers.count, (int)DNS_SERVERS_MAX);
+    return false;
+}
+
+/* The title of each is the name that is asked, with the client's address before it: 64 octets of
+ * nibbles at most (RFC 5782 §2.4). */
+static bool store_dns_lists(struct reader *reader, cfg_t *top)
+{
+    struct conf_dns_lists *lists = &reader->conf->dns_lists;
+    struct arena *arena = &reader->conf->arena;
+    struct value_place place = {arena, reader->directory};
+    lists->count = cfg_size(top, "dns_list");
+    lists->items = arena_zalloc(arena, (lists->count + 1) * sizeof *lists->items);
+    for (unsigned i = 0; i < lists->count; i++) {
+        const cfg_t *section = cfg_getnsec(top, "dns_list", i);
+        struct span title = span_cstr(section->title);
+        struct conf_dns_list *list = &lists->items[i];
+        struct conf named = {0};
+        if (title.len > DNS_NAME_MAX - 64 ||
+            !value_read(setting_find("hostname"), title, &named, &place)) {
+            complain_about(reader->to, (unsigned)section->line,
+                           "dns_list \"%.100s\" is not a name that can be asked; name the zone of "
+                           "the list, such as \"zen.example.org\"",
+                           section->title);
+            return false;
+        }
+        list->zone = named.hostname;
+        list->line = (unsigned)section->line;
+        store_section(reader, section, list);
+    }
+    return true;
+}
+
 /* Everything was checked value by value; what is left are the rules between them. */
 static bool store_all(struct reader *reader, cfg_t *top)
 {
@@ -348,7 +391,7 @@ static bool store_all(struct reader *reader, cfg_t *top)
     store_section(reader, cfg_getsec(top, "limits"), conf);
     store_routes(reader, top);
     store_tls(reader, top);
-    if (!store_listens(reader, top))
+    if (!store_dns(reader, top) || !store_listens(reader, top) || !store_dns_lists(reader, top))
         return false;
     if (conf->listens.count == 0)
         default_listens(conf);

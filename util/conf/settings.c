@@ -36,6 +36,13 @@ static const char *const transport_words[] = {"local", "discard", "smtp", "error
     .name = #field, .section = SECTION_ROUTE, .kind = (type),                                      \
     .offset = offsetof(struct conf_route, field)
 
+#define DNS(field, type)                                                                           \
+    .name = #field, .section = SECTION_DNS, .kind = (type),                                        \
+    .offset = offsetof(struct conf, dns.field)
+#define DNS_LIST(field, type)                                                                      \
+    .name = #field, .section = SECTION_DNS_LIST, .kind = (type),                                   \
+    .offset = offsetof(struct conf_dns_list, field)
+
 const struct setting settings[] = {
     /* ---- who we are, and for whom: what every site sets ---- */
     {TOP("hostname", hostname, SETTING_DOMAIN),
@@ -61,6 +68,9 @@ const struct setting settings[] = {
      .help = "The least important events that are still logged."},
     {TOP("helo_argument_required", helo_argument_required, SETTING_BOOL), .fallback = "true",
      .help = "Refuse a HELO or EHLO that names nobody."},
+    {TOP("dns_list_reject", dns_list_reject, SETTING_NUMBER), .fallback = "1", .least = 1,
+     .most = 10000,
+     .help = "A client is refused when the weights of the lists that it is on add up to this."},
     /* ---- where things lie; a queue id has 20 bits for a place in a segment: 64 MiB ---- */
     {TOP("segment_size", segment_size, SETTING_SIZE), .fallback = "64M", .least = MIB,
      .most = 64 * MIB, .help = "How large a segment of the spool grows."},
@@ -94,6 +104,22 @@ const struct setting settings[] = {
     {TLS("server_name", name, SETTING_DOMAIN), .fallback = "",
      .help = "For clients that ask for this name; empty: for all others. Two sections of one name "
              "have keys of different kinds, such as ECDSA and RSA."},
+
+    /* ---- dns ---- */
+    {DNS(servers, SETTING_SERVERS),
+     .help = "Resolvers, up to 8, in the order to ask them; without any: those of "
+             "/etc/resolv.conf. Only "
+             "those of this host are believed to have validated an answer (DNSSEC)."},
+    {DNS(timeout, SETTING_TIME), .fallback = "2", .least = 1, .most = 60,
+     .help = "How long the first answer is waited for; it doubles each time all were asked."},
+    {DNS(tries, SETTING_NUMBER), .fallback = "3", .least = 1, .most = 10,
+     .help = "How often each resolver is asked."},
+
+    /* ---- dns_list: the weight is required ---- */
+    {DNS_LIST(weight, SETTING_WEIGHT), .most = 100,
+     .help = "What being on this list adds to a client's sum; negative: it speaks for the client."},
+    {DNS_LIST(answers, SETTING_ANSWERS), .fallback = "{\"127.0.0.2-254\"}",
+     .help = "The answers that count: addresses within 127.0.0.0/8, or ranges of the last octet."},
 
     /* ---- listen: what is required has no default ---- */
     {LISTEN(service, SETTING_WORD), .words = service_words, .help = "What is spoken there."},
@@ -190,8 +216,13 @@ const struct setting *setting_find(const char *name)
 const char *setting_section_name(enum setting_section section)
 {
     static const char *const names[] = {
-        [SECTION_TOP] = "",          [SECTION_LIMITS] = "limits", [SECTION_TLS] = "tls",
-        [SECTION_LISTEN] = "listen", [SECTION_ROUTE] = "route",
+        [SECTION_TOP] = "",
+        [SECTION_LIMITS] = "limits",
+        [SECTION_DNS] = "dns",
+        [SECTION_TLS] = "tls",
+        [SECTION_LISTEN] = "listen",
+        [SECTION_ROUTE] = "route",
+        [SECTION_DNS_LIST] = "dns_list",
     };
     return names[section];
 }

@@ -22,16 +22,21 @@ enum setting_kind {
     SETTING_DOMAIN,
     SETTING_DOMAINS,  /* a list */
     SETTING_NETWORKS, /* a list */
-    SETTING_ENDPOINT  /* address and port */
+    SETTING_ENDPOINT, /* address and port */
+    SETTING_SERVERS,  /* a list of addresses, port 53 unless one is given */
+    SETTING_WEIGHT,   /* -most to most, an int64_t */
+    SETTING_ANSWERS   /* a list of ranges within 127.0.0.0/8 */
 };
 
 /* Which struct `offset` counts in, and which braces the setting stands in. */
 enum setting_section {
-    SECTION_TOP,    /* struct conf */
-    SECTION_LIMITS, /* struct conf */
-    SECTION_TLS,    /* struct conf_tls */
-    SECTION_LISTEN, /* struct conf_listen */
-    SECTION_ROUTE   /* struct conf_route */
+    SECTION_TOP,     /* struct conf */
+    SECTION_LIMITS,  /* struct conf */
+    SECTION_DNS,     /* struct conf */
+    SECTION_TLS,     /* struct conf_tls */
+    SECTION_LISTEN,  /* struct conf_listen */
+    SECTION_ROUTE,   /* struct conf_route */
+    SECTION_DNS_LIST /* struct conf_dns_list */
 };
 
 struct setting {
@@ -51,7 +56,7 @@ extern const struct setting settings[];
 /* The row called `name`, or NULL. */
 const struct setting *setting_find(const char *name);
 
-/* "limits", "tls", "listen", "route"; "" for the top. */
+/* "limits", "dns", "tls", "listen", "route", "dns_list"; "" for the top. */
 const char *setting_section_name(enum setting_section section);
 
 #endif

@@ -7,6 +7,7 @@
 #include <ctype.h>
 
 #include "util/conf/conf.h"
+#include "util/conf/value_dns.h"
 
 /* A kind of value: everything that differs between "a size" and "a list of domains". */
 struct value_kind {
@@ -266,8 +267,8 @@ static bool read_domain(const struct setting *row, struct span text, void *field
     return true;
 }
 
-/* Room for one item more in an array that lives in an arena: it doubles at each power of two. */
-static void *grown(struct arena *arena, void *items, size_t count, size_t size)
+/* It doubles at each power of two, so the count alone tells how much room there is. */
+void *value_grown(struct arena *arena, void *items, size_t count, size_t size)
 {
     if ((count & (count - 1)) != 0)
         return items;
@@ -286,7 +287,7 @@ static bool read_domains(const struct setting *row, struct span text, void *fiel
     struct span domain;
     if (!read_domain(row, text, &domain, place))
         return false;
-    list->items = grown(place->arena, list->items, list->count, sizeof *list->items);
+    list->items = value_grown(place->arena, list->items, list->count, sizeof *list->items);
     list->items[list->count++] = domain;
     return true;
 }
@@ -314,7 +315,7 @@ static bool read_networks(const struct setting *row, struct span text, void *fie
     (void)row;
     if (!net_parse_prefix(text, &prefix))
         return false;
-    list->items = grown(place->arena, list->items, list->count, sizeof *list->items);
+    list->items = value_grown(place->arena, list->items, list->count, sizeof *list->items);
     list->items[list->count++] = prefix;
     return true;
 }
@@ -380,6 +381,13 @@ static const struct value_kind kinds[] = {
     [SETTING_ENDPOINT] = {"address and port",
                           "an address with a port such as \"192.0.2.1:25\" or \"[::]:25\"", false,
                           read_endpoint, print_endpoint},
+    [SETTING_SERVERS] = {"list of servers",
+                         "addresses, with a port or without, such as \"127.0.0.1\"", true,
+                         value_read_servers, value_print_servers},
+    [SETTING_WEIGHT] = {"weight", NULL, false, value_read_weight, value_print_weight},
+    [SETTING_ANSWERS] = {"list of answers",
+                         "addresses within 127.0.0.0/8 or ranges such as \"127.0.0.2-11\"", true,
+                         value_read_answers, value_print_answers},
 };
 
 /* The one way in, for the file and for the defaults. */
@@ -432,6 +440,11 @@ const char *value_expected(const struct setting *row, char out[VALUE_EXPECTED_MA
         return kinds[row->kind].expected;
     if (row->kind == SETTING_WORD)
         return expected_words(row, out);
+    if (row->kind == SETTING_WEIGHT) {
+        snprintf(out, VALUE_EXPECTED_MAX, "a number from -%llu to %llu",
+                 (unsigned long long)row->most, (unsigned long long)row->most);
+        return out;
+    }
     snprintf(out, VALUE_EXPECTED_MAX, "%s from %llu to %llu%s", hints[row->kind].before,
              (unsigned long long)row->least, (unsigned long long)row->most, hints[row->kind].after);
     return out;

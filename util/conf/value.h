@@ -28,6 +28,10 @@ const char *value_expected(const struct setting *row, char out[VALUE_EXPECTED_MA
 /* Prints the field of `row` in `base` as it would be written in the file. */
 void value_print(const struct setting *row, const void *base, FILE *out);
 
+/* Room for one item more in an array of `count` items that lives in an arena; the array may move.
+ */
+void *value_grown(struct arena *arena, void *items, size_t count, size_t size);
+
 /* The name of a kind for the reference: "size", "list of domains". */
 const char *value_kind_name(enum setting_kind kind);
 

@@ -4,7 +4,8 @@
  * Each role has an allow-list of system calls (sandbox_filters.c). In the release build any other
  * call kills the process; under sanitizers, which need calls of their own and whose report must get
  * out, it fails with EPERM. Landlock takes away every path but the listed ones; a root start adds a
- * chroot to an empty directory for the roles that open nothing.
+ * chroot to an empty directory for the roles that open nothing. Who may make sockets (smtpd, for
+ * the DNS) connects over TCP to the listed ports alone, where the kernel can tell (6.7).
  */
 #ifndef VEREDUS_SYS_SANDBOX_H
 #define VEREDUS_SYS_SANDBOX_H
@@ -14,12 +15,13 @@
 
 #include "util/sys/role.h"
 
-enum { SANDBOX_PATHS = 4 };
+enum { SANDBOX_PATHS = 4, SANDBOX_PORTS = 8 };
 
 struct sandbox {
     enum role role;
     const char *readable[SANDBOX_PATHS]; /* directories beneath which files may be read */
     const char *writable[SANDBOX_PATHS]; /* and where they may be made, written, renamed, removed */
+    uint16_t ports[SANDBOX_PORTS];       /* of TCP, to which a role with sockets may connect */
     uint64_t file_size_limit;            /* RLIMIT_FSIZE; 0: as it is */
 };
 

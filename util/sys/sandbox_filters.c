@@ -24,6 +24,7 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -82,6 +83,12 @@ static const struct call calls_of_all[] = {
 /* Who takes connections. */
 static const struct call calls_of_servers[] = {CALL(accept4), CALL(setsockopt), END};
 
+/* Who asks the DNS: sockets of the Internet, for which the resolver sets no option. To whom they
+ * connect can not be seen here; doc/security.md says what that means. */
+static const struct call calls_of_resolvers[] = {
+    CALL_IF_EQUAL(socket, 0, AF_INET), CALL_IF_EQUAL(socket, 0, AF_INET6), CALL(connect), END,
+};
+
 /* Who appends to the segments that it was handed: nothing that shortens them, makes holes in them
  * or changes how they are written. */
 static const struct call calls_of_segment_writers[] = {
@@ -131,7 +138,7 @@ static const struct call *const roles[ROLE_COUNT][GROUPS] = {
     [ROLE_QMGR] = {calls_of_all, calls_of_file_finders, calls_of_file_owners, calls_of_spool_owner},
     [ROLE_DELIVER] = {calls_of_all, calls_of_file_finders, calls_of_file_owners},
     [ROLE_MAILBOX] = {calls_of_all, calls_of_file_finders, calls_of_file_owners},
-    [ROLE_SMTPD] = {calls_of_all, calls_of_servers, calls_of_segment_writers},
+    [ROLE_SMTPD] = {calls_of_all, calls_of_servers, calls_of_segment_writers, calls_of_resolvers},
     [ROLE_POP3D] = {calls_of_all, calls_of_servers, calls_of_message_senders},
 };
 
@@ -140,7 +147,6 @@ static const struct {
     int error;
     /* A refusal, not a kill: the C library tries these and goes on without. */
 } refused[] = {
-    {SCMP_SYS(socket), EACCES}, /* syslog(3) connects anew when the logger was restarted */
     {SCMP_SYS(clone3), ENOSYS}, /* its flags can not be seen; the library goes on to clone */
     {SCMP_SYS(ioctl), ENOTTY},  /* stdio asks whether its output is a terminal */
 };
@@ -181,6 +187,15 @@ static void refuse_reopening(scmp_filter_ctx filter, enum role role)
              "openat");
 }
 
+/* syslog(3) connects anew when the logger was restarted. Sockets of other
+ * families are nobody's wish: they end the process. */
+static void refuse_syslog(scmp_filter_ctx filter)
+{
+    const struct scmp_arg_cmp local = {.arg = 0, .op = SCMP_CMP_EQ, .datum_a = AF_UNIX};
+    must(seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), 1, &local),
+         "socket");
+}
+
 void sandbox_restrict_calls(enum role role)
 {
     require((unsigned)role < ROLE_COUNT && roles[role][0] != NULL);
@@ -194,6 +209,7 @@ void sandbox_restrict_calls(enum role role)
         allow_group(filter, roles[role][i]);
     allow_abort(filter);
     refuse_reopening(filter, role);
+    refuse_syslog(filter);
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
         must(seccomp_rule_add_array(filter, SCMP_ACT_ERRNO((unsigned)refused[i].error),
                                     refused[i].number, 0, NULL),

@@ -25,6 +25,14 @@ struct ruleset {
     uint64_t scoped;
 };
 
+/* struct landlock_net_port_attr, and the kind of rule that it makes. */
+struct port_rule {
+    uint64_t network;
+    uint64_t port;
+};
+
+enum { RULE_NET_PORT = 2 };
+
 enum {
     NETWORK_BIND_TCP = 1 << 0, /* since version 4 */
     NETWORK_CONNECT_TCP = 1 << 1,
@@ -94,6 +102,16 @@ static void allow_paths(int ruleset, const struct sandbox *sandbox, uint64_t han
     }
 }
 
+/* Those who connect elsewhere are refused, be it that the filter of system calls let them. */
+static void allow_ports(int ruleset, const struct sandbox *sandbox, uint64_t handled)
+{
+    for (size_t i = 0; i < SANDBOX_PORTS && (handled & NETWORK_CONNECT_TCP) != 0; i++) {
+        struct port_rule rule = {.network = NETWORK_CONNECT_TCP, .port = sandbox->ports[i]};
+        if (rule.port != 0 && syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &rule, 0) != 0)
+            cannot("landlock_add_rule", "of a port");
+    }
+}
+
 bool sandbox_restrict_paths(const struct sandbox *sandbox)
 {
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
@@ -106,6 +124,7 @@ bool sandbox_restrict_paths(const struct sandbox *sandbox)
     if (ruleset < 0)
         cannot("landlock_create_ruleset", "");
     allow_paths(ruleset, sandbox, rules.files);
+    allow_ports(ruleset, sandbox, rules.network);
     if (syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)
         cannot("landlock_restrict_self", "");
     (void)close(ruleset);
