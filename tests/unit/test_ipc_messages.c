@@ -198,6 +198,10 @@ static void secrets_are_marked(void **state)
         {&ipc_control_key, "key"},     {&ipc_verify, "password"},   {&ipc_verdict, "ticket"},
         {&ipc_mailbox_open, "ticket"}, {&ipc_segment_give, "salt"}, {&ipc_agent_segment, "salt"},
         {&ipc_segment_held, "salt"},
+        {&ipc_sasl_begin, "initial"},
+        {&ipc_sasl_begin, "binding"},
+        {&ipc_sasl_challenge, "data"},
+        {&ipc_sasl_continue, "response"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         bool secret = false;
