@@ -23,6 +23,13 @@ struct span user_name(const struct conf *conf, struct span given, char out[ADDRE
     return span_of(out, kept.len);
 }
 
+bool user_acts_as(const struct conf *conf, struct span name, struct span authzid)
+{
+    char text[ADDRESS_TEXT_MAX];
+
+    return authzid.len == 0 || span_equal(user_name(conf, authzid, text), name);
+}
+
 bool user_find(struct table *passwords, struct arena *arena, struct span name, struct user *user)
 {
     enum table_result result = table_get(passwords, arena, name, &user->value);

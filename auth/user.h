@@ -19,6 +19,10 @@ struct user {
  * can be no address is kept as it is, cut at the size of `out`: it exists nowhere. */
 struct span user_name(const struct conf *conf, struct span given, char out[ADDRESS_TEXT_MAX]);
 
+/* True when `authzid` (RFC 4422 §2) is empty, or means the user whose canonical name is `name`: who
+ * wants to act for another is not let. */
+bool user_acts_as(const struct conf *conf, struct span name, struct span authzid);
+
 /* Looks a canonical name up. False when the table can not be read; an entry that makes no sense is
  * logged and counts as none. */
 bool user_find(struct table *passwords, struct arena *arena, struct span name, struct user *user)
