@@ -90,6 +90,11 @@ void attempts_free(struct attempts *attempts)
     mem_free(attempts);
 }
 
+void asker_answer(void *origin, const struct attempt_answer *answer)
+{
+    ((struct asker *)origin)->answered(origin, answer);
+}
+
 /* Canonical, as the table of passwords has it. */
 static struct span account_name(const struct account *account)
 {

@@ -33,6 +33,15 @@ struct attempt_answer {
     uint32_t query;
 };
 
+/* Where several kinds of origin ask, each begins with this, and attempts_parts.answer is
+ * asker_answer. */
+struct asker {
+    void (*answered)(void *origin, const struct attempt_answer *answer);
+};
+
+/* Hands the answer to the asker that `origin` begins with. */
+void asker_answer(void *origin, const struct attempt_answer *answer);
+
 struct attempts;
 struct account;
 
