@@ -62,7 +62,8 @@ static void read_server_first(struct scram_client *client, struct span text)
     struct span nonces, salt, iterations = text;
     uint64_t number;
     client->server_first = arena_copy(&client->arena, text);
-    assert_true(span_next(&iterations, ',', &nonces) && span_next(&iterations, ',', &salt));
+    assert_true(span_next(&iterations, ',', &nonces));
+    assert_true(span_next(&iterations, ',', &salt));
     assert_true(span_has_prefix(nonces, SPAN("r=")) && span_has_prefix(salt, SPAN("s=")) &&
                 span_has_prefix(iterations, SPAN("i=")));
     client->nonces = arena_copy(&client->arena, span_skip(nonces, 2));

@@ -69,9 +69,7 @@ static void the_keys_of_scram_are_those_of_the_prepared_password(void **state)
 
 static void a_password_that_scram_can_not_carry_has_no_keys_and_says_so(void **state)
 {
-    static const char *const passwords[] = {"\xff\xfe", "\xf0\x9f\x98\x80",
-                                            "\xd8\xa7"
-                                            "1"};
+    static const char *const passwords[] = {"\xff\xfe", "\xf0\x9f\x98\x80", "\xd8\xa7\x31"};
     struct ctl_rig *rig = *state;
     for (size_t i = 0; i < sizeof passwords / sizeof *passwords; i++) {
         assert_int_equal(RIG_DO(rig, passwords[i], "user", "passwd", "alice@example.test"), EX_OK);
