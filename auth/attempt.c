@@ -7,8 +7,8 @@
 #include <bsd/sys/queue.h>
 #include <openssl/crypto.h>
 
+#include "auth/user.h"
 #include "util/base/hash.h"
-#include "util/mail/address.h"
 
 /* One login. Owns copies of both secrets, wiped when it is freed. */
 struct attempt {
@@ -18,6 +18,7 @@ struct attempt {
     uint32_t query;
     uint64_t session;
     bool exists;
+    bool judged, right;      /* by SCRAM: nothing is hashed */
     char *password, *stored; /* NUL-terminated copies of password_len and stored_len octets */
     size_t password_len, stored_len;
     struct span client;
@@ -89,6 +90,11 @@ void attempts_free(struct attempts *attempts)
     mem_free(attempts);
 }
 
+void asker_answer(void *origin, const struct attempt_answer *answer)
+{
+    ((struct asker *)origin)->answered(origin, answer);
+}
+
 /* Canonical, as the table of passwords has it. */
 static struct span account_name(const struct account *account)
 {
@@ -132,26 +138,39 @@ static void delay_over(void *arg)
     attempt_end(arg, VERIFY_FAILED);
 }
 
+/* Wrong: the answer waits, and with it the account's next attempt. */
+static void attempt_fail(struct attempt *attempt)
+{
+    struct attempts_parts *parts = &attempt->all->parts;
+
+    timer_set(&attempt->timer, delays_failed(parts->delays, account_name(attempt->account),
+                                             attempt->client, loop_now(parts->loop)));
+}
+
+/* Right: the account's failures are forgotten. */
+static void attempt_succeed(struct attempt *attempt)
+{
+    delays_succeeded(attempt->all->parts.delays, account_name(attempt->account));
+    attempt_end(attempt, VERIFY_OK);
+}
+
 /* In the loop. A user that does not exist fails here even if the dummy should match. */
 static void hashed(void *arg)
 {
     struct attempt *attempt = arg;
     struct attempts_parts *parts = &attempt->all->parts;
-    struct span name = account_name(attempt->account);
-    int64_t now = loop_now(parts->loop);
 
-    if (attempt->exists && attempt->job.match) {
-        /* Remembered, so that a client that polls every minute costs no hash. */
-        recent_add(parts->recent, name, span_of(attempt->password, attempt->password_len),
-                   span_of(attempt->stored, attempt->stored_len), now);
-        delays_succeeded(parts->delays, name);
-        attempt_end(attempt, VERIFY_OK);
+    if (!attempt->exists || !attempt->job.match) {
+        attempt_fail(attempt);
         return;
     }
-    timer_set(&attempt->timer, delays_failed(parts->delays, name, attempt->client, now));
+    /* Remembered, so that a client that polls every minute costs no hash. */
+    recent_add(parts->recent, account_name(attempt->account),
+               span_of(attempt->password, attempt->password_len),
+               span_of(attempt->stored, attempt->stored_len), loop_now(parts->loop));
+    attempt_succeed(attempt);
 }
 
-/* The job is submitted only now: one of each account is with the threads. */
 /* True when it was right a short while ago: perhaps since it began to wait. */
 static bool is_remembered(const struct attempt *attempt)
 {
@@ -163,35 +182,23 @@ static bool is_remembered(const struct attempt *attempt)
                         span_of(attempt->stored, attempt->stored_len), loop_now(parts->loop));
 }
 
-/* A client that opens ten sessions at once costs one hash. */
+/* One of each account is with the threads; a client that opens ten sessions at once costs one
+ * hash. */
 static void start_first(struct account *account)
 {
     struct attempt *attempt = TAILQ_FIRST(&account->list);
 
-    if (is_remembered(attempt))
+    if (attempt->judged && attempt->right)
+        attempt_succeed(attempt);
+    else if (attempt->judged)
+        attempt_fail(attempt);
+    else if (is_remembered(attempt))
         attempt_end(attempt, VERIFY_OK);
     else
         hasher_submit(attempt->all->parts.hasher, &attempt->job);
 }
 
 /* ---- the question ---- */
-
-/* The name in the form of the table: as given, or the local part alone of the first domain. A name
- * that can be no address is kept as it is: it exists nowhere. */
-static struct span canonical_user(const struct conf *conf, struct span given,
-                                  char out[ADDRESS_TEXT_MAX])
-{
-    struct address address;
-    /* "alice" alone is alice of the first domain, as in the aliases. */
-    struct span domain = conf->domains.count ? conf->domains.items[0] : conf->hostname;
-    struct span rest;
-
-    if (address_parse_path(given, domain, &address, &rest) == ADDRESS_OK && rest.len == 0)
-        return address_key(&address, out);
-    struct span kept = span_first(given, ADDRESS_TEXT_MAX);
-    memcpy(out, kept.data, kept.len);
-    return span_of(out, kept.len);
-}
 
 /* With a NUL behind it, for crypt(3). */
 static char *copy_secret(struct span secret)
@@ -220,41 +227,62 @@ static struct account *account_of(struct attempts *attempts, struct span name)
 
 /* What is known of a login before it is hashed. */
 struct facts {
-    struct span user;   /* canonical */
+    struct span name;   /* canonical */
     struct span stored; /* the real hash, or the dummy */
     bool exists;
 };
 
-/* A user that does not exist is queued like one that does: the table of accounts tells nothing. */
-static void enqueue(struct attempts *attempts, void *origin, const struct verify *question,
-                    const struct facts *facts)
+/* The last one of its account; `secrets` are the password and what is stored, both may be empty. */
+static struct attempt *attempt_new(struct attempts *attempts, void *origin,
+                                   const struct judgement *of, const struct span secrets[2])
 {
-    struct account *account = account_of(attempts, facts->user);
     struct attempt *attempt = mem_new(sizeof(*attempt));
 
     attempt->all = attempts;
-    attempt->account = account;
+    attempt->account = account_of(attempts, of->user);
     attempt->origin = origin;
-    attempt->query = question->query;
-    attempt->session = question->session;
-    /* A password with a NUL is none: crypt(3) would see its beginning only. */
-    attempt->exists =
-        facts->exists && span_find(question->password, '\0') == question->password.len;
-    attempt->password = copy_secret(question->password);
-    attempt->password_len = question->password.len;
-    attempt->stored = copy_secret(facts->stored);
-    attempt->stored_len = facts->stored.len;
-    attempt->client = arena_copy(&attempt->arena, question->client);
-    attempt->job = (struct hash_job){
-        .password = attempt->password, .stored = attempt->stored, .done = hashed, .arg = attempt};
+    attempt->query = of->query;
+    attempt->session = of->session;
+    attempt->password = copy_secret(secrets[0]);
+    attempt->password_len = secrets[0].len;
+    attempt->stored = copy_secret(secrets[1]);
+    attempt->stored_len = secrets[1].len;
+    attempt->client = arena_copy(&attempt->arena, of->client);
     timer_init(&attempt->timer, attempts->parts.loop, delay_over, attempt);
+    return attempt;
+}
+
+/* It begins when it is alone. */
+static void attempt_queue(struct attempt *attempt)
+{
+    struct account *account = attempt->account;
+
     TAILQ_INSERT_TAIL(&account->list, attempt, link);
     if (account->waiting++ == 0)
         start_first(account);
 }
 
+/* A user that does not exist is queued like one that does: the table of accounts tells nothing. */
+static void enqueue(struct attempts *attempts, void *origin, const struct verify *question,
+                    const struct facts *facts)
+{
+    const struct judgement of = {.user = facts->name,
+                                 .client = question->client,
+                                 .session = question->session,
+                                 .query = question->query};
+    struct attempt *attempt =
+        attempt_new(attempts, origin, &of, (struct span[]){question->password, facts->stored});
+
+    /* A password with a NUL is none: crypt(3) would see its beginning only. */
+    attempt->exists =
+        facts->exists && span_find(question->password, '\0') == question->password.len;
+    attempt->job = (struct hash_job){
+        .password = attempt->password, .stored = attempt->stored, .done = hashed, .arg = attempt};
+    attempt_queue(attempt);
+}
+
 /* 0 for an account that nobody is trying. */
-static unsigned waiting_for(struct attempts *attempts, struct span name)
+static unsigned waiting_for(const struct attempts *attempts, struct span name)
 {
     struct account *account;
 
@@ -276,29 +304,34 @@ static unsigned unhashed_of(const struct attempts *attempts, struct span client)
     return count;
 }
 
-/* The stored hash of `facts->user`, or the dummy one; false when the table can not be read. */
-static bool look_up(struct attempts *attempts, struct arena *arena, struct facts *facts)
+/* The stored hash of `facts->name`, or the dummy one; false when the table can not be read. */
+static bool look_up(struct attempts *attempts, struct arena *arena, struct facts *facts,
+                    struct user *user)
 {
-    enum table_result result =
-        table_get(attempts->parts.passwords, arena, facts->user, &facts->stored);
+    bool readable = user_find(attempts->parts.passwords, arena, facts->name, user);
+    struct span crypt = user->credentials.crypt;
 
-    facts->exists = result == TABLE_FOUND && hasher_takes(facts->stored.data);
-    if (!facts->exists)
-        /* Hashed like a real one: the time tells nothing. */
-        facts->stored = span_cstr(hasher_dummy(attempts->parts.hasher));
-    return result != TABLE_ERROR;
+    facts->exists = crypt.len > 0 && hasher_takes(crypt.data);
+    /* Hashed like a real one: the time tells nothing. */
+    facts->stored = facts->exists ? crypt : span_cstr(hasher_dummy(attempts->parts.hasher));
+    return readable;
+}
+
+/* One account, and one client, may have so many before the threads. */
+static bool too_many(const struct attempts *attempts, struct span name, struct span client)
+{
+    return waiting_for(attempts, name) > ATTEMPTS_WAITING_MOST ||
+           unhashed_of(attempts, client) >= ATTEMPTS_CLIENT_MOST;
 }
 
 /* The answer that needs no hashing: VERIFY_FAILED stands for "it does". */
 static enum verify_status shortcut(struct attempts *attempts, const struct verify *question,
                                    const struct facts *facts)
 {
-    if (facts->exists && recent_knows(attempts->parts.recent, facts->user, question->password,
+    if (facts->exists && recent_knows(attempts->parts.recent, facts->name, question->password,
                                       facts->stored, loop_now(attempts->parts.loop)))
         return VERIFY_OK;
-    bool too_many = waiting_for(attempts, facts->user) > ATTEMPTS_WAITING_MOST ||
-                    unhashed_of(attempts, question->client) >= ATTEMPTS_CLIENT_MOST;
-    return too_many ? VERIFY_TEMPORARY : VERIFY_FAILED;
+    return too_many(attempts, facts->name, question->client) ? VERIFY_TEMPORARY : VERIFY_FAILED;
 }
 
 /* The table is read before anything is queued: an unreadable one is answered "later" at once. */
@@ -306,23 +339,45 @@ void attempts_begin(struct attempts *attempts, void *origin, const struct verify
 {
     struct arena arena = {0};
     char text[ADDRESS_TEXT_MAX];
-    struct facts facts = {.user = canonical_user(attempts->parts.conf, question->user, text)};
+    struct facts facts = {.name = user_name(attempts->parts.conf, question->user, text)};
+    struct user user;
     enum verify_status status = VERIFY_TEMPORARY;
 
     /* A table that can not be read leaves VERIFY_TEMPORARY. */
-    if (look_up(attempts, &arena, &facts))
+    if (look_up(attempts, &arena, &facts, &user))
         status = shortcut(attempts, question, &facts);
     if (status == VERIFY_FAILED)
         enqueue(attempts, origin, question, &facts);
-    else
+    user_wipe(&user);
+    if (status != VERIFY_FAILED)
         attempts->parts.answer(origin, &(struct attempt_answer){
                                            .status = status,
-                                           .user = facts.user,
+                                           .user = facts.name,
                                            .client = question->client,
                                            .session = question->session,
                                            .query = question->query,
                                        });
     arena_free(&arena);
+}
+
+/* The bounds are those of a hash: the queue of an account is one, whatever stands in it. */
+void attempts_judge(struct attempts *attempts, void *origin, const struct judgement *judgement)
+{
+    if (too_many(attempts, judgement->user, judgement->client)) {
+        attempts->parts.answer(origin, &(struct attempt_answer){
+                                           .status = VERIFY_TEMPORARY,
+                                           .user = judgement->user,
+                                           .client = judgement->client,
+                                           .session = judgement->session,
+                                           .query = judgement->query,
+                                       });
+        return;
+    }
+    struct attempt *attempt =
+        attempt_new(attempts, origin, judgement, (struct span[]){SPAN(""), SPAN("")});
+    attempt->judged = true;
+    attempt->right = judgement->right;
+    attempt_queue(attempt);
 }
 
 /* The attempts go on: their failures still count. */

@@ -5,7 +5,8 @@
  * wrong and delayed. One attempt of an account is hashed at a time; a few may wait behind it, more
  * are answered "try later", so that nobody can fill the memory or the hash queue through one
  * account. Users that do not exist take the same way with a dummy hash: neither the text nor the
- * time of the answer tells them from a wrong password. One client has so many attempts before the
+ * time of the answer tells them from a wrong password. What SCRAM has judged waits in the same
+ * queue, and is delayed alike. One client has so many attempts before the
  * hasher at most: somebody who hangs up and comes back can not fill its queue for the others.
  */
 #ifndef VEREDUS_AUTH_ATTEMPT_H
@@ -32,6 +33,15 @@ struct attempt_answer {
     uint32_t query;
 };
 
+/* Where several kinds of origin ask, each begins with this, and attempts_parts.answer is
+ * asker_answer. */
+struct asker {
+    void (*answered)(void *origin, const struct attempt_answer *answer);
+};
+
+/* Hands the answer to the asker that `origin` begins with. */
+void asker_answer(void *origin, const struct attempt_answer *answer);
+
 struct attempts;
 struct account;
 
@@ -41,7 +51,7 @@ struct attempts_parts {
     struct hasher *hasher; /* becomes the attempts' own, as does what follows */
     struct recent *recent;
     struct delays *delays;
-    struct table *passwords; /* "user@domain" -> crypt(5) */
+    struct table *passwords; /* "user@domain" -> credentials.h */
     void (*answer)(void *origin, const struct attempt_answer *answer);
 };
 
@@ -54,6 +64,19 @@ void attempts_free(struct attempts *attempts);
 /* Begins a login. `origin` comes back with the answer, which may come from within this call. The
  * spans of `question` are copied; the copy of the password is wiped when it is no longer needed. */
 void attempts_begin(struct attempts *attempts, void *origin, const struct verify *question);
+
+/* A login whose proof was compared already, by SCRAM: only its turn and its delay are missing. */
+struct judgement {
+    struct span user; /* canonical; copied, as is the client */
+    struct span client;
+    uint64_t session;
+    uint32_t query;
+    bool right;
+};
+
+/* Waits behind the other attempts of the account, then answers as attempts_begin does: who guesses
+ * by SCRAM guesses no faster, and not side by side. */
+void attempts_judge(struct attempts *attempts, void *origin, const struct judgement *judgement);
 
 /* Whoever asked as `origin` is gone: no more answers to it. */
 void attempts_forget(struct attempts *attempts, const void *origin);

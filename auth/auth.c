@@ -9,7 +9,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "auth/attempt.h"
+#include "auth/sasl.h"
 #include "util/base/clock.h"
 #include "util/base/panic.h"
 #include "util/ipc/ticket.h"
@@ -19,8 +19,10 @@ enum { HASH_THREADS = 2, TICKET_SECONDS = 60, DRAIN_MS = 20000, DRAIN_STEP_MS = 
 struct auth;
 
 struct peer {
+    struct asker asker; /* first: the attempts answer through it */
     struct auth *auth;
     struct channel *channel;
+    enum role role;
     LIST_ENTRY(peer) link;
 };
 
@@ -29,6 +31,7 @@ struct auth {
     struct daemon *daemon;
     struct hasher *hasher; /* owned by the attempts */
     struct attempts *attempts;
+    struct sasl *sasl;
     LIST_HEAD(, peer) peers;
     struct timer drain_timer;
     int64_t drain_until;
@@ -46,19 +49,28 @@ static struct table *open_passwords(const struct conf *conf)
     return table;
 }
 
-/* User and client, never the password; a failure is ordinary, an unreadable table is not. */
+/* User and client, never the password; a failure is ordinary, an unreadable table is not. Who asked
+ * logs the login, with what follows from it. */
 static void log_verdict(const struct attempt_answer *answer)
 {
+    static const struct {
+        enum log_level level;
+        const char *event;
+    } rows[] = {
+        [VERIFY_FAILED] = {LOG_INFO, "login-failed"},
+        [VERIFY_TEMPORARY] = {LOG_WARN, "login-unverified"},
+        [VERIFY_MALFORMED] = {LOG_INFO, "login-malformed"},
+    };
+
     if (answer->status == VERIFY_OK)
-        return; /* pop3d logs the login, with what follows from it */
-    log_event(answer->status == VERIFY_FAILED ? LOG_INFO : LOG_WARN,
-              answer->status == VERIFY_FAILED ? "login-failed" : "login-unverified",
+        return;
+    log_event(rows[answer->status].level, rows[answer->status].event,
               LOG_SPAN("user", answer->user), LOG_SPAN("client", answer->client),
               LOG_UINT("session", answer->session));
 }
 
-/* A ticket lives TICKET_SECONDS: long enough for the mailbox to be opened, too short to be
- * kept. */
+/* A ticket lives TICKET_SECONDS: long enough for the mailbox to be opened, too short to be kept;
+ * who opens no mailboxes gets none. */
 static void send_verdict(void *origin, const struct attempt_answer *answer)
 {
     struct peer *peer = origin;
@@ -69,7 +81,7 @@ static void send_verdict(void *origin, const struct attempt_answer *answer)
                               .user = answer->user,
                               .ticket = SPAN("")};
 
-    if (answer->status == VERIFY_OK) {
+    if (answer->status == VERIFY_OK && peer->role == ROLE_POP3D) {
         ticket_make(daemon->key, answer->user, answer->session, clock_wall() + TICKET_SECONDS,
                     ticket);
         verdict.ticket = span_of(ticket, sizeof(ticket));
@@ -81,48 +93,99 @@ static void send_verdict(void *origin, const struct attempt_answer *answer)
         log_event(LOG_WARN, "verdict-lost", LOG_UINT("session", answer->session));
 }
 
+/* One that is lost leaves the exchange to its deadline. */
+static void send_challenge(void *origin, const struct sasl_challenge *challenge)
+{
+    struct peer *peer = origin;
+
+    if (!channel_send(peer->channel, &ipc_sasl_challenge, challenge, NULL))
+        log_event(LOG_WARN, "challenge-lost", LOG_UINT("query", challenge->query));
+}
+
 /* ---- peers ---- */
 
-/* The question lies in the channel's packet, where the password would stay until the next one. */
-static void verify(struct peer *peer, const struct verify *question)
+/* Messages lie in the channel's packet, where a password would stay until the next one. */
+static void wipe(struct span secret)
 {
-    attempts_begin(peer->auth->attempts, peer, question);
-    OPENSSL_cleanse((void *)(uintptr_t)question->password.data, question->password.len);
+    OPENSSL_cleanse((void *)(uintptr_t)secret.data, secret.len);
 }
+
+static void take_verify(struct peer *peer, const void *message)
+{
+    const struct verify *question = message;
+
+    attempts_begin(peer->auth->attempts, peer, question);
+    wipe(question->password);
+}
+
+static void take_begin(struct peer *peer, const void *message)
+{
+    const struct sasl_begin *begin = message;
+
+    sasl_start(peer->auth->sasl, peer, begin);
+    wipe(begin->initial);
+    wipe(begin->binding);
+}
+
+static void take_continue(struct peer *peer, const void *message)
+{
+    const struct sasl_continue *response = message;
+
+    sasl_respond(peer->auth->sasl, peer, response);
+    wipe(response->response);
+}
+
+static void take_abort(struct peer *peer, const void *message)
+{
+    sasl_cancel(peer->auth->sasl, peer, ((const struct sasl_abort *)message)->query);
+}
+
+static const struct {
+    const struct ipc_type *type;
+    void (*take)(struct peer *peer, const void *message);
+} takers[] = {
+    {&ipc_verify, take_verify},
+    {&ipc_sasl_begin, take_begin},
+    {&ipc_sasl_continue, take_continue},
+    {&ipc_sasl_abort, take_abort},
+};
 
 static void peer_message(void *arg, struct channel *channel, const struct ipc_type *type,
                          const void *message, struct fd_list *fds)
 {
-    struct peer *peer = arg;
-
     (void)channel;
     (void)fds;
-    if (type == &ipc_verify)
-        verify(peer, message);
-    else
-        log_event(LOG_WARN, "message-unexpected", LOG_STR("type", type->name));
+    for (size_t i = 0; i < sizeof(takers) / sizeof(takers[0]); i++)
+        if (takers[i].type == type) {
+            takers[i].take(arg, message);
+            return;
+        }
+    log_event(LOG_WARN, "message-unexpected", LOG_STR("type", type->name));
 }
 
-/* Its attempts go on without it: who guesses must not escape the delay by hanging up. */
+/* Its attempts go on without it: who guesses must not escape the delay by hanging up. Exchanges
+ * that wait for a client wait for nobody now. */
 static void peer_closed(void *arg, struct channel *channel)
 {
     struct peer *peer = arg;
 
+    sasl_forget(peer->auth->sasl, peer);
     attempts_forget(peer->auth->attempts, peer);
     LIST_REMOVE(peer, link);
     channel_free(channel);
     mem_free(peer);
 }
 
-/* Only pop3d has a socket to auth (util/sys/role.c). */
+/* Who has a socket to auth says util/sys/role.c. */
 static void connect_peer(struct daemon *daemon, enum role role, unsigned index, int fd)
 {
     struct auth *auth = daemon->state;
     struct peer *peer = mem_new(sizeof(*peer));
 
-    (void)role;
     (void)index;
+    peer->asker.answered = send_verdict;
     peer->auth = auth;
+    peer->role = role;
     LIST_INSERT_HEAD(&auth->peers, peer, link);
     peer->channel = channel_new(
         daemon->loop, fd,
@@ -138,8 +201,8 @@ static void drain_step(void *arg)
     struct auth *auth = arg;
     struct peer *peer;
 
-    if (!LIST_EMPTY(&auth->peers) && attempts_pending(auth->attempts) &&
-        loop_now(auth->daemon->loop) < auth->drain_until) {
+    bool owed = attempts_pending(auth->attempts) || sasl_pending(auth->sasl);
+    if (owed && !LIST_EMPTY(&auth->peers) && loop_now(auth->daemon->loop) < auth->drain_until) {
         timer_set(&auth->drain_timer, DRAIN_STEP_MS);
         return;
     }
@@ -149,7 +212,8 @@ static void drain_step(void *arg)
     daemon_exit(auth->daemon);
 }
 
-/* OpenSSL and libxcrypt read what they need now, while files can still be opened. */
+/* OpenSSL, libxcrypt and gsasl read what they need now, while files can still be opened. The salts
+ * of unknown users live as long as master's key: longer than this process. */
 static void prepare(struct daemon *daemon, struct sandbox *sandbox)
 {
     struct auth *auth = mem_new(sizeof(*auth));
@@ -159,14 +223,24 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     LIST_INIT(&auth->peers);
     ticket_warm_up();
     auth->hasher = hasher_new(daemon->loop);
+    struct table *passwords = open_passwords(daemon->conf);
     auth->attempts = attempts_new(&(struct attempts_parts){
         .loop = daemon->loop,
         .conf = daemon->conf,
         .hasher = auth->hasher,
         .recent = recent_new(),
         .delays = delays_new(limits->auth_delay_first, limits->auth_delay_most),
-        .passwords = open_passwords(daemon->conf),
-        .answer = send_verdict,
+        .passwords = passwords,
+        .answer = asker_answer,
+    });
+    auth->sasl = sasl_new(&(struct sasl_parts){
+        .loop = daemon->loop,
+        .conf = daemon->conf,
+        .attempts = auth->attempts,
+        .scram = scram_server_new(daemon->conf, passwords, daemon->key),
+        .deadline_ms = SASL_DEADLINE_MS,
+        .challenge = send_challenge,
+        .verdict = send_verdict,
     });
     timer_init(&auth->drain_timer, daemon->loop, drain_step, auth);
     /* The passwords are beneath it, and nothing else that this user may read. */

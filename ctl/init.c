@@ -20,10 +20,10 @@
  * the highest of them, 995. */
 enum { USERS_MAX = 100, SMTP_OFFSET = 25, POP3_OFFSET = 110, PORT_BASE_MAX = 65535 - 995 };
 
-/* What goes into the tables: no password is kept, only what crypt(3) made of it. */
+/* What goes into the tables: no password is kept, only what was made of it. */
 struct new_user {
     struct user_name name;
-    char hash[PASSWORD_HASH_MAX];
+    char entry[PASSWORD_ENTRY_MAX];
 };
 
 /* All that was asked for, checked before the first directory is made. */
@@ -102,7 +102,7 @@ static bool take_arguments(struct ctl *ctl, struct plan *plan)
     return false;
 }
 
-/* From "ADDRESS:PASSWORD" to a name and a hash; without the colon the password is read. */
+/* From "ADDRESS:PASSWORD" to a name and an entry; without the colon the password is read. */
 static bool take_user(struct ctl *ctl, const struct plan *plan, struct span word,
                       struct new_user *user)
 {
@@ -121,7 +121,7 @@ static bool take_user(struct ctl *ctl, const struct plan *plan, struct span word
         good = password_read(ctl, user->name.key, password);
     }
     /* The buffer is wiped on every way out that has filled it. */
-    good = good && password_hash(ctl, password, user->hash);
+    good = good && password_entry(ctl, password, user->entry);
     explicit_bzero(password, sizeof password);
     return good;
 }
@@ -208,7 +208,7 @@ static void add_entries(const struct plan *plan, enum tables_id id, struct buf *
         return;
     }
     for (size_t i = 0; i < plan->user_count; i++)
-        set_entry(text, plan->users[i].name.key, id == TABLE_PASSWORDS ? plan->users[i].hash : "");
+        set_entry(text, plan->users[i].name.key, id == TABLE_PASSWORDS ? plan->users[i].entry : "");
 }
 
 /* Every table is written and compiled, an empty one too: `veredus check` looks for all of them.

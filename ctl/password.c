@@ -8,9 +8,12 @@
 #include <bsd/readpassphrase.h>
 #include <crypt.h>
 #include <errno.h>
+#include <gsasl.h>
 #include <unistd.h>
 
-_Static_assert(PASSWORD_HASH_MAX >= CRYPT_OUTPUT_SIZE, "a hash fits");
+#include "util/base/base64.h"
+#include "util/base/random.h"
+#include "util/table/credentials.h"
 
 enum { TYPED_MAX = PASSWORD_MAX + 2 }; /* one octet too many is seen, not dropped */
 
@@ -87,7 +90,7 @@ bool password_read(struct ctl *ctl, const char *user, char password[PASSWORD_MAX
 
 /* The cost is libxcrypt's default, as it is for the hash that auth spends on unknown users: the
  * time of an answer must not tell who exists. */
-bool password_hash(struct ctl *ctl, const char *password, char hash[PASSWORD_HASH_MAX])
+static bool hash(struct ctl *ctl, const char *password, struct span *hashed)
 {
     char setting[CRYPT_GENSALT_OUTPUT_SIZE];
     struct crypt_data scratch = {0};
@@ -95,10 +98,44 @@ bool password_hash(struct ctl *ctl, const char *password, char hash[PASSWORD_HAS
     /* yescrypt; the salt comes from the kernel. */
     if (crypt_gensalt_rn("$y$", 0, NULL, 0, setting, (int)sizeof setting))
         made = crypt_rn(password, setting, &scratch, (int)sizeof scratch);
-    /* The scratch holds what the password can be worked back from, so it goes as well. */
-    bool good = made && span_to_cstr(span_cstr(made), hash, PASSWORD_HASH_MAX);
-    if (!good)
+    if (made)
+        *hashed = arena_copy(&ctl->arena, span_cstr(made));
+    else
         ctl_say(ctl, "the password could not be hashed: %s", log_errno_text(errno));
+    /* The scratch holds what the password can be worked back from, so it goes as well. */
     explicit_bzero(&scratch, sizeof scratch);
-    return good;
+    return made != NULL;
+}
+
+/* RFC 5802 §3. False: SASLprep refuses the password, so no client of SCRAM could send it. */
+static bool derive(struct ctl *ctl, const char *password, struct scram_keys *keys)
+{
+    char salt[SCRAM_SALT_SIZE], salted[SCRAM_KEY_SIZE], client[SCRAM_KEY_SIZE];
+    char server[SCRAM_KEY_SIZE], stored[SCRAM_KEY_SIZE];
+    random_fill(salt, sizeof salt);
+    int code = gsasl_scram_secrets_from_password(GSASL_HASH_SHA256, password, SCRAM_ITERATIONS,
+                                                 salt, sizeof salt, salted, client, server, stored);
+    if (code == GSASL_OK)
+        *keys = (struct scram_keys){
+            .iterations = SCRAM_ITERATIONS,
+            .salt = base64_encode(&ctl->arena, span_of(salt, sizeof salt)),
+            .stored = base64_encode(&ctl->arena, span_of(stored, sizeof stored)),
+            .server = base64_encode(&ctl->arena, span_of(server, sizeof server))};
+    /* Either is as good as the password to who wants to log in by SCRAM. */
+    explicit_bzero(salted, sizeof salted);
+    explicit_bzero(client, sizeof client);
+    return code == GSASL_OK;
+}
+
+bool password_entry(struct ctl *ctl, const char *password, char entry[PASSWORD_ENTRY_MAX])
+{
+    struct credentials credentials = {0};
+    entry[0] = '\0';
+    if (!hash(ctl, password, &credentials.crypt))
+        return false;
+    credentials.has_scram = derive(ctl, password, &credentials.scram);
+    if (!credentials.has_scram)
+        ctl_say(ctl, "the password holds characters that SCRAM can not carry; PLAIN, LOGIN and "
+                     "POP3 will take it");
+    return span_to_cstr(credentials_text(&ctl->arena, &credentials), entry, PASSWORD_ENTRY_MAX);
 }

@@ -23,9 +23,11 @@ const struct tables_row tables_rows[TABLES] = {
                        "# NAME TARGET, TARGET...: mail to NAME goes to the targets; each is an "
                        "address or a\n# name of the same domain. Compiled by `veredus table build "
                        "aliases`.\n"},
-    [TABLE_PASSWORDS] = {"passwords", 0600,
-                         "# ADDRESS HASH: what crypt(3) made of the password. Changed by `veredus "
-                         "user passwd\n# ADDRESS`, compiled by `veredus table build passwords`.\n"},
+    [TABLE_PASSWORDS] =
+        {"passwords", 0600,
+         "# ADDRESS HASH KEYS: what crypt(3) and SCRAM make of the password. Changed "
+         "by `veredus\n# user passwd ADDRESS`, compiled by `veredus table build "
+         "passwords`.\n"},
 };
 
 enum tables_id tables_named(const char *name)

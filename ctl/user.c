@@ -46,25 +46,25 @@ static bool change_entry(struct ctl *ctl, enum tables_id id, const struct user_n
 /* ---- the changes, under the lock ---- */
 
 /* The password first: a user whose password is not there yet could only be refused. */
-static int add(struct ctl *ctl, const struct user_name *name, const char *hash)
+static int add(struct ctl *ctl, const struct user_name *name, const char *entry)
 {
-    struct span value = span_cstr(hash);
+    struct span value = span_cstr(entry);
     bool good = change_entry(ctl, TABLE_PASSWORDS, name, &value) &&
                 change_entry(ctl, TABLE_USERS, name, &SPAN(""));
     return good ? EX_OK : EX_IOERR;
 }
 
 /* One entry of one table, replaced by rename: there is no moment without a password. */
-static int set_password(struct ctl *ctl, const struct user_name *name, const char *hash)
+static int set_password(struct ctl *ctl, const struct user_name *name, const char *entry)
 {
-    struct span value = span_cstr(hash);
+    struct span value = span_cstr(entry);
     return change_entry(ctl, TABLE_PASSWORDS, name, &value) ? EX_OK : EX_IOERR;
 }
 
 /* The user first: no mail is taken for who is about to lose the password. */
-static int forget(struct ctl *ctl, const struct user_name *name, const char *hash)
+static int forget(struct ctl *ctl, const struct user_name *name, const char *entry)
 {
-    (void)hash;
+    (void)entry;
     bool good = change_entry(ctl, TABLE_USERS, name, NULL) &&
                 change_entry(ctl, TABLE_PASSWORDS, name, NULL);
     return good ? EX_OK : EX_IOERR;
@@ -74,7 +74,7 @@ static int forget(struct ctl *ctl, const struct user_name *name, const char *has
 struct change {
     bool of_existing; /* else of one who must not exist yet */
     bool with_password;
-    int (*make)(struct ctl *ctl, const struct user_name *name, const char *hash);
+    int (*make)(struct ctl *ctl, const struct user_name *name, const char *entry);
     const char *done;
 };
 
@@ -93,10 +93,10 @@ static int check_existence(struct ctl *ctl, const struct change *change,
 }
 
 /* The password does not outlive this call. */
-static bool ask_hash(struct ctl *ctl, const struct user_name *name, char hash[PASSWORD_HASH_MAX])
+static bool ask_entry(struct ctl *ctl, const struct user_name *name, char entry[PASSWORD_ENTRY_MAX])
 {
     char password[PASSWORD_MAX + 1];
-    bool good = password_read(ctl, name->key, password) && password_hash(ctl, password, hash);
+    bool good = password_read(ctl, name->key, password) && password_entry(ctl, password, entry);
     explicit_bzero(password, sizeof password);
     return good;
 }
@@ -105,11 +105,11 @@ static bool ask_hash(struct ctl *ctl, const struct user_name *name, char hash[PA
  * which must not be held while somebody thinks. */
 static int apply(struct ctl *ctl, const struct change *change, const struct user_name *name)
 {
-    char hash[PASSWORD_HASH_MAX] = "";
+    char entry[PASSWORD_ENTRY_MAX] = "";
     int code = check_existence(ctl, change, name);
     if (code != EX_OK)
         return code;
-    if (change->with_password && !ask_hash(ctl, name, hash))
+    if (change->with_password && !ask_entry(ctl, name, entry))
         return EX_DATAERR;
     int lock = tables_lock(ctl, ctl->conf->table_directory);
     if (lock < 0)
@@ -120,7 +120,7 @@ static int apply(struct ctl *ctl, const struct change *change, const struct user
     if (code == EX_OK && !tables_make_missing(ctl, ctl->conf->table_directory))
         code = EX_IOERR;
     if (code == EX_OK)
-        code = change->make(ctl, name, hash);
+        code = change->make(ctl, name, entry);
     close(lock);
     if (code == EX_OK)
         fprintf(ctl->streams.out, "%s: %s\n", name->key, change->done);

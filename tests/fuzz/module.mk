@@ -6,6 +6,7 @@ OBJECTS      += $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard tests/fuzz/*.c)) $(OUT)
 $(OUT)/fuzz/fuzz_command $(OUT)/fuzz/fuzz_smtpd: $(call libraries_of,smtpd)
 $(OUT)/fuzz/fuzz_pop3: $(OUT)/obj/tests/fuzz/pop3d_rig.o $(call libraries_of,pop3d)
 $(OUT)/fuzz/fuzz_list: $(call libraries_of,local)
+$(OUT)/fuzz/fuzz_sasl: $(call libraries_of,auth smtpd)
 
 # The rigs of the unit tests, with the fuzzer's idea of an assertion.
 $(OUT)/obj/tests/fuzz/%.o: CPPFLAGS += -Itests/fuzz/rig

@@ -10,6 +10,7 @@
 
 #include "auth/auth.h"
 #include "daemon_rig.h"
+#include "scram_rig.h"
 #include "util/base/clock.h"
 #include "util/ipc/ticket.h"
 
@@ -23,12 +24,17 @@ struct fixture {
 
 static void write_password(struct fixture *fixture, const char *password)
 {
-    char setting[CRYPT_GENSALT_OUTPUT_SIZE], text[CRYPT_OUTPUT_SIZE + 64];
+    char setting[CRYPT_GENSALT_OUTPUT_SIZE], text[CRYPT_OUTPUT_SIZE + 256];
     struct crypt_data *scratch = mem_new(sizeof(*scratch));
     assert_non_null(crypt_gensalt_rn("$y$", 1, NULL, 0, setting, sizeof(setting)));
     const char *hash = crypt_rn(password, setting, scratch, (int)sizeof(*scratch));
     assert_non_null(hash);
-    (void)snprintf(text, sizeof(text), "alice@example.test: %s\n", hash);
+    struct arena arena = {0};
+    struct scram_keys keys = scram_rig_keys(&arena, password, SPAN("0123456789abcdef"), 4096);
+    struct credentials credentials = {.crypt = span_cstr(hash), .has_scram = true, .scram = keys};
+    (void)snprintf(text, sizeof(text), "alice@example.test: %s\n",
+                   credentials_text(&arena, &credentials).data);
+    arena_free(&arena);
     mem_free(scratch);
     table_rig_write(&fixture->tables, "passwords", text);
 }
@@ -185,6 +191,89 @@ static void a_drain_gives_the_answers_that_are_owed(void **state)
     assert_true(daemon_rig_is_hung_up(fixture->peer));
 }
 
+/* ---- SASL, in the sandbox ---- */
+
+static void begin(int peer, uint32_t query, enum sasl_mechanism mechanism, struct span initial)
+{
+    const struct sasl_begin begin = {.query = query,
+                                     .mechanism = (uint8_t)mechanism,
+                                     .has_initial = 1,
+                                     .initial = initial,
+                                     .client = SPAN("192.0.2.1"),
+                                     .session = SESSION,
+                                     .binding_kind = SASL_BINDING_TLS_EXPORTER,
+                                     .binding = SPAN("binding")};
+    daemon_rig_send(peer, &ipc_sasl_begin, &begin);
+}
+
+static void respond(int peer, uint32_t query, struct span response)
+{
+    const struct sasl_continue more = {.query = query, .response = response};
+    daemon_rig_send(peer, &ipc_sasl_continue, &more);
+}
+
+static struct span challenge(struct fixture *fixture, int peer)
+{
+    struct sasl_challenge challenge;
+    daemon_rig_receive(&fixture->daemon, peer, &ipc_sasl_challenge, &challenge);
+    return challenge.data;
+}
+
+/* smtpd gets no ticket: it opens no mailbox. */
+static void scram_plus_ends_in_a_verdict_without_a_ticket_for_smtpd(void **state)
+{
+    struct fixture *fixture = *state;
+    int peer = daemon_rig_peer(&fixture->daemon, ROLE_SMTPD);
+    struct scram_client client = {.password = "secret",
+                                  .gs2_header = "p=tls-exporter,,",
+                                  .binding = SPAN("binding"),
+                                  .user = "alice",
+                                  .nonce = "nonce"};
+    begin(peer, 3, SASL_SCRAM_SHA_256_PLUS, scram_client_first(&client));
+    respond(peer, 3, scram_client_final(&client, challenge(fixture, peer)));
+    assert_true(scram_client_accepts(&client, challenge(fixture, peer)));
+    respond(peer, 3, SPAN(""));
+    struct verdict verdict = heard(fixture, peer);
+    assert_int_equal(verdict.query, 3);
+    assert_int_equal(verdict.status, VERIFY_OK);
+    assert_true(span_equal(verdict.user, SPAN("alice@example.test")));
+    assert_int_equal(verdict.ticket.len, 0);
+    assert_int_equal(page_get(fixture->daemon.page, PAGE_LOGINS), 1);
+    scram_client_end(&client);
+    (void)close(peer);
+}
+
+/* Names beyond ASCII load nothing that the sandbox would forbid. */
+static void any_name_and_any_nonsense_is_answered_in_the_sandbox(void **state)
+{
+    static const struct span hellos[] = {
+        SPAN_INIT("n,,n=\xc3\xa4lice,r=nonce"), SPAN_INIT("n,,n=\xc2\xaa,r=nonce"),
+        SPAN_INIT("n,,n=nobody,r=nonce"), SPAN_INIT("n,,n=\xd8\xa7\xd8\xa8,r=nonce")};
+    struct fixture *fixture = *state;
+    for (uint32_t i = 0; i < 4; i++) {
+        begin(fixture->peer, i, SASL_SCRAM_SHA_256, hellos[i]);
+        assert_true(span_has_prefix(challenge(fixture, fixture->peer), SPAN("r=nonce")));
+        respond(fixture->peer, i, SPAN("nonsense"));
+        assert_int_equal(heard(fixture, fixture->peer).status, VERIFY_MALFORMED);
+    }
+    begin(fixture->peer, 9, SASL_SCRAM_SHA_256, SPAN("y,,n=alice,r=nonce"));
+    assert_int_equal(heard(fixture, fixture->peer).status, VERIFY_FAILED);
+}
+
+static void plain_brings_a_verdict_and_an_abort_brings_none(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture->peer, 1, SASL_LOGIN, SPAN("alice"));
+    assert_true(span_equal(challenge(fixture, fixture->peer), SPAN("Password:")));
+    daemon_rig_send(fixture->peer, &ipc_sasl_abort, &(struct sasl_abort){.query = 1});
+    respond(fixture->peer, 1, SPAN("secret"));
+    begin(fixture->peer, 2, SASL_PLAIN, SPAN("\0alice\0secret"));
+    struct verdict verdict = heard(fixture, fixture->peer);
+    assert_int_equal(verdict.query, 2);
+    assert_int_equal(verdict.status, VERIFY_OK);
+    assert_int_equal(verdict.ticket.len, TICKET_SIZE);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -198,6 +287,9 @@ int main(void)
         TEST(a_peer_that_is_gone_amid_its_questions_harms_nobody),
         TEST(nonsense_ends_one_peer_and_no_other),
         TEST(a_drain_gives_the_answers_that_are_owed),
+        TEST(scram_plus_ends_in_a_verdict_without_a_ticket_for_smtpd),
+        TEST(any_name_and_any_nonsense_is_answered_in_the_sandbox),
+        TEST(plain_brings_a_verdict_and_an_abort_brings_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

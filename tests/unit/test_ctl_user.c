@@ -8,14 +8,75 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "scram_rig.h"
+#include "util/base/base64.h"
 #include "util/sys/privileges.h"
+
+static struct credentials entry_of(struct arena *arena, const char *value)
+{
+    struct credentials entry;
+    assert_true(credentials_parse(arena, span_cstr(value), &entry));
+    return entry;
+}
 
 static void assert_password(struct ctl_rig *rig, const char *user, const char *password)
 {
+    struct arena arena = {0};
     assert_int_equal(RIG_DO(rig, NULL, "table", "get", "passwords", user), EX_OK);
     rig->out[strcspn(rig->out, "\n")] = '\0';
-    assert_memory_equal(rig->out, "$y$", 3);
-    assert_string_equal(crypt(password, rig->out), rig->out);
+    struct credentials entry = entry_of(&arena, rig->out);
+    assert_true(span_has_prefix(entry.crypt, SPAN("$y$")));
+    assert_string_equal(crypt(password, entry.crypt.data), entry.crypt.data);
+    arena_free(&arena);
+}
+
+/* The keys are those of `prepared`. */
+static void assert_keys(struct ctl_rig *rig, const char *user, const char *prepared)
+{
+    struct arena arena = {0};
+    struct span salt;
+    assert_int_equal(RIG_DO(rig, NULL, "table", "get", "passwords", user), EX_OK);
+    rig->out[strcspn(rig->out, "\n")] = '\0';
+    struct credentials entry = entry_of(&arena, rig->out);
+    assert_true(entry.has_scram);
+    assert_true(base64_decode(&arena, entry.scram.salt, &salt));
+    assert_int_equal(salt.len, SCRAM_SALT_SIZE);
+    assert_int_equal(entry.scram.iterations, SCRAM_ITERATIONS);
+    struct scram_keys right = scram_rig_keys(&arena, prepared, salt, entry.scram.iterations);
+    assert_true(span_equal(entry.scram.stored, right.stored));
+    assert_true(span_equal(entry.scram.server, right.server));
+    arena_free(&arena);
+}
+
+static void the_keys_of_scram_are_those_of_the_prepared_password(void **state)
+{
+    static const struct {
+        const char *typed, *prepared;
+    } rows[] = {
+        {"word\n", "word"},
+        {"two words\n", "two words"},
+        {"gr\xc3\xbc\xc3\x9f\n", "gr\xc3\xbc\xc3\x9f"},
+        {"\xc2\xaa\n", "a"},                          /* RFC 4013 §3: normalised */
+        {"I\xc2\xadX\n", "IX"},                       /* and mapped to nothing */
+        {"\xc2\xa0pass\xc2\xa0word\n", " pass word"}, /* and to a space */
+    };
+    struct ctl_rig *rig = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_int_equal(RIG_DO(rig, rows[i].typed, "user", "passwd", "alice@example.test"), EX_OK);
+        assert_keys(rig, "alice@example.test", rows[i].prepared);
+    }
+}
+
+static void a_password_that_scram_can_not_carry_has_no_keys_and_says_so(void **state)
+{
+    static const char *const passwords[] = {"\xff\xfe", "\xf0\x9f\x98\x80", "\xd8\xa7\x31"};
+    struct ctl_rig *rig = *state;
+    for (size_t i = 0; i < sizeof passwords / sizeof *passwords; i++) {
+        assert_int_equal(RIG_DO(rig, passwords[i], "user", "passwd", "alice@example.test"), EX_OK);
+        assert_holds(rig->err, "SCRAM can not carry");
+        assert_null(strstr(rig_text(rig, "tables/passwords"), "scram-sha-256="));
+        assert_password(rig, "alice@example.test", passwords[i]);
+    }
 }
 
 static void an_added_user_is_in_both_compiled_tables(void **state)
@@ -237,6 +298,8 @@ int main(void)
         WITH_INSTANCE(what_can_not_be_added_changes_nothing),
         WITH_INSTANCE(a_password_is_never_cut),
         WITH_INSTANCE(passwd_changes_the_password_of_who_exists),
+        WITH_INSTANCE(the_keys_of_scram_are_those_of_the_prepared_password),
+        WITH_INSTANCE(a_password_that_scram_can_not_carry_has_no_keys_and_says_so),
         WITH_INSTANCE(delete_keeps_the_mailbox_and_says_so),
         WITH_INSTANCE(comments_and_other_lines_stay),
         WITH_INSTANCE(passwords_stay_readable_by_their_owner_alone),

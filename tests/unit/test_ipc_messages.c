@@ -195,10 +195,12 @@ static void secrets_are_marked(void **state)
         const struct ipc_type *type;
         const char *field;
     } rows[] = {
-        {&ipc_control_key, "key"},   {&ipc_verify, "password"},
-        {&ipc_verdict, "ticket"},    {&ipc_mailbox_open, "ticket"},
-        {&ipc_segment_give, "salt"}, {&ipc_agent_segment, "salt"},
-        {&ipc_segment_held, "salt"}, {&ipc_control_tickets, "secret"},
+        {&ipc_control_key, "key"},        {&ipc_verify, "password"},
+        {&ipc_verdict, "ticket"},         {&ipc_mailbox_open, "ticket"},
+        {&ipc_segment_give, "salt"},      {&ipc_agent_segment, "salt"},
+        {&ipc_segment_held, "salt"},      {&ipc_sasl_begin, "initial"},
+        {&ipc_sasl_begin, "binding"},     {&ipc_sasl_challenge, "data"},
+        {&ipc_sasl_continue, "response"}, {&ipc_control_tickets, "secret"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         bool secret = false;

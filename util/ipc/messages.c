@@ -206,7 +206,7 @@ static const struct ipc_field job_result_fields[] = {
 };
 TABLE(job_result, 0);
 
-/* ---- pop3d, auth and mailbox ---- */
+/* ---- pop3d, submission, auth and mailbox ---- */
 
 static const struct ipc_field verify_fields[] = {
     FIELD(verify, query, IPC_U32, MOST_U32),
@@ -219,11 +219,40 @@ TABLE(verify, 0);
 
 static const struct ipc_field verdict_fields[] = {
     FIELD(verdict, query, IPC_U32, MOST_U32),
-    FIELD(verdict, status, IPC_U8, VERIFY_TEMPORARY),
+    FIELD(verdict, status, IPC_U8, VERIFY_MALFORMED),
     FIELD(verdict, user, IPC_SPAN, MOST_ADDRESS),
     SECRET(verdict, ticket, IPC_SPAN, TICKET_SIZE),
 };
 TABLE(verdict, 0);
+
+static const struct ipc_field sasl_begin_fields[] = {
+    FIELD(sasl_begin, query, IPC_U32, MOST_U32),
+    FIELD(sasl_begin, mechanism, IPC_U8, SASL_SCRAM_SHA_256_PLUS),
+    FIELD(sasl_begin, has_initial, IPC_U8, MOST_FLAG),
+    SECRET(sasl_begin, initial, IPC_SPAN, SASL_MESSAGE_MAX),
+    FIELD(sasl_begin, client, IPC_SPAN, MOST_CLIENT),
+    FIELD(sasl_begin, session, IPC_U64, 0),
+    FIELD(sasl_begin, binding_kind, IPC_U8, SASL_BINDING_TLS_EXPORTER),
+    SECRET(sasl_begin, binding, IPC_SPAN, SASL_BINDING_MAX),
+};
+TABLE(sasl_begin, 0);
+
+static const struct ipc_field sasl_challenge_fields[] = {
+    FIELD(sasl_challenge, query, IPC_U32, MOST_U32),
+    SECRET(sasl_challenge, data, IPC_SPAN, SASL_MESSAGE_MAX),
+};
+TABLE(sasl_challenge, 0);
+
+static const struct ipc_field sasl_continue_fields[] = {
+    FIELD(sasl_continue, query, IPC_U32, MOST_U32),
+    SECRET(sasl_continue, response, IPC_SPAN, SASL_MESSAGE_MAX),
+};
+TABLE(sasl_continue, 0);
+
+static const struct ipc_field sasl_abort_fields[] = {
+    FIELD(sasl_abort, query, IPC_U32, MOST_U32),
+};
+TABLE(sasl_abort, 0);
 
 static const struct ipc_field mailbox_open_fields[] = {
     FIELD(mailbox_open, query, IPC_U32, MOST_U32),

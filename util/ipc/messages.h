@@ -193,7 +193,7 @@ struct job_result {
     struct span text;     /* for people: the log and the bounce */
 };
 
-/* ---- pop3d, auth and mailbox ---- */
+/* ---- pop3d, submission, auth and mailbox ---- */
 
 enum { TICKET_SIZE = 48 /* expiry u64, session u64, HMAC-SHA-256 */ };
 
@@ -206,15 +206,56 @@ struct verify {
     uint64_t session;
 };
 
-/* VERIFY_FAILED: the password was wrong or there is no such user, and nobody is told which. */
-enum verify_status { VERIFY_OK, VERIFY_FAILED, VERIFY_TEMPORARY };
+/* VERIFY_FAILED: the password was wrong or there is no such user, and nobody is told which.
+ * VERIFY_MALFORMED: what the client sent is no message of its SASL mechanism. */
+enum verify_status { VERIFY_OK, VERIFY_FAILED, VERIFY_TEMPORARY, VERIFY_MALFORMED };
 
-/* The ticket is empty unless the status is VERIFY_OK. */
+/* Ends a verify or a SASL exchange. The ticket is empty unless the status is VERIFY_OK and the
+ * asker serves mailboxes. */
 struct verdict {
     uint32_t query;
     uint8_t status;
-    struct span user;   /* canonical: "alice@example.test" */
+    struct span user;   /* canonical: "alice@example.test"; empty when it was not given yet */
     struct span ticket; /* TICKET_SIZE octets; secret */
+};
+
+/* The mechanisms there are; whatever else the library knows is not asked for. */
+enum sasl_mechanism { SASL_PLAIN, SASL_LOGIN, SASL_SCRAM_SHA_256, SASL_SCRAM_SHA_256_PLUS };
+
+/* What ties an exchange to its TLS connection: RFC 5929 §3, RFC 9266. */
+enum sasl_binding { SASL_BINDING_NONE, SASL_BINDING_TLS_UNIQUE, SASL_BINDING_TLS_EXPORTER };
+
+/* RFC 4954 §4: a line holds 12288 digits of base64 at most, so many octets. */
+enum { SASL_MESSAGE_MAX = 12288 / 4 * 3, SASL_BINDING_MAX = 64 };
+
+/* A SASL exchange begins (RFC 4422 §3). auth answers with sasl_challenge, as often as it takes, or
+ * with the verdict, which ends it. A binding says that SCRAM-SHA-256-PLUS was offered. */
+struct sasl_begin {
+    uint32_t query;      /* not that of another exchange under way */
+    uint8_t mechanism;   /* enum sasl_mechanism */
+    uint8_t has_initial; /* an initial response came with it, perhaps an empty one */
+    struct span initial; /* secret */
+    struct span client;  /* address as text */
+    uint64_t session;
+    uint8_t binding_kind; /* enum sasl_binding */
+    struct span binding;  /* its octets; secret */
+};
+
+/* auth: the client is to answer this. */
+struct sasl_challenge {
+    uint32_t query;
+    struct span data;
+};
+
+/* It did; to the last challenge of that query. */
+struct sasl_continue {
+    uint32_t query;
+    struct span response; /* secret */
+};
+
+/* The client cancelled, or is gone: no verdict is wanted. */
+struct sasl_abort {
+    uint32_t query;
 };
 
 /* Opens the mailbox of `user`, whom the ticket vouches for. */
@@ -321,6 +362,7 @@ struct operator_answer {
     X(64, verify) X(65, verdict) X(66, mailbox_open) X(67, mailbox_opened) \
     X(68, mailbox_refused) X(69, mailbox_fetch) X(70, mailbox_message) X(71, mailbox_missing) \
     X(72, mailbox_delete) X(73, mailbox_deleted) \
+    X(74, sasl_begin) X(75, sasl_challenge) X(76, sasl_continue) X(77, sasl_abort) \
     X(80, operator_ask) X(81, operator_answer)
 /* clang-format on */
 
