@@ -26,16 +26,12 @@
 #include "local/failure.h"
 #include "local/letter.h"
 #include "local/maildir.h"
-#include "util/base/clock.h"
-#include "util/base/hash.h"
 #include "util/base/log.h"
 #include "util/base/panic.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { LETTER_MODE = 0600 };
