@@ -23,21 +23,18 @@
  */
 #include "local/deliver.h"
 
+#include "local/failure.h"
 #include "local/letter.h"
 #include "local/maildir.h"
-#include "util/base/clock.h"
-#include "util/base/hash.h"
 #include "util/base/log.h"
 #include "util/base/panic.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-enum { LETTER_MODE = 0600, DAY = 24 * 60 * 60 };
+enum { LETTER_MODE = 0600 };
 
 /* A mailbox that this batch delivers to. */
 struct place {
@@ -81,21 +78,6 @@ static void settle(struct work *work, enum job_fate fate, const char *enhanced, 
     work->open = false;
 }
 
-/* RFC 3463 §3.3, §3.4: what an errno means to the sender; nothing local is ever final. */
-static const struct failure {
-    int error;
-    const char *enhanced;
-    const char *text;
-} failures[] = {
-    {ENOSPC, "4.3.1", "the mail store is full"},
-    {EDQUOT, "4.2.2", "the mailbox is full"},
-    {EFBIG, "4.2.3", "the message is larger than a file may be"},
-    {EROFS, "4.3.0", "the mail store can not be written to"},
-    {EIO, "4.3.0", "the mail store reports an input/output error"},
-    {EMFILE, "4.3.0", "too many open files"},
-    {ENFILE, "4.3.0", "too many open files"},
-};
-
 /* The queue id in every line of a message: what happened to it is found by one word. */
 static struct span id_of(const struct work *work, char out[SPOOL_ID_MAX])
 {
@@ -106,14 +88,7 @@ static struct span id_of(const struct work *work, char out[SPOOL_ID_MAX])
 /* Defers the delivery because of `error`, closes and removes what it left in tmp/. */
 static void defer(struct work *work, const char *doing, int error)
 {
-    const char *enhanced = "4.3.0";
-    const char *text = "local error";
-    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
-        if (failures[i].error == error) {
-            enhanced = failures[i].enhanced;
-            text = failures[i].text;
-        }
-    }
+    const struct failure *failure = failure_of(error);
     if (work->file >= 0) {
         (void)close(work->file);
         work->file = -1;
@@ -123,7 +98,7 @@ static void defer(struct work *work, const char *doing, int error)
     log_event(LOG_ERROR, "delivery-deferred", LOG_SPAN("id", id_of(work, id)),
               LOG_SPAN("mailbox", work->delivery->mailbox), LOG_STR("doing", doing),
               LOG_ERRNO(error));
-    settle(work, JOB_DEFERRED, enhanced, text);
+    settle(work, JOB_DEFERRED, failure->enhanced, failure->text);
 }
 
 /* ---- reading the letter ---- */
@@ -293,36 +268,6 @@ static void look_for_delivered(struct batch *batch, const struct place *place)
         defer_all_at(batch, place, "looking for earlier deliveries", error);
 }
 
-/* ---- cleaning ---- */
-
-/* Only regular files of ours, and only after DELIVER_STALE seconds. */
-static bool visit_stale(void *arg, const char *name, unsigned char type)
-{
-    const struct place *place = arg;
-    struct stat status;
-    if ((type == DT_REG || type == DT_UNKNOWN) && maildir_name_is_ours(span_cstr(name)) &&
-        fstatat(place->maildir.tmp, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-        S_ISREG(status.st_mode) && status.st_mtime + DELIVER_STALE < (time_t)clock_wall())
-        (void)unlinkat(place->maildir.tmp, name, 0);
-    return true;
-}
-
-/* Once a day and mailbox; a collision in the table means once too often, nothing worse. */
-static void clean(struct deliverer *deliverer, struct place *place)
-{
-    uint64_t mailbox = hash_bytes(place->path.data, place->path.len);
-    uint64_t day = clock_wall() / DAY;
-    size_t row = mailbox % DELIVER_CLEANED;
-    if (deliverer->cleaned[row].mailbox == mailbox && deliverer->cleaned[row].day == day)
-        return;
-    deliverer->cleaned[row].mailbox = mailbox;
-    deliverer->cleaned[row].day = day;
-    int error = maildir_each(place->maildir.tmp, visit_stale, place);
-    if (error != 0)
-        log_event(LOG_WARN, "mailbox-not-cleaned", LOG_SPAN("mailbox", place->path),
-                  LOG_ERRNO(error));
-}
-
 /* Before anything is written, so that no work is done twice. */
 static void look_into_mailboxes(struct batch *batch)
 {
@@ -332,7 +277,7 @@ static void look_into_mailboxes(struct batch *batch)
             continue;
         if (place->has_seen_before)
             look_for_delivered(batch, place);
-        clean(batch->deliverer, place);
+        stale_clean(&batch->deliverer->cleaned, place->path, &place->maildir);
     }
 }
 

@@ -9,14 +9,13 @@
 #define VEREDUS_LOCAL_DELIVER_H
 
 #include "local/maildir_name.h"
+#include "local/stale.h"
 #include "util/base/buf.h"
 #include "util/ipc/messages.h"
 #include "util/spool/record.h"
 
 enum {
-    DELIVER_BATCH = 64,          /* deliveries at once */
-    DELIVER_CLEANED = 1024,      /* mailboxes remembered as cleaned today */
-    DELIVER_STALE = 36 * 60 * 60 /* seconds after which a file in tmp/ is nobody's (maildir(5)) */
+    DELIVER_BATCH = 64 /* deliveries at once */
 };
 
 /* One job: what is asked, and what became of it. */
@@ -38,10 +37,7 @@ struct deliverer {
     struct span hostname;
     struct arena arena; /* of one batch */
     struct buf scratch;
-    struct {
-        uint64_t mailbox; /* hash of its path */
-        uint64_t day;
-    } cleaned[DELIVER_CLEANED];
+    struct cleaned cleaned;
 };
 
 /* Delivers 1 to DELIVER_BATCH letters and fills in fate, enhanced and text of each (texts are

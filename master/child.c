@@ -128,6 +128,8 @@ static bool free_index(const struct master *master, enum role role, unsigned *in
 static pid_t launch(const struct master *master, enum role role, int *control)
 {
     int pair[2];
+    /* It sets RLIMIT_FSIZE for the segments that it writes to. */
+    bool limited = role == ROLE_SMTPD;
 
     if (!seqpacket_pair(pair, CONTROL_BUFFER))
         return -1;
@@ -135,7 +137,8 @@ static pid_t launch(const struct master *master, enum role role, int *control)
                                               .program = role_info(role)->program,
                                               .role = role_info(role)->name,
                                               .control = pair[1],
-                                              .null = master->null});
+                                              .null = master->null,
+                                              .log = relay_log_of(&master->relay, limited)});
     /* The far end belongs to the child now. Kept open here, it would hide the child's hanging
      * up. */
     int problem = errno;
@@ -233,6 +236,8 @@ static void bury(struct child *child, int status)
     /* Made at the introduction; NULL when the child died of not being introduced. */
     const struct page_slot *slot = pages_made(&master->pages, child->role, child->index);
 
+    /* What it said before it died comes first. */
+    relay_take(&master->relay);
     log_death(child, status);
     if (slot != NULL)
         page_owner_died(slot->page);

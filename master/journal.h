@@ -11,7 +11,7 @@ struct journal {
     int original; /* standard error as master was given it */
 };
 
-/* Keeps the standard error of the start. */
+/* Keeps the standard error of the start, and sees to it that no write to it blocks. */
 void journal_init(struct journal *journal);
 
 /* Sets log and descriptor 2 as the configuration wants; opens a log file anew. False after a

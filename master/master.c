@@ -171,6 +171,13 @@ static int acquire(struct master *master)
     return EX_UNAVAILABLE;
 }
 
+/* Master has no page: its own count is added to those of the children. */
+static void count_lost(void *arg, uint64_t count)
+{
+    struct master *master = arg;
+    master->log_lost += count;
+}
+
 /* From the first child to the collecting of the last. */
 static void serve(struct master *master)
 {
@@ -186,6 +193,7 @@ static void serve(struct master *master)
     watch_signals(master);
     places_fill(master);
     loop_run(master->loop);
+    relay_take(&master->relay);
     log_event(LOG_INFO, "stopped", LOG_UINT("generation", master->generation));
     /* The locks go last: whoever gets them finds ports and socket free. */
     tls_tickets_forget(&master->tickets);
@@ -206,19 +214,23 @@ int master_run(const char *file, const char *programs)
     master->null = open_null();
     TAILQ_INIT(&master->children);
     /* Until the configuration is read the log goes to standard error in the plainest format. */
-    log_setup("master", LOG_LOGFMT, LOG_INFO);
     journal_init(&master->journal);
+    log_setup("master", LOG_LOGFMT, LOG_INFO);
+    log_on_lost(count_lost, master);
     raise_descriptor_limit();
     master->loop = loop_new();
+    relay_init(&master->relay, master->loop);
 
     int code = acquire(master);
     if (code == EX_OK)
         serve(master);
     if (master->killed)
         code = EX_SOFTWARE; /* who stopped it must hear that not all went well */
+    relay_close(&master->relay);
     configuration_free(&master->configuration);
     pages_free(&master->pages);
     loop_free(master->loop);
+    log_on_lost(NULL, NULL);
     mem_free(master);
     return code;
 }

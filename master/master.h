@@ -17,6 +17,7 @@
 #include "master/operator.h"
 #include "master/pages.h"
 #include "master/place.h"
+#include "master/relay.h"
 #include "util/sys/tls_tickets.h"
 
 enum { MASTER_KEY = 32 /* octets of the key of login tickets */ };
@@ -27,6 +28,7 @@ struct master {
     const char *programs; /* directory of the children's programs */
     struct configuration configuration;
     struct journal journal;
+    struct relay relay;
     struct locks locks;
     struct listeners listeners;
     struct pages pages;
@@ -35,6 +37,7 @@ struct master {
     struct operators operators;
     uint8_t key[MASTER_KEY];    /* drawn at start */
     struct tls_tickets tickets; /* likewise; steps by itself */
+    uint64_t log_lost;          /* lines of master's own, or passed on by it */
     uint32_t generation;
     int64_t started_ms;
     int null;       /* /dev/null: the children's standard input and output */

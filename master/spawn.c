@@ -37,6 +37,8 @@ static bool settle_descriptors(const struct spawn *spawn)
 {
     if (dup2(spawn->null, STDIN_FILENO) < 0 || dup2(spawn->null, STDOUT_FILENO) < 0)
         return false;
+    if (spawn->log != STDERR_FILENO && dup2(spawn->log, STDERR_FILENO) < 0)
+        return false;
     /* dup2 onto itself does nothing and would leave close-on-exec set. */
     if (spawn->control == DAEMON_CONTROL_FD) {
         if (fcntl(DAEMON_CONTROL_FD, F_SETFD, 0) != 0)

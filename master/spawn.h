@@ -13,6 +13,7 @@ struct spawn {
     const char *role; /* its one argument */
     int control;      /* becomes DAEMON_CONTROL_FD */
     int null;         /* becomes standard input and output */
+    int log;          /* becomes standard error */
 };
 
 /* The pid, or -1 with errno. A program that can not be executed is a child that exits with 127. */

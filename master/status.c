@@ -38,7 +38,9 @@ void status_write(const struct master *master, struct buf *out)
     add_number(out, "generation", master->generation);
     TAILQ_FOREACH (child, &master->children, entry)
         add_child(out, child);
-    for (unsigned value = 0; value < PAGE_VALUE_COUNT; value++)
+    for (unsigned value = 0; value < PAGE_VALUE_COUNT; value++) {
+        uint64_t own = value == PAGE_LOG_LOST ? master->log_lost : 0;
         add_number(out, page_value_name((enum page_value)value),
-                   pages_sum(&master->pages, (enum page_value)value));
+                   own + pages_sum(&master->pages, (enum page_value)value));
+    }
 }

@@ -21,6 +21,30 @@ static const unsigned stock_of[KINDS] = {INTAKE_STOCK_SHARED, INTAKE_STOCK_PRIVA
 
 /* ---- scans ---- */
 
+/* Damage is an alarm; what can not be read now the store has told of. */
+static void note_damage(const struct intake *intake, const struct task_scan *task)
+{
+    if (task->known && task->result != SPOOL_SCAN_DAMAGED)
+        return;
+    log_event(LOG_ERROR, "segment-damaged", LOG_UINT("segment", task->number),
+              LOG_STR("reason", task->known ? "a bad record was set aside" : "not there"));
+    page_add(intake->qmgr->page, PAGE_CORRUPT, 1);
+}
+
+/* Until the timer fires the segment is left alone. The shorter wait wins: locks end soon, and to
+ * read once more does no harm. */
+static void rest(struct intake *intake, struct segment *segment, const struct task_scan *task)
+{
+    bool later = task->result == SPOOL_SCAN_LATER;
+    segment->resting = !segment->sealed && (later || task->tail);
+    if (!segment->resting)
+        return;
+    if (!later)
+        timer_set(&intake->rest_timer, INTAKE_TAIL_RETRY_MS);
+    else if (!timer_is_set(&intake->rest_timer))
+        timer_set(&intake->rest_timer, INTAKE_READ_RETRY_MS);
+}
+
 /* The letters of the scan go their way in the order of the record; then, if more came
  * meanwhile, the next scan. */
 static void scanned(void *arg, struct helper_task *base)
@@ -29,17 +53,12 @@ static void scanned(void *arg, struct helper_task *base)
     struct qmgr *qmgr = intake->qmgr;
     struct task_scan *task = (struct task_scan *)base;
     struct segment *segment = segments_get(&qmgr->segments, task->number);
-    if (!task->known || !task->ok) {
-        log_event(LOG_ERROR, "segment-damaged", LOG_UINT("segment", task->number),
-                  LOG_STR("reason", task->known ? "a bad record was set aside" : "not there"));
-        page_add(qmgr->page, PAGE_CORRUPT, 1);
-    }
+    note_damage(intake, task);
     segment->scanning = false;
-    segment->scanned_end = task->end;
+    if (task->result != SPOOL_SCAN_LATER)
+        segment->scanned_end = task->end;
     segment->sealed = task->sealed || !task->known;
-    segment->tail_locked = task->tail && !segment->sealed;
-    if (segment->tail_locked && !timer_is_set(&intake->tail_timer))
-        timer_set(&intake->tail_timer, INTAKE_TAIL_RETRY_MS);
+    rest(intake, segment, task);
     for (struct message *message = task->messages, *next; message != NULL; message = next) {
         next = message->next;
         delivery_arrived(qmgr, segment, message);
@@ -54,24 +73,26 @@ static void scanned(void *arg, struct helper_task *base)
 /* Posts a scan when there is something to scan and none under way. */
 void intake_pump(struct intake *intake, struct segment *segment)
 {
-    bool tail = segment->tail_wanted && !segment->tail_locked;
-    bool something = segment->wanted_end > segment->scanned_end || tail || segment->seal_wanted;
-    if (intake->state != INTAKE_SERVING || segment->scanning || segment->sealed || !something)
+    bool something =
+        segment->wanted_end > segment->scanned_end || segment->tail_wanted || segment->seal_wanted;
+    bool busy = segment->scanning || segment->resting;
+    if (intake->state != INTAKE_SERVING || busy || segment->sealed || !something)
         return;
     struct task_scan *task = task_scan_new(segment->number, segment->wanted_end, scanned, intake);
-    task->tail = tail;
+    task->tail = segment->tail_wanted;
     task->seal = segment->seal_wanted;
     segment->scanning = true;
     helper_post(intake->qmgr->helper, &task->task);
 }
 
-/* Whoever still wrote to a segment that nobody speaks for may have ended meanwhile. */
-static void try_tails(void *arg)
+/* Whoever still wrote to a segment that nobody speaks for may have ended meanwhile, and the disk
+ * may be well again. */
+static void try_again(void *arg)
 {
     struct intake *intake = arg;
     struct segment *segment, *next;
     HASH_ITER (hh, intake->qmgr->segments.by_number, segment, next) {
-        segment->tail_locked = false;
+        segment->resting = false;
         intake_pump(intake, segment);
     }
 }
@@ -228,7 +249,7 @@ static void take_up(struct writer *writer, const struct segment_held *words)
         segment->sealed = false;
     if (segment != NULL && segment->writer == NULL && !segment->sealed) {
         segment->writer = writer;
-        segment->tail_wanted = false;
+        segment->tail_wanted = segment->resting = false;
     }
     on_durable(writer, words->number, words->durable_end, false);
 }
@@ -357,7 +378,7 @@ struct intake *intake_new(struct qmgr *qmgr)
     intake->turn = (struct turn){.run = supply, .arg = intake};
     timer_init(&intake->make_timer, qmgr->loop, supply_again, intake);
     timer_init(&intake->gather_timer, qmgr->loop, intake_gathered_enough, intake);
-    timer_init(&intake->tail_timer, qmgr->loop, try_tails, intake);
+    timer_init(&intake->rest_timer, qmgr->loop, try_again, intake);
     LIST_INIT(&intake->writers);
     intake->own = (struct writer){.intake = intake, .reported = true};
     LIST_INSERT_HEAD(&intake->writers, &intake->own, link);
@@ -370,7 +391,7 @@ void intake_free(struct intake *intake)
     intake->state = INTAKE_GATHERING; /* the last words of our own writer post no task */
     timer_cancel(&intake->make_timer);
     timer_cancel(&intake->gather_timer);
-    timer_cancel(&intake->tail_timer);
+    timer_cancel(&intake->rest_timer);
     loop_forget(intake->qmgr->loop, &intake->turn);
     spool_writer_free(intake->own_writer);
     struct writer *writer, *next;

@@ -16,7 +16,8 @@ enum {
     INTAKE_STOCK_SHARED = 2, /* segments made ahead, of each kind */
     INTAKE_STOCK_PRIVATE = 1,
     INTAKE_MAKE_RETRY_MS = 1000,
-    INTAKE_TAIL_RETRY_MS = 250
+    INTAKE_TAIL_RETRY_MS = 250, /* a tail that somebody still writes to is looked at again */
+    INTAKE_READ_RETRY_MS = 2000 /* letters that could not be read */
 };
 
 /* Also makes qmgr's own writer, with its thread: before the sandbox. */

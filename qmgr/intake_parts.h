@@ -38,7 +38,7 @@ struct intake {
     LIST_HEAD(, writer) writers;
     struct stock stocks[KINDS];
     struct turn turn;
-    struct timer make_timer, gather_timer, tail_timer;
+    struct timer make_timer, gather_timer, rest_timer;
     enum { INTAKE_GATHERING, INTAKE_RECOVERING, INTAKE_SERVING } state;
     bool started, draining;
 };

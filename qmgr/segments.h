@@ -23,7 +23,8 @@ struct segment {
     bool scanning;    /* a task is under way */
     bool tail_wanted; /* nobody speaks for it: when no process writes to it, it is scanned to its
                          end */
-    bool tail_locked; /* somebody did write when it was last tried */
+    bool resting; /* somebody did write when its tail was last tried, or it could not be read: not
+                     scanned before the next try */
     bool seal_wanted;
     bool sealed;
 };

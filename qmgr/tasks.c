@@ -176,10 +176,10 @@ static void scan_work(struct helper *helper, struct helper_task *base)
     if (!task->known)
         return;
     if (task->tail && !spool_segment_has_writer(segment))
-        task->ok = spool_segment_scan_tail(segment, indexed, task);
+        task->result = spool_segment_scan_tail(segment, indexed, task);
     else
-        task->ok = spool_segment_scan(segment, task->end, indexed, task);
-    if (task->seal)
+        task->result = spool_segment_scan(segment, task->end, indexed, task);
+    if (task->seal && task->result != SPOOL_SCAN_LATER)
         spool_segment_seal(segment);
     task->sealed = spool_segment_is_sealed(segment);
 }

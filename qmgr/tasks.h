@@ -97,7 +97,7 @@ struct task_scan {
     bool tail, seal;
     bool sealed;              /* it is now */
     bool known;               /* false: no such segment */
-    bool ok;                  /* false: a bad record was set aside */
+    enum spool_scan result;   /* SPOOL_SCAN_LATER: nothing was sealed, ask again */
     struct message *messages; /* in order; the receiver's */
     struct message **messages_end;
     struct message *newest;

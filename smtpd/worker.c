@@ -17,7 +17,6 @@
 #include "util/base/random.h"
 #include "util/daemon/acceptor.h"
 
-#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -152,14 +151,11 @@ struct smtpd {
 /* ---- the daemon ---- */
 
 /* No file that smtpd writes to grows past a segment, whatever becomes of the process. The kernel
- * counts per process and not per file: where standard error is a file, the limit would silence a
- * log that has grown larger than a segment, and there is none. */
+ * counts per process and not per file: the log comes to us as a pipe where it is one
+ * (master/relay.h). */
 static uint64_t file_size_limit(const struct conf *conf)
 {
     uint64_t letter = conf->limits.message_size + LETTER_SLACK;
-    struct stat log;
-    if (fstat(STDERR_FILENO, &log) == 0 && S_ISREG(log.st_mode))
-        return 0;
     return letter > conf->segment_size ? letter : conf->segment_size;
 }
 

@@ -55,7 +55,7 @@ static void on_durable(void *arg, uint64_t number, uint64_t end)
 {
     struct bench *bench = arg;
     struct spool_segment *segment = spool_segment_find(bench->store, number);
-    require(segment != NULL && spool_segment_scan(segment, end, on_found, bench));
+    require(segment != NULL && spool_segment_scan(segment, end, on_found, bench) == SPOOL_SCAN_OK);
 }
 
 static void on_sealed(void *arg, uint64_t number, uint64_t end)

@@ -186,3 +186,126 @@ def test_syslog_gets_every_line_with_its_severity_and_nothing_is_a_format(make_i
     told = {logfmt(line.split(": ", 1)[1])["process"] for line in syslog.lines}
     assert {"master", "smtpd", "qmgr", "deliver", "pop3d", "auth"} <= told
     assert not [line for line in server.log_lines if "event=" in line]
+
+
+# ---- a reader that stops reading ----
+
+
+class Unread(harness.Instance):
+    """A server whose standard error nobody reads until `read_on` is called."""
+
+    def start(self, stderr=subprocess.PIPE):
+        self.process = subprocess.Popen([self.command, "-c", str(self.configuration), "run"],
+                                        stdout=subprocess.PIPE, stderr=stderr, text=True,
+                                        env=harness.environment(), errors="backslashreplace")
+        assert self.process.stdout.readline().strip() == "ready"
+        self.reader = threading.Thread(target=lambda: None)
+        self.reader.start()
+        return self
+
+    def read_on(self, stream=None):
+        self.reader = threading.Thread(target=self._read_log,
+                                       args=(stream or self.process.stderr,), daemon=True)
+        self.reader.start()
+
+    def refuse(self, count):
+        """As many lines of the log, and the last answer."""
+        with self.smtp() as client:
+            client.helo()
+            for _ in range(count):
+                client.docmd("MAIL FROM:<a@example.org>")
+                assert client.docmd("RCPT TO:<" + "nobody" * 8 + "@example.test>")[0] == 550
+                client.docmd("RSET")
+
+
+@pytest.fixture
+def unread(tmp_path):
+    servers = []
+
+    def make(**options):
+        servers.append(Unread(tmp_path / f"instance{len(servers)}",
+                              limits={"errors_slow": 10000, "errors_close": 10000}, **options))
+        return servers[-1]
+    yield make
+    for server in servers:
+        if server.process is not None and server.process.poll() is None:
+            server.kill()
+
+
+def fill_the_log(server):
+    """Refusals until lines are lost."""
+    for _ in range(40):
+        server.refuse(500)
+        if server.status()["log-lost"] > 0:
+            return
+    raise AssertionError("no line was lost")
+
+
+def lost_and_said(server):
+    return sum(int(line.rsplit("count=", 1)[1]) for line in server.log_has("event=log-lost count="))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_a_log_that_nobody_reads_costs_lines_and_not_the_mail(unread, kind):
+    server = unread()
+    if kind == "pipe":
+        server.start()
+        stream = server.process.stderr
+    else:
+        ours, theirs = socket.socketpair()
+        server.start(theirs)
+        theirs.close()
+        stream = ours.makefile("r", errors="backslashreplace")
+    fill_the_log(server)
+    identity = server.send(b"Subject: all the same\r\n\r\n")
+    server.wait_queue_empty()
+    assert len(server.fetch_all()) == 1
+    server.read_on(stream)
+
+    def said():
+        server.refuse(1)  # a loss is said before the next line
+        return server.log_has("event=log-lost", "process=smtpd")
+    harness.wait_until(said, "what was lost")
+    after = server.send(b"Subject: once more\r\n\r\n")
+    server.wait_queue_empty()
+    server.wait_log("event=recipient-delivered", f"id={after}")
+    assert server.stop() == 0
+    assert not server.log_has("event=message-accepted", f"id={identity}")
+    assert 0 < lost_and_said(server)
+    for line in server.log_lines:
+        logfmt(line)
+
+
+def test_sigterm_ends_a_server_whose_log_nobody_reads(unread):
+    server = unread().start()
+    fill_the_log(server)
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(harness.DEADLINE) == 0
+
+
+def test_standard_error_of_who_started_it_blocks_as_before(unread):
+    """O_NONBLOCK is of an open file description, and that one is shared."""
+    server = unread()
+    read_end, write_end = os.pipe()
+    server.start(write_end)
+    assert os.get_blocking(write_end)
+    server.read_on(os.fdopen(read_end, "r"))
+    os.close(write_end)
+    assert server.stop() == 0
+
+
+def test_smtpd_keeps_its_limit_on_files_though_the_log_is_a_larger_one(to_file):
+    server, path = to_file()
+    with open(path, "wb") as file:
+        file.truncate(1 << 32)
+    with server:
+        [pid] = server.pids("smtpd")[:1]
+        [limit] = [line.split() for line in open(f"/proc/{pid}/limits") if "Max file size" in line]
+        assert int(limit[3]) < 1 << 30
+        identity = server.send(b"Subject: x\r\n\r\n")
+        server.wait_queue_empty()
+    with open(path, "rb") as file:
+        file.seek(1 << 32)
+        text = file.read().decode("ascii")
+    assert f"event=message-accepted id={identity}" in re.sub(r" session=\S+", "", text)
+    assert not [line for line in text.splitlines() if not line.startswith("time=")]

@@ -272,7 +272,8 @@ void rig_scan_durable(struct rig *rig)
     for (size_t i = 0; i < rig->durable_count; i++) {
         struct spool_segment *segment = spool_segment_find(rig->store, rig->durable[i].number);
         if (segment != NULL)
-            assert_true(spool_segment_scan(segment, rig->durable[i].end, rig_visit, rig));
+            assert_int_equal(spool_segment_scan(segment, rig->durable[i].end, rig_visit, rig),
+                             SPOOL_SCAN_OK);
     }
     rig->durable_count = 0;
 }

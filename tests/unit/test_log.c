@@ -9,6 +9,10 @@
 #include "util/base/panic.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -42,6 +46,10 @@ static int start_capture(void **state)
         return -1;
     (void)close(ends[1]);
     log_setup("test", LOG_LOGFMT, LOG_DEBUG);
+    /* What the test before lost is said here and nothing to this one. */
+    log_event(LOG_INFO, "begin", LOG_UINT("n", 1));
+    while (recv(capture.receiver, capture.line, sizeof(capture.line), MSG_DONTWAIT) > 0)
+        ;
     *state = &capture;
     return 0;
 }
@@ -157,6 +165,7 @@ static const struct {
     {SPAN_INIT("\x1b[2J"), "v=\"\\x1b[2J\"", "\"v\":\"\\\\x1b[2J\"}"},
     {SPAN_INIT("\x7f\x80\xff"), "v=\"\\x7f\\x80\\xff\"", "\"v\":\"\\\\x7f\\\\x80\\\\xff\"}"},
     {SPAN_INIT("~!"), "v=~!", "\"v\":\"~!\"}"},
+    {SPAN_INIT("\x0a\x0b\""), "v=\"\\x0a\\x0b\\\"\"", "\"v\":\"\\\\x0a\\\\x0b\\\"\"}"},
 };
 
 static void foreign_octets_are_escaped_in_logfmt(void **state)
@@ -216,7 +225,38 @@ static void longer_value_ends_with_dots(void **state)
     assert_string_equal(fields + 2 + 1024, "... n=1");
 }
 
-/* Two values of 1024 octets that grow fourfold (logfmt) or fivefold (JSON) do not fit 8 KiB. */
+/* An escape of \n has four octets in logfmt, five in JSON. */
+static void bound_counts_octets_as_shown_and_cuts_no_escape(void **state)
+{
+    struct capture *capture = *state;
+    char value[1024];
+    memset(value, '\n', sizeof(value));
+    value[0] = 'a';
+    struct span large = span_of(value, sizeof(value));
+
+    log_event(LOG_INFO, "e", LOG_SPAN("v", large), LOG_UINT("n", 1));
+    const char *fields = next_fields(capture);
+    assert_memory_equal(fields, "v=\"a\\x0a", 8);
+    assert_string_equal(fields + 3 + 1 + 4 * 255, "...\" n=1");
+
+    log_setup("test", LOG_JSON, LOG_DEBUG);
+    log_event(LOG_INFO, "e", LOG_SPAN("v", large), LOG_UINT("n", 1));
+    fields = next_fields(capture);
+    assert_memory_equal(fields, "\"v\":\"a\\\\x0a", 11);
+    assert_string_equal(fields + 5 + 1 + 5 * 204, "...\",\"n\":1}");
+}
+
+static void three_hostile_values_of_any_length_fit_a_line(void **state)
+{
+    struct capture *capture = *state;
+    char value[3000];
+    memset(value, '\xff', sizeof(value));
+    struct span large = span_of(value, sizeof(value));
+    log_event(LOG_INFO, "e", LOG_SPAN("a", large), LOG_SPAN("b", large), LOG_SPAN("c", large),
+              LOG_UINT("n", 1));
+    assert_non_null(strstr(next_fields(capture), "...\" n=1"));
+}
+
 static void field_that_does_not_fit_is_left_out_whole(void **state)
 {
     struct capture *capture = *state;
@@ -224,17 +264,19 @@ static void field_that_does_not_fit_is_left_out_whole(void **state)
     memset(value, '\n', sizeof(value));
     struct span large = span_of(value, sizeof(value));
 
-    log_event(LOG_INFO, "e", LOG_UINT("n", 1), LOG_SPAN("a", large), LOG_SPAN("b", large),
-              LOG_UINT("m", 2));
-    const char *fields = next_fields(capture);
-    assert_memory_equal(fields, "n=1 a=\"\\x0a", 11);
-    assert_string_equal(fields + 6 + 4 * 1024 + 1, "\" truncated=true");
+    log_event(LOG_INFO, "e", LOG_SPAN("a", large), LOG_SPAN("b", large), LOG_SPAN("c", large),
+              LOG_SPAN("d", large), LOG_UINT("m", 2));
+    const char *line = next_write(capture);
+    assert_null(strstr(line, " d="));
+    assert_null(strstr(line, " m=2"));
+    assert_string_equal(strstr(line, "...\" truncated"), "...\" truncated=true\n");
 
     log_setup("test", LOG_JSON, LOG_DEBUG);
-    log_event(LOG_INFO, "e", LOG_UINT("n", 1), LOG_SPAN("a", large), LOG_SPAN("b", large),
-              LOG_UINT("m", 2));
-    fields = next_fields(capture);
-    assert_string_equal(fields + 11 + 5 * 1024, "\",\"truncated\":true}");
+    log_event(LOG_INFO, "e", LOG_SPAN("a", large), LOG_SPAN("b", large), LOG_SPAN("c", large),
+              LOG_SPAN("d", large), LOG_UINT("m", 2));
+    line = next_write(capture);
+    assert_null(strstr(line, "\"d\":"));
+    assert_string_equal(strstr(line, "...\",\"truncated"), "...\",\"truncated\":true}\n");
 }
 
 static void many_fields_fill_a_line_but_never_overflow_it(void **state)
@@ -250,7 +292,7 @@ static void many_fields_fill_a_line_but_never_overflow_it(void **state)
         log_write(LOG_INFO, "e", fields);
         const char *line = next_write(capture);
         size_t len = strlen(line);
-        assert_true(len > 8000 && len <= 8192);
+        assert_true(len > 4000 && len <= PIPE_BUF);
         static const char ending[] = "name=\"quite a long value\" truncated=true\n";
         assert_string_equal(line + len - strlen(ending), ending);
     }
@@ -385,6 +427,153 @@ static void require_is_silent_when_it_holds(void **state)
     assert_string_equal(next_write(capture), "");
 }
 
+/* ---- a reader that does not keep up ---- */
+
+/* A pipe as master makes it, for standard error; its reading end. */
+static int lead_to_pipe(void)
+{
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+    (void)close(ends[1]);
+    log_setup("test", LOG_LOGFMT, LOG_INFO);
+    return ends[0];
+}
+
+static void count_lost(void *arg, uint64_t count)
+{
+    *(uint64_t *)arg += count;
+}
+
+/* Writes until lines are lost; how many were written before. */
+static unsigned fill(const uint64_t *lost)
+{
+    unsigned written = 0;
+    for (uint64_t before = *lost; *lost == before; written++) {
+        assert_true(written < 100000);
+        log_event(LOG_INFO, "e", LOG_UINT("n", written), LOG_STR("text", "as long as others"));
+    }
+    return written - 1;
+}
+
+/* Reads all that is there into `text`; how many lines that are. Each must be whole. */
+static unsigned read_lines(int from, char *text, size_t size)
+{
+    size_t len = 0;
+    ssize_t got;
+    unsigned lines = 0;
+    while ((got = read(from, text + len, size - 1 - len)) > 0)
+        len += (size_t)got;
+    text[len] = '\0';
+    struct span rest = span_of(text, len), line;
+    while (span_next(&rest, '\n', &line)) {
+        assert_true(span_has_prefix(line, SPAN("time=")));
+        lines++;
+    }
+    assert_true(len > 0 && text[len - 1] == '\n');
+    return lines;
+}
+
+static void full_pipe_loses_whole_lines_and_counts_them(void **state)
+{
+    (void)state;
+    static char text[1 << 17];
+    uint64_t lost = 0;
+    log_on_lost(count_lost, &lost);
+    int reader = lead_to_pipe();
+    unsigned written = fill(&lost);
+    for (int i = 0; i < 41; i++)
+        log_event(LOG_INFO, "e", LOG_STR("text", "lost"));
+    log_on_lost(NULL, NULL);
+
+    assert_int_equal(lost, 42);
+    assert_int_equal(read_lines(reader, text, sizeof(text)), written);
+    log_event(LOG_INFO, "e", LOG_STR("text", "again"));
+    assert_int_equal(read_lines(reader, text, sizeof(text)), 2);
+    assert_non_null(strstr(text, " level=warn "));
+    assert_non_null(strstr(text, " event=log-lost count=42\n"));
+    assert_non_null(strstr(strstr(text, "count=42"), "text=again"));
+    log_event(LOG_INFO, "e", LOG_STR("text", "once"));
+    assert_int_equal(read_lines(reader, text, sizeof(text)), 1);
+    (void)close(reader);
+}
+
+static void full_socket_does_not_block_though_its_description_would(void **state)
+{
+    struct capture *capture = *state;
+    uint64_t lost = 0;
+    log_on_lost(count_lost, &lost);
+    (void)fill(&lost);
+    log_on_lost(NULL, NULL);
+    assert_int_equal(lost, 1);
+    while (next_write(capture)[0] != '\0')
+        ;
+    log_event(LOG_INFO, "e", LOG_UINT("n", 1));
+    assert_non_null(strstr(next_write(capture), " event=log-lost count=1\n"));
+    assert_string_equal(next_fields(capture), "n=1");
+}
+
+static void lines_passed_on_to_a_full_pipe_are_counted(void **state)
+{
+    (void)state;
+    static char text[1 << 17];
+    uint64_t lost = 0;
+    log_on_lost(count_lost, &lost);
+    int reader = lead_to_pipe();
+    (void)fill(&lost);
+    log_pass_on(SPAN("time=1 a\ntime=2 b\n"));
+    assert_int_equal(lost, 3);
+    (void)read_lines(reader, text, sizeof(text));
+    log_pass_on(SPAN("time=3 a\ntime=4 b\n"));
+    log_on_lost(NULL, NULL);
+    assert_int_equal(read_lines(reader, text, sizeof(text)), 3);
+    assert_non_null(strstr(text, "event=log-lost count=3\ntime=3 a\ntime=4 b\n"));
+    (void)close(reader);
+}
+
+static void *drain_pipe(void *arg)
+{
+    static char text[1 << 17];
+    struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
+    assert_int_equal(poll(&room, 1, 0), 0);
+    assert_true(read(*(int *)arg, text, sizeof(text)) > 0);
+    return NULL;
+}
+
+static void last_words_wait_for_a_reader_that_is_late(void **state)
+{
+    (void)state;
+    static char text[1 << 17];
+    uint64_t lost = 0;
+    pthread_t thread;
+    log_on_lost(count_lost, &lost);
+    int reader = lead_to_pipe();
+    (void)fill(&lost);
+    log_on_lost(NULL, NULL);
+    assert_int_equal(pthread_create(&thread, NULL, drain_pipe, &reader), 0);
+    log_last_words("panic", (const struct log_field[]){LOG_STR("reason", "late"), {0}});
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(read_lines(reader, text, sizeof(text)) >= 2);
+    assert_non_null(strstr(text, " event=log-lost count=1\n"));
+    assert_non_null(strstr(text, " event=panic reason=late\n"));
+    (void)close(reader);
+}
+
+static void last_words_end_though_nobody_reads(void **state)
+{
+    (void)state;
+    uint64_t lost = 0;
+    log_on_lost(count_lost, &lost);
+    int reader = lead_to_pipe();
+    (void)fill(&lost);
+    log_on_lost(NULL, NULL);
+    int64_t before = clock_ms();
+    int status = wait_status_of(end_fatally);
+    assert_true(clock_ms() - before < 5000);
+    assert_int_equal(WEXITSTATUS(status), EX_NOPERM);
+    (void)close(reader);
+}
+
 static void monotonic_clock_does_not_go_back(void **state)
 {
     (void)state;
@@ -420,6 +609,8 @@ int main(void)
         with_capture(every_octet_leaves_one_printable_line),
         with_capture(value_is_shown_whole_up_to_its_bound),
         with_capture(longer_value_ends_with_dots),
+        with_capture(bound_counts_octets_as_shown_and_cuts_no_escape),
+        with_capture(three_hostile_values_of_any_length_fit_a_line),
         with_capture(field_that_does_not_fit_is_left_out_whole),
         with_capture(many_fields_fill_a_line_but_never_overflow_it),
         with_capture(levels_above_the_most_are_not_written),
@@ -431,6 +622,11 @@ int main(void)
         with_capture(panic_logs_and_aborts),
         with_capture(require_names_the_condition),
         with_capture(require_is_silent_when_it_holds),
+        with_capture(full_pipe_loses_whole_lines_and_counts_them),
+        with_capture(full_socket_does_not_block_though_its_description_would),
+        with_capture(lines_passed_on_to_a_full_pipe_are_counted),
+        with_capture(last_words_wait_for_a_reader_that_is_late),
+        with_capture(last_words_end_though_nobody_reads),
         cmocka_unit_test(monotonic_clock_does_not_go_back),
         cmocka_unit_test(wall_clocks_agree),
     };

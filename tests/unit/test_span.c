@@ -259,9 +259,25 @@ static void to_cstr_refuses_a_nul_inside(void **state)
     assert_string_equal(out, "");
 }
 
+static void any_octet_is_shown_as_two_digits(void **state)
+{
+    (void)state;
+    static const struct {
+        char octet;
+        const char *shown;
+    } rows[] = {
+        {'\0', "\\x00"}, {'\n', "\\x0a"}, {'a', "\\x61"}, {'\\', "\\x5c"}, {(char)0xff, "\\xff"}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char out[SPAN_ESCAPE];
+        span_escape(rows[i].octet, out);
+        assert_memory_equal(out, rows[i].shown, SPAN_ESCAPE);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_octet_is_shown_as_two_digits),
         cmocka_unit_test(cstr_counts_octets_before_the_nul),
         cmocka_unit_test(cstr_of_null_is_empty),
         cmocka_unit_test(equal_compares_octets),

@@ -189,6 +189,183 @@ static void test_new_state_file_that_was_not_finished_is_removed_at_start(void *
     assert_int_equal(rig_count_files(rig, "queue", ".new"), 0);
 }
 
+/* ---- letters ---- */
+
+/* The store's descriptor of the letters that were opened last can write only, until it is mended:
+ * each pread(2) fails. */
+static int break_reading(const struct rig *rig, uint64_t id)
+{
+    int whole = dup(fault.letters);
+    int broken = open(rig_path(rig, spool_id_number(id), ".seg"), O_WRONLY);
+    assert_true(whole >= 0 && broken >= 0);
+    assert_int_equal(dup2(broken, fault.letters), fault.letters);
+    close(broken);
+    return whole;
+}
+
+static void mend_reading(int whole)
+{
+    assert_int_equal(dup2(whole, fault.letters), fault.letters);
+    close(whole);
+}
+
+static void test_letters_that_can_not_be_read_now_are_indexed_later(void **state)
+{
+    struct rig *rig = *state;
+    rig_start_writer(rig, 0, 0);
+    uint64_t id = rig_store_letter(rig, 3, 100);
+    struct spool_segment *segment = segment_of(rig, id);
+    uint64_t end = rig->durable[0].end;
+    int whole = break_reading(rig, id);
+    assert_int_equal(spool_segment_scan(segment, end, rig_visit, rig), SPOOL_SCAN_LATER);
+    assert_int_equal(rig->found_count, 0);
+    assert_int_equal(rig_count_files(rig, "corrupt", ""), 0);
+    mend_reading(whole);
+    assert_int_equal(spool_segment_scan(segment, end, rig_visit, rig), SPOOL_SCAN_OK);
+    assert_int_equal(rig_times_found(rig, id), 3);
+}
+
+static void test_tail_that_can_not_be_read_now_is_not_sealed(void **state)
+{
+    struct rig *rig = *state;
+    rig_start_writer(rig, 0, 0);
+    uint64_t id = rig_store_letter(rig, 3, 100);
+    struct spool_segment *segment = segment_of(rig, id);
+    rig_stop_writer(rig);
+    int whole = break_reading(rig, id);
+    assert_int_equal(spool_segment_scan_tail(segment, rig_visit, rig), SPOOL_SCAN_LATER);
+    assert_false(spool_segment_is_sealed(segment));
+    mend_reading(whole);
+    assert_int_equal(spool_segment_scan_tail(segment, rig_visit, rig), SPOOL_SCAN_OK);
+    assert_true(spool_segment_is_sealed(segment));
+    assert_int_equal(rig_times_found(rig, id), 3);
+    assert_int_equal(rig_count_files(rig, "corrupt", ""), 0);
+}
+
+static void test_copy_that_could_not_read_is_no_copy(void **state)
+{
+    struct rig *rig = *state;
+    rig_start_writer(rig, 0, 0);
+    uint64_t id = rig_store_letter(rig, 1, 100);
+    rig_scan_durable(rig);
+    struct spool_segment *segment = segment_of(rig, id);
+    int whole = break_reading(rig, id);
+    assert_false(spool_segment_set_aside(segment, spool_id_offset(id)));
+    assert_int_equal(rig_count_files(rig, "corrupt", ""), 0);
+    mend_reading(whole);
+    assert_true(spool_segment_set_aside(segment, spool_id_offset(id)));
+    assert_int_equal(rig_count_files(rig, "corrupt", ""), 1);
+}
+
+/* A letter that is damaged while its copy can not be made: neither is it lost, nor what lies behind
+ * it. */
+static void test_damage_that_can_not_be_set_aside_now_is_judged_later(void **state)
+{
+    struct rig *rig = *state;
+    char id[SPOOL_ID_MAX];
+    rig_start_writer(rig, 0, 0);
+    for (unsigned i = 0; i < 3; i++)
+        rig_submit(rig, 1, 100);
+    rig_settle(rig);
+    uint64_t bad = rig->letters[1]->letter.id;
+    struct spool_segment *segment = segment_of(rig, bad);
+    rig_flip(rig_path(rig, spool_id_number(bad), ".seg"), spool_id_offset(bad) + 3);
+    struct span name = spool_id_text(bad, id);
+    id[name.len] = '\0';
+    fault.open_suffix = id;
+    fault.open_error = EMFILE;
+    uint64_t end = rig->durable[0].end;
+    assert_int_equal(spool_segment_scan(segment, end, rig_visit, rig), SPOOL_SCAN_LATER);
+    assert_int_equal(rig->found_count, 1);
+    fault.open_suffix = NULL;
+    assert_int_equal(spool_segment_scan(segment, end, rig_visit, rig), SPOOL_SCAN_DAMAGED);
+    assert_int_equal(rig->found_count, 2);
+    assert_int_equal(rig_times_found(rig, bad), 0);
+    assert_int_equal(rig_count_files(rig, "corrupt", ""), 1);
+}
+
+/* ---- the start ---- */
+
+static void restart_store_damaged(struct rig *rig, uint64_t bad)
+{
+    char id[SPOOL_ID_MAX];
+    struct span name = spool_id_text(bad, id);
+    id[name.len] = '\0';
+    fault.open_suffix = id;
+    fault.open_error = ENOSPC;
+    rig_restart_store(rig);
+    fault.open_suffix = NULL;
+}
+
+/* What recovery has to leave for later stays open, and comes once: entries that are on the disk
+ * were reported then, and the others are reported by the scan. */
+static void test_what_recovery_must_leave_comes_later_and_once(void **state)
+{
+    struct rig *rig = *state;
+    rig_start_writer(rig, 0, 0);
+    for (unsigned i = 0; i < 3; i++)
+        rig_store_letter(rig, 1, 100);
+    rig_stop_writer(rig);
+    rig_restart_store(rig); /* one sync: entries are on the disk, the mark is behind them */
+    assert_true(spool_store_sync(rig->store));
+    assert_int_equal(rig->found_count, 3);
+    uint64_t bad = rig->letters[1]->letter.id;
+    rig_flip(rig_path(rig, spool_id_number(bad), ".seg"), spool_id_offset(bad) + 3);
+    restart_store_damaged(rig, bad);
+    assert_int_equal(rig->found_count, 3);
+    struct spool_segment *segment = segment_of(rig, bad);
+    assert_false(spool_segment_is_sealed(segment));
+    assert_true(spool_store_sync(rig->store));
+    restart_store_damaged(rig, bad); /* the mark still says where it ends */
+    segment = segment_of(rig, bad);
+    rig_forget_found(rig);
+    assert_int_equal(spool_segment_scan_tail(segment, rig_visit, rig), SPOOL_SCAN_DAMAGED);
+    assert_int_equal(rig->found_count, 0);
+    assert_true(spool_segment_is_sealed(segment));
+    assert_int_equal(rig_count_files(rig, "corrupt", ""), 1);
+}
+
+static bool recovers_with(struct rig *rig, const char *suffix, int error)
+{
+    spool_store_close(rig->store);
+    struct span problem;
+    rig->store = spool_store_open_io(rig->directory, rig->io, &rig->arena, &problem);
+    assert_non_null(rig->store);
+    rig_forget_found(rig);
+    fault.open_suffix = suffix;
+    fault.open_error = error;
+    bool good = spool_store_recover(rig->store, NULL, 0, rig_visit, rig);
+    if (!good)
+        assert_int_equal(errno, error);
+    fault.open_suffix = NULL;
+    return good;
+}
+
+static void test_file_that_can_not_be_opened_ends_recovery(void **state)
+{
+    static const int errors[] = {EMFILE, EACCES, EIO};
+    struct rig *rig = *state;
+    uint64_t id = store_alone(rig);
+    rig_set_state(rig, id, LETTER_DEFERRED);
+    assert_true(spool_store_sync(rig->store));
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
+        assert_false(recovers_with(rig, ".seg", errors[i]));
+        assert_false(recovers_with(rig, ".state", errors[i]));
+    }
+    rig_restart_store(rig);
+    assert_int_equal(rig_times_found(rig, id), 2);
+    assert_int_equal(rig->found[0].entry.state, LETTER_DEFERRED);
+}
+
+static void test_segment_that_vanished_does_not_end_recovery(void **state)
+{
+    struct rig *rig = *state;
+    (void)store_alone(rig);
+    assert_true(spool_store_sync(rig->store));
+    assert_true(recovers_with(rig, ".seg", ENOENT));
+    assert_int_equal(rig->found_count, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -199,6 +376,13 @@ int main(void)
         TEST(test_state_file_whose_sync_fails_is_replaced),
         TEST(test_new_state_file_counts_when_its_name_is_durable),
         TEST(test_new_state_file_that_was_not_finished_is_removed_at_start),
+        TEST(test_letters_that_can_not_be_read_now_are_indexed_later),
+        TEST(test_tail_that_can_not_be_read_now_is_not_sealed),
+        TEST(test_copy_that_could_not_read_is_no_copy),
+        TEST(test_damage_that_can_not_be_set_aside_now_is_judged_later),
+        TEST(test_what_recovery_must_leave_comes_later_and_once),
+        TEST(test_file_that_can_not_be_opened_ends_recovery),
+        TEST(test_segment_that_vanished_does_not_end_recovery),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -171,7 +171,7 @@ static void test_tail_is_scanned_when_its_writer_is_gone(void **state)
     assert_int_equal(open, 3);
     rig_stop_writer(rig);
     assert_false(spool_segment_has_writer(segment));
-    assert_true(spool_segment_scan_tail(segment, rig_visit, rig));
+    assert_int_equal(spool_segment_scan_tail(segment, rig_visit, rig), SPOOL_SCAN_OK);
     assert_int_equal(rig_times_found(rig, id), 1);
     assert_true(spool_segment_is_sealed(segment));
     open = 0;

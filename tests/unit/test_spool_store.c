@@ -221,7 +221,7 @@ static void test_scan_reports_each_recipient_once(void **state)
     struct spool_segment *segment = spool_segment_find(rig->store, spool_id_number(id));
     uint64_t end = rig->durable[0].end;
     for (unsigned times = 0; times < 3; times++)
-        assert_true(spool_segment_scan(segment, end, rig_visit, rig));
+        assert_int_equal(spool_segment_scan(segment, end, rig_visit, rig), SPOOL_SCAN_OK);
     assert_int_equal(rig->found_count, 3);
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(rig->found[i].entry.recipient, i);
@@ -237,7 +237,8 @@ static void test_scan_reads_no_further_than_durable(void **state)
     rig_store_letter(rig, 1, 100);
     uint64_t second = rig_store_letter(rig, 1, 100);
     struct spool_segment *segment = spool_segment_find(rig->store, spool_id_number(second));
-    assert_true(spool_segment_scan(segment, rig->durable[0].end, rig_visit, rig));
+    assert_int_equal(spool_segment_scan(segment, rig->durable[0].end, rig_visit, rig),
+                     SPOOL_SCAN_OK);
     assert_int_equal(rig->found_count, 1);
     assert_int_equal(rig_times_found(rig, second), 0);
 }
@@ -252,7 +253,8 @@ static void test_scan_sets_a_bad_record_aside_and_goes_on(void **state)
     uint64_t bad = rig->letters[1]->letter.id;
     rig_flip(rig_path(rig, spool_id_number(bad), ".seg"), spool_id_offset(bad) + 3);
     struct spool_segment *segment = spool_segment_find(rig->store, spool_id_number(bad));
-    assert_false(spool_segment_scan(segment, rig->durable[0].end, rig_visit, rig));
+    assert_int_equal(spool_segment_scan(segment, rig->durable[0].end, rig_visit, rig),
+                     SPOOL_SCAN_DAMAGED);
     assert_int_equal(rig->found_count, 2);
     assert_int_equal(rig_times_found(rig, bad), 0);
     assert_int_equal(rig_count_files(rig, "corrupt", ""), 1);
@@ -262,7 +264,8 @@ static void test_end_beyond_the_file_is_not_believed(void **state)
 {
     struct rig *rig = *state;
     struct spool_segment *segment = new_segment(rig, SPOOL_PRIVATE);
-    assert_false(spool_segment_scan(segment, UINT64_C(1) << 50, rig_visit, rig));
+    assert_int_equal(spool_segment_scan(segment, UINT64_C(1) << 50, rig_visit, rig),
+                     SPOOL_SCAN_DAMAGED);
     assert_int_equal(rig->found_count, 0);
 }
 
@@ -332,7 +335,7 @@ static void test_finished_segment_is_recycled_under_a_new_number_and_salt(void *
     assert_int_equal(after.st_ino, before.st_ino);
     assert_int_not_equal(number_of(segment), number);
     assert_memory_not_equal(&spool_segment_block(segment)->salt, &salt, sizeof salt);
-    assert_true(spool_segment_scan_tail(segment, rig_visit, rig));
+    assert_int_equal(spool_segment_scan_tail(segment, rig_visit, rig), SPOOL_SCAN_OK);
     assert_int_equal(rig_times_found(rig, spool_id(number_of(segment), SPOOL_BLOCK)), 0);
 }
 

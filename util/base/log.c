@@ -1,7 +1,12 @@
 /*
  * A log line is evidence, so it must be whole, true and one: it is made in a buffer on the stack
- * (no malloc: the log also says that memory is gone), goes out in one write(2) (lines of several
- * processes on one pipe do not mix), and no octet of a remote reaches it unescaped.
+ * (no malloc: the log also says that memory is gone), goes out in one write(2) of at most PIPE_BUF
+ * octets (lines of several processes on one pipe do not mix, and none is written in part), and no
+ * octet of a remote reaches it unescaped.
+ *
+ * Mail must not wait for whoever reads the log: master makes descriptor 2 one that never blocks
+ * (master/journal.c). What it does not take is lost, counted, and said as soon as it takes
+ * something again.
  *
  * What does not fit is never cut in the middle: the field that would not fit and those behind it
  * are left out, and the line says truncated=true. The time is UTC, computed here: gmtime_r(3) of
@@ -13,16 +18,23 @@
 #include "util/base/log_syslog.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
-    LINE_MAX_OCTETS = 8192,
+    LINE_MAX_OCTETS = PIPE_BUF, /* pipe(7): written whole or not at all */
     LINE_ENDING = 32, /* kept free for the mark of truncation, the brace and the line feed */
-    VALUE_MAX = 1024
+    VALUE_MAX = 1024, /* escapes included */
+    LAST_WORDS_MS = 200
 };
 
 /*
- * The one state of the process in util: who logs, how, and where to. It is written at start only.
+ * The one state of the process in util: who logs, how, and where to. It is written at start only,
+ * but for the number of lines that were lost and not said to be.
  * Handing it through every function that may have something to say would put it into most
  * signatures of the program, and panic() could not reach it at all.
  */
@@ -31,6 +43,10 @@ static struct {
     enum log_format format;
     enum log_level most;
     bool to_syslog;
+    bool to_socket; /* standard error is one: what another process shares can not be reopened */
+    void (*lost)(void *arg, uint64_t count);
+    void *lost_arg;
+    _Atomic uint64_t unsaid;
 } logger = {.process = "veredus", .format = LOG_LOGFMT, .most = LOG_INFO};
 
 /* The severities are those of RFC 5424 §6.2.1. */
@@ -90,33 +106,46 @@ static bool is_plain(char octet)
 }
 
 /*
- * Octets that are not printable ASCII, and the backslash itself, become \xNN, so that no two values
- * look the same. JSON knows no \x: there the backslash is doubled, and its reader sees the same
- * text.
+ * How one octet is shown. What is not printable ASCII, and the backslash itself, become \xNN, so
+ * that no two values look the same. JSON knows no \x: there the backslash is doubled, and its
+ * reader sees the same text.
  */
-static void put_escaped(struct line *line, struct span value)
+static size_t escape_into(char out[SPAN_ESCAPE + 1], enum log_format format, char octet)
 {
-    static const char hex[] = "0123456789abcdef";
-    const char *escape = line->format == LOG_JSON ? "\\\\x" : "\\x";
+    if (octet == '"') {
+        memcpy(out, "\\\"", 2);
+        return 2;
+    }
+    out[0] = '\\';
+    span_escape(octet, format == LOG_JSON ? out + 1 : out);
+    return format == LOG_JSON ? SPAN_ESCAPE + 1 : SPAN_ESCAPE;
+}
 
+/* What shows more than `room` octets ends before the first that does not fit, between two octets of
+ * the value and never within an escape. True: all of it was shown. */
+static bool put_escaped(struct line *line, struct span value, size_t room)
+{
     while (value.len > 0) {
         size_t plain = 0;
         while (plain < value.len && is_plain(value.data[plain]))
             plain++;
-        put(line, value.data, plain);
+        put(line, value.data, plain < room ? plain : room);
+        if (plain > room)
+            return false;
         value = span_skip(value, plain);
+        room -= plain;
         if (value.len == 0)
             break;
 
-        unsigned octet = (unsigned char)value.data[0];
-        if (octet == '"') {
-            put_cstr(line, "\\\"");
-        } else {
-            put_cstr(line, escape);
-            put(line, (char[]){hex[octet >> 4], hex[octet & 15]}, 2);
-        }
+        char escape[SPAN_ESCAPE + 1];
+        size_t size = escape_into(escape, line->format, value.data[0]);
+        if (size > room)
+            return false;
+        put(line, escape, size);
         value = span_skip(value, 1);
+        room -= size;
     }
+    return true;
 }
 
 /* JSON quotes every text, logfmt only what would be read wrongly without. */
@@ -130,16 +159,14 @@ static bool needs_quotes(const struct line *line, struct span value)
     return false;
 }
 
-/* The value is cut to its bound before it is escaped, so that "..." stands behind whole octets. */
+/* Bounded as it is shown: three hostile values of any length have room in one line. */
 static void put_text(struct line *line, const char *name, struct span value)
 {
-    struct span shown = span_first(value, VALUE_MAX);
-    const char *quote = needs_quotes(line, shown) ? "\"" : "";
+    const char *quote = needs_quotes(line, span_first(value, VALUE_MAX)) ? "\"" : "";
 
     put_name(line, name);
     put_cstr(line, quote);
-    put_escaped(line, shown);
-    put_cstr(line, shown.len < value.len ? "..." : "");
+    put_cstr(line, put_escaped(line, value, VALUE_MAX) ? "" : "...");
     put_cstr(line, quote);
 }
 
@@ -283,6 +310,15 @@ void log_setup(const char *process, enum log_format format, enum log_level most)
     logger.process = process;
     logger.format = format;
     logger.most = most;
+
+    struct stat status;
+    logger.to_socket = fstat(STDERR_FILENO, &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
+void log_on_lost(void (*lost)(void *arg, uint64_t count), void *arg)
+{
+    logger.lost_arg = arg;
+    logger.lost = lost;
 }
 
 /* Behind log_setup: the logger keeps the name that it finds now. */
@@ -298,24 +334,89 @@ bool log_enabled(enum log_level level)
     return level <= logger.most;
 }
 
-/* A line that standard error does not take is lost: there is nobody left to tell. */
+/* ---- the way out ---- */
+
+/* One system call; false: nothing of it was taken, or not all by a full disk. */
+static bool put_out(struct span text)
+{
+    ssize_t written;
+    do {
+        written = logger.to_socket
+                      ? send(STDERR_FILENO, text.data, text.len, MSG_DONTWAIT | MSG_NOSIGNAL)
+                      : write(STDERR_FILENO, text.data, text.len);
+    } while (written < 0 && errno == EINTR);
+    return written >= 0 && (size_t)written == text.len;
+}
+
+/* Counted twice: for the line that says so, which starts over, and for whoever keeps the total. */
+static void lose(uint64_t count)
+{
+    atomic_fetch_add_explicit(&logger.unsaid, count, memory_order_relaxed);
+    if (logger.lost != NULL)
+        logger.lost(logger.lost_arg, count);
+}
+
+/* Lines that were lost are spoken of before the next one goes out; false: it still does not flow.
+ * Nearly always there is nothing to say, and that costs a load. */
+static bool said_lost(void)
+{
+    if (atomic_load_explicit(&logger.unsaid, memory_order_relaxed) == 0)
+        return true;
+    uint64_t count = atomic_exchange_explicit(&logger.unsaid, 0, memory_order_relaxed);
+    const struct log_field fields[] = {LOG_UINT("count", count), {0}};
+    struct line line;
+
+    compose(&line, LOG_WARN, "log-lost", fields);
+    if (count == 0 || put_out(span_of(line.text, line.len)))
+        return true;
+    atomic_fetch_add_explicit(&logger.unsaid, count, memory_order_relaxed);
+    return false;
+}
+
+/* False: lost, but not counted yet. */
+static bool write_line(enum log_level level, const char *event, const struct log_field *fields)
+{
+    struct line line;
+
+    compose(&line, level, event, fields);
+    if (!logger.to_syslog)
+        return said_lost() && put_out(span_of(line.text, line.len));
+    log_syslog_line(levels[level].severity, span_of(line.text, line.len - 1));
+    return true;
+}
+
 void log_write(enum log_level level, const char *event, const struct log_field *fields)
 {
     if (!log_enabled(level))
         return;
-
     int saved_errno = errno;
-    struct line line;
-    compose(&line, level, event, fields);
-    if (logger.to_syslog) {
-        log_syslog_line(levels[level].severity, span_of(line.text, line.len - 1));
-    } else {
-        ssize_t written;
-        do {
-            written = write(STDERR_FILENO, line.text, line.len);
-        } while (written < 0 && errno == EINTR);
-    }
+    if (!write_line(level, event, fields))
+        lose(1);
     errno = saved_errno;
+}
+
+/* A reader that is only late gets them; one that is gone does not keep the process from dying. */
+void log_last_words(const char *event, const struct log_field *fields)
+{
+    struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+    if (write_line(LOG_ERROR, event, fields))
+        return;
+    (void)poll(&room, 1, LAST_WORDS_MS);
+    (void)write_line(LOG_ERROR, event, fields);
+}
+
+/* As many lines are lost as there are line feeds: what has none is a part of one. */
+void log_pass_on(struct span lines)
+{
+    uint64_t count = 0;
+    struct span rest = lines, line;
+
+    if (said_lost() && put_out(lines))
+        return;
+    while (span_next(&rest, '\n', &line))
+        count++;
+    lose(count);
 }
 
 /* strerror(3) may translate and allocate; this is a table look-up, safe for a thread and when

@@ -8,8 +8,11 @@
  *                 event=recipient-refused session=7GQK to=<bob@example.test> code=550 ...
  *
  * Every foreign octet that is not printable ASCII is escaped (\xNN), each value is bounded (1024
- * octets, then "..."), quotes are put where logfmt or JSON needs them: no remote can forge a line.
- * A line goes out in one write(2). Secrets are never passed to the log, at any level.
+ * octets as they are shown, then "..."), quotes are put where logfmt or JSON needs them: no remote
+ * can forge a line. A line has at most PIPE_BUF octets and goes out in one write(2), whole or not
+ * at all. Where standard error does not block, the log never does: what it does not take is lost,
+ * and "log-lost count=N" stands before the next line that it takes. Secrets are never passed to the
+ * log, at any level.
  */
 #ifndef VEREDUS_BASE_LOG_H
 #define VEREDUS_BASE_LOG_H
@@ -55,17 +58,29 @@ struct log_field {
     log_write((level), (event), (const struct log_field[]){__VA_ARGS__, {0}})
 
 /* Says who is logging and in which form. `process` must outlive the process. Until it is called,
- * lines carry "veredus", logfmt, level info. */
+ * lines carry "veredus", logfmt, level info. Looks at standard error: call it again when that was
+ * changed. */
 void log_setup(const char *process, enum log_format format, enum log_level most);
 
 /* Lines go to syslog(3) instead of standard error; call before the sandbox. */
 void log_to_syslog(void);
+
+/* `lost` hears how many lines were lost, each time, in whichever thread lost them. */
+void log_on_lost(void (*lost)(void *arg, uint64_t count), void *arg);
 
 /* True when events of `level` are written. */
 bool log_enabled(enum log_level level);
 
 /* Writes one line; errno is left as it was. Use log_event(). */
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
+
+/* The same at level error for a process that dies of it: worth a moment's wait (200 ms) when
+ * standard error takes nothing at once. */
+void log_last_words(const char *event, const struct log_field *fields);
+
+/* Writes to standard error what another process made: whole lines with their line feeds, PIPE_BUF
+ * octets at most. */
+void log_pass_on(struct span lines);
 
 /* As strerror_l(3): a text that needs no file and no lock. */
 const char *log_errno_text(int error);

@@ -23,7 +23,7 @@ void panic(const char *format, ...)
     (void)vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
 
-    log_event(LOG_ERROR, "panic", LOG_STR("reason", message));
+    log_last_words("panic", (const struct log_field[]){LOG_STR("reason", message), {0}});
     abort();
 }
 
@@ -36,6 +36,7 @@ void fatal(int code, const char *format, ...)
     (void)vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
 
-    log_event(LOG_ERROR, "fatal", LOG_INT("code", code), LOG_STR("reason", message));
+    log_last_words("fatal", (const struct log_field[]){
+                                LOG_INT("code", code), LOG_STR("reason", message), {0}});
     exit(code);
 }

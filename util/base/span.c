@@ -126,6 +126,16 @@ bool span_to_u64(struct span s, uint64_t max, uint64_t *number)
     return true;
 }
 
+void span_escape(char octet, char out[SPAN_ESCAPE])
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned number = (unsigned char)octet;
+    out[0] = '\\';
+    out[1] = 'x';
+    out[2] = digits[number >> 4];
+    out[3] = digits[number & 15];
+}
+
 /* A NUL inside would make the copy mean less than the span says. */
 bool span_to_cstr(struct span s, char *out, size_t size)
 {

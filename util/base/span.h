@@ -69,6 +69,13 @@ bool span_next(struct span *rest, char separator, struct span *word);
 /* Reads a decimal number of 1 to 20 digits. False for anything else and for what exceeds `max`. */
 bool span_to_u64(struct span s, uint64_t max, uint64_t *number) __attribute__((warn_unused_result));
 
+/* Octets of one that was escaped. */
+enum { SPAN_ESCAPE = 4 };
+
+/* Shows any octet in printable ASCII, \xNN, without a NUL. Which octets need it is for those to say
+ * who know where the text goes. */
+void span_escape(char octet, char out[SPAN_ESCAPE]);
+
 /* Copies `s` and a NUL into `out`. False, with out empty, when it does not fit or holds a NUL. */
 bool span_to_cstr(struct span s, char *out, size_t size) __attribute__((warn_unused_result));
 

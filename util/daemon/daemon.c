@@ -114,6 +114,12 @@ static void set_signals(void)
     ignore(SIGUSR1);
 }
 
+/* The page outlives the process, and takes counts from any thread. */
+static void count_lost(void *arg, uint64_t count)
+{
+    page_add(arg, PAGE_LOG_LOST, (int64_t)count);
+}
+
 /* Syslog and the time zone need files and sockets: both are opened here, before the sandbox. */
 static void set_log(const struct daemon *daemon)
 {
@@ -122,6 +128,8 @@ static void set_log(const struct daemon *daemon)
     log_setup(role_info(daemon->calls->role)->name, conf->log_format, conf->log_level);
     if (conf->log_target == LOG_TARGET_SYSLOG)
         log_to_syslog();
+    if (daemon->page != NULL)
+        log_on_lost(count_lost, daemon->page);
     tzset();
 }
 

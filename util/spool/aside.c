@@ -13,25 +13,26 @@
 
 enum { COPY = 4096 };
 
-/* What the disk does not give any more becomes zeros; what lies behind the end of the file is left
- * out. */
+/* What can not be read may be readable another day: then there is no copy, and the original is
+ * kept. What lies behind the end of the file is left out. */
 static int copy_octets(const struct spool_io *io, int from_fd, int to_fd, uint64_t from,
                        uint64_t to)
 {
     int error = 0;
     for (uint64_t at = from; error == 0 && at < to; at += COPY) {
-        uint8_t octets[COPY] = {0};
+        uint8_t octets[COPY];
         size_t size = to - at < COPY ? (size_t)(to - at) : COPY;
-        /* Block by block: an unreadable sector costs its own block and no more. */
         ssize_t count = pread(from_fd, octets, size, (off_t)at);
+        if (count < 0)
+            return errno;
         if (count == 0)
             break;
-        error = spool_io_write(io, to_fd, octets, count < 0 ? size : (size_t)count, at - from);
+        error = spool_io_write(io, to_fd, octets, (size_t)count, at - from);
     }
     return error;
 }
 
-/* 0 or errno; the copy is on the disk then. */
+/* 0 when the copy is on the disk; errno when there is none. */
 static int copy_aside(const struct spool_store *store, int fd, const char *name, uint64_t from,
                       uint64_t to)
 {
@@ -45,12 +46,15 @@ static int copy_aside(const struct spool_store *store, int fd, const char *name,
     close(out);
     if (error == 0 && store->io->fsync(store->corrupt) != 0)
         error = errno;
+    /* Half a copy would be taken for a whole one. */
+    if (error != 0)
+        (void)store->io->unlinkat(store->corrupt, name, 0);
     return error;
 }
 
 /* The alarm is given before it is known whether the copy went well: that it is damaged is the
  * news. */
-bool segment_set_aside(struct spool_segment *segment, int fd, uint64_t from, uint64_t to)
+int segment_set_aside(struct spool_segment *segment, int fd, uint64_t from, uint64_t to)
 {
     char id[SPOOL_ID_MAX];
     struct span text = spool_id_text(spool_id(segment->block.number, from), id);
@@ -58,10 +62,10 @@ bool segment_set_aside(struct spool_segment *segment, int fd, uint64_t from, uin
     log_event(LOG_ERROR, "record-corrupt", LOG_SPAN("id", text), LOG_UINT("offset", from),
               LOG_UINT("octets", to - from));
     if (error == 0)
-        return true;
+        return 0;
     segment->keep = true;
     log_event(LOG_ERROR, "record-not-set-aside", LOG_SPAN("id", text), LOG_ERRNO(error));
-    return false;
+    return error;
 }
 
 /* The end of a record that can not be asked: the next place in the index, or the end of it. */
@@ -97,7 +101,7 @@ bool spool_segment_set_aside(struct spool_segment *segment, uint64_t offset)
         segment->keep = true;
         return false;
     }
-    bool copied = segment_set_aside(segment, fd, offset, end);
+    bool copied = segment_set_aside(segment, fd, offset, end) == 0;
     if (fd != segment->fd)
         close(fd);
     return copied;

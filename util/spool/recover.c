@@ -6,35 +6,19 @@
  * the walk begins at the first record, and a letter whose fate is unknown is delivered (again);
  * - a block that is damaged is replaced by the facts in the state file; without either the letters
  *   can not be told from anything else and go to corrupt/ as they are.
- *
- * A file N.free is a spare of an earlier life. Whether the disk knows it by another name as well
- * can not be told, so none is used again.
  */
+#include "util/spool/pairs.h"
 #include "util/spool/store_parts.h"
 
-#include "util/base/base64.h"
 #include "util/base/log.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { STATE_READ = 65536, UNKNOWN_LENGTH = 1 << 20 };
-
-/* The two names that a number may have. */
-struct pair {
-    uint64_t number;
-    bool letters, state;
-};
-
-/* All numbers of the directory. */
-struct pair_list {
-    struct pair *pairs;
-    size_t count, cap;
-};
+enum { STATE_READ = 65536 };
 
 /* What every pair needs. */
 struct recovery {
@@ -52,111 +36,10 @@ struct evidence {
     int fd; /* the letters */
     int state_fd;
     bool block_good, state_good;
-    bool writing;         /* a living process has it open for writing */
+    int error;    /* errno: one of them can not be opened or read, which says nothing about it */
+    bool writing; /* a living process has it open for writing */
     uint64_t durable_end; /* what that process said; 0: nothing yet */
 };
-
-/* ---- the directory ---- */
-
-/* Each name is an item of its own until merge_pairs. */
-static void note(struct pair_list *list, uint64_t number, bool letters)
-{
-    if (list->count == list->cap) {
-        list->cap = list->cap * 2 + 64;
-        list->pairs = mem_resize(list->pairs, list->cap, sizeof *list->pairs);
-    }
-    list->pairs[list->count++] = (struct pair){number, letters, !letters};
-}
-
-/* True when `name` is a number, as store_name writes it, with that suffix. */
-static bool is_numbered(const char *name, const char *suffix, uint64_t *number)
-{
-    char canonical[STORE_NAME_MAX];
-    struct span text = span_cstr(name);
-    size_t length = strlen(suffix);
-    if (!span_has_suffix(text, span_cstr(suffix)) ||
-        !base32_to_u64(span_first(text, text.len - length), number) || *number == 0)
-        return false;
-    store_name(*number, suffix, canonical);
-    return strcmp(name, canonical) == 0;
-}
-
-/* A link or a directory of that name is not ours, whoever put it there. */
-static bool is_regular(const struct spool_store *store, const char *name)
-{
-    struct stat facts;
-    return fstatat(store->queue, name, &facts, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(facts.st_mode);
-}
-
-/* What is not ours is named in the log and left alone. */
-static void note_name(struct spool_store *store, struct pair_list *list, const char *name)
-{
-    uint64_t number;
-    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, "next") == 0)
-        return;
-    /* Asked first: whatever its name looks like. */
-    if (!is_regular(store, name))
-        log_event(LOG_WARN, "spool-foreign-file", LOG_STR("name", name));
-    else if (is_numbered(name, ".seg", &number))
-        note(list, number, true);
-    else if (is_numbered(name, ".state", &number))
-        note(list, number, false);
-    else if (is_numbered(name, ".free", &number) || is_numbered(name, ".new", &number) ||
-             strcmp(name, "next.new") == 0)
-        (void)store->io->unlinkat(store->queue, name, 0);
-    else
-        log_event(LOG_WARN, "spool-foreign-file", LOG_STR("name", name));
-}
-
-/* By number, which is by age. */
-static int compare_pairs(const void *a, const void *b)
-{
-    uint64_t left = ((const struct pair *)a)->number;
-    uint64_t right = ((const struct pair *)b)->number;
-    return left < right ? -1 : left > right;
-}
-
-/* One item a number, in the order of their age. */
-static void merge_pairs(struct pair_list *list)
-{
-    size_t kept = 0;
-    if (list->count > 0)
-        qsort(list->pairs, list->count, sizeof *list->pairs, compare_pairs);
-    for (size_t i = 0; i < list->count; i++) {
-        struct pair pair = list->pairs[i];
-        /* The two halves of a pair are neighbours now. */
-        if (kept > 0 && list->pairs[kept - 1].number == pair.number) {
-            list->pairs[kept - 1].letters |= pair.letters;
-            list->pairs[kept - 1].state |= pair.state;
-        } else {
-            list->pairs[kept++] = pair;
-        }
-    }
-    list->count = kept;
-}
-
-/* errno is told apart from the end of the directory by setting it to zero before each call. */
-static bool read_names(struct spool_store *store, struct pair_list *list)
-{
-    int fd = openat(store->queue, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *stream = fd < 0 ? NULL : fdopendir(fd);
-    if (stream == NULL) {
-        if (fd >= 0)
-            close(fd);
-        return false;
-    }
-    const struct dirent *item;
-    errno = 0;
-    while ((item = readdir(stream)) != NULL) {
-        note_name(store, list, item->d_name);
-        errno = 0;
-    }
-    int error = errno;
-    closedir(stream);
-    merge_pairs(list);
-    errno = error;
-    return error == 0;
-}
 
 /* ---- one pair: the evidence ---- */
 
@@ -190,9 +73,12 @@ static bool read_mark(const uint8_t *head, const struct spool_salt *salt, struct
 static void read_block(struct evidence *evidence, uint64_t number)
 {
     uint8_t octets[SPOOL_BLOCK];
-    evidence->block_good =
-        pread(evidence->fd, octets, sizeof octets, 0) == (ssize_t)sizeof octets &&
-        spool_block_decode(octets, &evidence->block) && evidence->block.number == number;
+    ssize_t count = pread(evidence->fd, octets, sizeof octets, 0);
+    if (count < 0)
+        evidence->error = errno;
+    evidence->block_good = count == (ssize_t)sizeof octets &&
+                           spool_block_decode(octets, &evidence->block) &&
+                           evidence->block.number == number;
 }
 
 /* The state file must tell of the same life of the segment as the block, where that is readable. */
@@ -200,9 +86,13 @@ static void read_head(struct evidence *evidence, uint64_t number)
 {
     uint8_t octets[SPOOL_BLOCK];
     struct spool_block facts;
-    if (evidence->state_fd < 0 ||
-        pread(evidence->state_fd, octets, sizeof octets, 0) != (ssize_t)sizeof octets ||
-        !spool_state_head_decode(octets, &facts) || facts.number != number)
+    if (evidence->state_fd < 0)
+        return;
+    ssize_t count = pread(evidence->state_fd, octets, sizeof octets, 0);
+    if (count < 0)
+        evidence->error = errno;
+    if (count != (ssize_t)sizeof octets || !spool_state_head_decode(octets, &facts) ||
+        facts.number != number)
         return;
     /* Two salts mean two lives: the state file is of another one, and says nothing. */
     if (evidence->block_good &&
@@ -255,63 +145,12 @@ static bool load_entries(struct spool_segment *segment, int fd)
     return !damaged;
 }
 
-/* By place, then recipient: the order in which the walk meets them. */
-static int compare_slots(const void *a, const void *b, void *entries)
-{
-    const struct state_entry *left = (const struct state_entry *)entries + *(const uint32_t *)a;
-    const struct state_entry *right = (const struct state_entry *)entries + *(const uint32_t *)b;
-    if (left->place != right->place)
-        return left->place < right->place ? -1 : 1;
-    return left->recipient < right->recipient ? -1 : left->recipient > right->recipient;
-}
-
-/* The slots in use, in the order of the records. */
-static struct known_entries sort_entries(const struct spool_segment *segment)
-{
-    struct known_entries known = {mem_array((size_t)segment->count + 1, sizeof(uint32_t)), 0, 0};
-    /* Mostly they are: entries were added in the order of the letters. */
-    bool sorted = true;
-    for (uint32_t slot = 0; slot < segment->count; slot++) {
-        if (segment->entries[slot].state == LETTER_NONE)
-            continue;
-        known.slots[known.count++] = slot;
-        if (known.count > 1 &&
-            compare_slots(&known.slots[known.count - 2], &slot, segment->entries) > 0)
-            sorted = false;
-    }
-    if (!sorted)
-        qsort_r(known.slots, known.count, sizeof *known.slots, compare_slots, segment->entries);
-    return known;
-}
-
 /* ---- one pair: its letters ---- */
-
-/* The letter of an entry was durable before the entry was made. */
-static void prove_by_entries(struct scan *scan)
-{
-    const struct known_entries *known = &scan->known;
-    if (known->count == 0)
-        return;
-    uint32_t last = scan->segment->entries[known->slots[known->count - 1]].place;
-    uint64_t behind = ((uint64_t)last + 1) * SPOOL_ALIGN;
-    if (behind > scan->proven)
-        scan->proven = behind;
-    if (behind > scan->limit)
-        scan->limit = behind + UNKNOWN_LENGTH;
-}
 
 /* How far to look, and what is known to have been accepted. */
 static void set_bounds(struct scan *scan, const struct evidence *evidence)
 {
-    struct stat facts = {0};
-    (void)fstat(scan->view.fd, &facts);
-    /* The mark is the last word: nothing is looked for behind it. */
-    if (evidence->mark.sealed_end != 0) {
-        scan->limit = scan->proven = evidence->mark.sealed_end;
-        return;
-    }
-    scan_find_end(scan, (uint64_t)facts.st_size);
-    prove_by_entries(scan);
+    scan_find_bounds(scan);
     if (evidence->durable_end > scan->proven)
         scan->proven = evidence->durable_end;
     /* A living writer's last batch may not be durable yet: he will say when. */
@@ -331,11 +170,12 @@ static void report_indexed(struct scan *scan)
 }
 
 /* Entries that the walk did not meet are reported at its end: their letters are gone or
- * unreadable, and their recipients are not forgotten. */
+ * unreadable, and their recipients are not forgotten. A segment that could not be read to its end
+ * stays open: its tail is scanned again. */
 static void recover_letters(struct scan *scan, const struct evidence *evidence)
 {
     struct spool_segment *segment = scan->segment;
-    scan->known = sort_entries(segment);
+    scan->known = scan_sort_entries(segment, 0);
     set_bounds(scan, evidence);
     report_indexed(scan);
     scan_run(scan);
@@ -343,11 +183,8 @@ static void recover_letters(struct scan *scan, const struct evidence *evidence)
     mem_free(scan->known.slots);
     state_close_gaps(segment);
     segment->mark_due = segment->live > 0; /* what was read may be in memory only */
-    if (evidence->writing)
-        return;
-    if (segment->scanned_end < evidence->mark.sealed_end)
-        segment->scanned_end = evidence->mark.sealed_end;
-    spool_segment_seal(segment);
+    if (!evidence->writing && scan->error == 0)
+        spool_segment_seal(segment);
 }
 
 /* A state file that says nothing any more makes room for a new one. */
@@ -384,7 +221,7 @@ static void begin_scan(struct scan *scan, const struct evidence *evidence)
     segment->synced_end = evidence->mark.indexed_end;
     segment->synced_entries = evidence->mark.entries;
     scan->from = segment->scanned_end = evidence->mark.indexed_end;
-    scan->after_punch = false;
+    segment->may_have_holes = false;
 }
 
 /* The letters of an open segment are synced before they are read: what was only in the cache of
@@ -398,10 +235,10 @@ static void recover_pair(const struct recovery *recovery, const struct evidence 
         .view = segment_view_of(segment, evidence->fd),
         .from = SPOOL_BLOCK,
         .check_body = true,
-        .after_punch = true,
         .visit = recovery->visit,
         .arg = recovery->arg,
     };
+    segment->may_have_holes = true;
     begin_scan(&scan, evidence);
     int error = evidence->mark.sealed_end == 0 ? spool_io_sync(store->io, evidence->fd) : 0;
     if (error != 0)
@@ -444,35 +281,57 @@ static void set_segment_aside(struct spool_store *store, uint64_t number)
         log_event(LOG_ERROR, "segment-not-set-aside", LOG_STR("file", name), LOG_ERRNO(errno));
 }
 
-/* The order is that of the evidence: what the files say, then what a living writer says, then
- * the walk. */
-static void examine_pair(const struct recovery *recovery, const struct pair *pair)
+/* A file that can not be opened or read is no file that is damaged or not there: whatever was made
+ * of the other one, mail would be lost or delivered twice. One that vanished is not there. */
+static void collect(const struct spool_store *store, const struct pair *pair,
+                    struct evidence *evidence)
 {
-    struct spool_store *store = recovery->store;
-    if (!pair->letters) {
-        remove_state(store, pair->number);
-        return;
-    }
-    struct evidence evidence = {.state_fd = -1};
-    evidence.fd = open_file(store, pair->number, ".seg", O_RDWR);
-    if (evidence.fd < 0) {
-        log_event(LOG_ERROR, "segment-not-readable", LOG_UINT("segment", pair->number),
-                  LOG_ERRNO(errno));
+    evidence->fd = open_file(store, pair->number, ".seg", O_RDWR);
+    if (evidence->fd < 0) {
+        evidence->error = errno;
         return;
     }
     if (pair->state)
-        evidence.state_fd = open_file(store, pair->number, ".state", O_RDONLY);
-    read_block(&evidence, pair->number);
-    read_head(&evidence, pair->number);
-    if (evidence.block_good || evidence.state_good) {
-        ask_writer(recovery, &evidence);
-        recover_pair(recovery, &evidence);
+        evidence->state_fd = open_file(store, pair->number, ".state", O_RDONLY);
+    if (pair->state && evidence->state_fd < 0 && errno != ENOENT)
+        evidence->error = errno;
+    read_block(evidence, pair->number);
+    read_head(evidence, pair->number);
+}
+
+/* The order is that of the evidence: what the files say, then what a living writer says, then
+ * the walk. The letters' descriptor goes to the segment. */
+static void judge(const struct recovery *recovery, const struct pair *pair,
+                  struct evidence *evidence)
+{
+    if (evidence->block_good || evidence->state_good) {
+        ask_writer(recovery, evidence);
+        recover_pair(recovery, evidence);
+        evidence->fd = -1;
     } else {
-        set_segment_aside(store, pair->number);
-        close(evidence.fd);
+        set_segment_aside(recovery->store, pair->number);
     }
+}
+
+/* 0, or the errno with which recovery ends. */
+static int examine_pair(const struct recovery *recovery, const struct pair *pair)
+{
+    struct evidence evidence = {.fd = -1, .state_fd = -1};
+    if (!pair->letters) {
+        remove_state(recovery->store, pair->number);
+        return 0;
+    }
+    collect(recovery->store, pair, &evidence);
+    if (evidence.error == 0)
+        judge(recovery, pair, &evidence);
+    else
+        log_event(LOG_ERROR, "segment-not-readable", LOG_UINT("segment", pair->number),
+                  LOG_ERRNO(evidence.error));
+    if (evidence.fd >= 0)
+        close(evidence.fd);
     if (evidence.state_fd >= 0)
         close(evidence.state_fd);
+    return evidence.error == ENOENT ? 0 : evidence.error;
 }
 
 /* The next number lies behind all that were seen, whatever `next` says. */
@@ -481,15 +340,14 @@ bool spool_store_recover(struct spool_store *store, const struct spool_held *hel
 {
     const struct recovery recovery = {store, held, held_count, visit, arg};
     struct pair_list list = {0};
-    bool good = read_names(store, &list);
-    int error = errno;
-    for (size_t i = 0; good && i < list.count; i++)
-        examine_pair(&recovery, &list.pairs[i]);
+    int error = pairs_read(store, &list) ? 0 : errno;
+    for (size_t i = 0; error == 0 && i < list.count; i++)
+        error = examine_pair(&recovery, &list.pairs[i]);
     if (list.count > 0 && list.pairs[list.count - 1].number >= store->next_number)
         store->next_number = store->reserved = list.pairs[list.count - 1].number + 1;
     mem_free(list.pairs);
-    if (good)
+    if (error == 0)
         store_release(store);
     errno = error;
-    return good;
+    return error == 0;
 }

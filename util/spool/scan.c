@@ -11,6 +11,9 @@
  * What to do about damage follows from `proven`: a letter that begins before it was accepted, and
  * its octets are set aside. What begins behind it belongs to a batch whose sync never returned:
  * nobody was told that it was accepted, and it is cut.
+ *
+ * What can not be read is not damaged: a cable may be loose, a disk busy. The walk ends before it,
+ * and is done again later.
  */
 #include "util/spool/store_parts.h"
 
@@ -18,10 +21,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SEARCH_READ = 65536 };
+enum { SEARCH_READ = 65536, UNKNOWN_LENGTH = 1 << 20 };
+
+/* An error ends the walk, whoever meets it. */
+static ssize_t read_letters(struct scan *scan, void *out, size_t size, uint64_t offset)
+{
+    ssize_t count = pread(scan->view.fd, out, size, (off_t)offset);
+    if (count < 0)
+        scan->error = errno;
+    return count;
+}
 
 /* ---- headers ---- */
 
@@ -34,27 +47,23 @@ static bool proves_itself(const struct scan *scan, const uint8_t *octets, uint64
 }
 
 /* A short read is no header. */
-static bool header_at(const struct scan *scan, uint64_t offset, struct record_header *header)
+static bool header_at(struct scan *scan, uint64_t offset, struct record_header *header)
 {
     uint8_t octets[SPOOL_RECORD_HEADER];
-    ssize_t count = pread(scan->view.fd, octets, sizeof octets, (off_t)offset);
+    ssize_t count = read_letters(scan, octets, sizeof octets, offset);
     return count == sizeof octets && proves_itself(scan, octets, offset, header);
 }
 
-/* Looks at every place from *at on, before `limit`. An unreadable stretch is passed over. */
-static bool search_header(const struct scan *scan, uint64_t *at, uint64_t limit,
+/* Looks at every place from *at on, before `limit`. */
+static bool search_header(struct scan *scan, uint64_t *at, uint64_t limit,
                           struct record_header *header)
 {
     uint8_t octets[SEARCH_READ];
     uint64_t start = spool_align(*at, SPOOL_ALIGN);
     while (start < limit) {
-        ssize_t count = pread(scan->view.fd, octets, sizeof octets, (off_t)start);
-        if (count >= 0 && count < SPOOL_RECORD_HEADER)
+        ssize_t count = read_letters(scan, octets, sizeof octets, start);
+        if (count < SPOOL_RECORD_HEADER)
             return false;
-        if (count < 0) {
-            start += SPOOL_BLOCK;
-            continue;
-        }
         /* A header at the end of this piece is met at the start of the next one. */
         size_t last = (size_t)count - SPOOL_RECORD_HEADER;
         for (size_t i = 0; i <= last && start + i < limit; i += SPOOL_ALIGN) {
@@ -69,7 +78,7 @@ static bool search_header(const struct scan *scan, uint64_t *at, uint64_t limit,
 }
 
 /* The first header at *at or behind it; *at becomes its offset. */
-static bool next_header(const struct scan *scan, uint64_t *at, uint64_t limit,
+static bool next_header(struct scan *scan, uint64_t *at, uint64_t limit,
                         struct record_header *header)
 {
     uint64_t page = spool_align(*at, SPOOL_BLOCK);
@@ -89,26 +98,39 @@ static bool next_header(const struct scan *scan, uint64_t *at, uint64_t limit,
     return search_header(scan, at, limit, header);
 }
 
-/* The batch_start of the last header tells what was durable before that batch was written
- * (writer.c). */
-void scan_find_end(struct scan *scan, uint64_t file_size)
-{
-    struct record_header header;
-    uint64_t at = scan->from;
-    uint64_t limit = file_size < SPOOL_SEGMENT_MAX ? file_size : SPOOL_SEGMENT_MAX;
-    /* Without any header there is nothing to walk over. */
-    scan->limit = scan->from;
-    scan->proven = 0;
-    while (next_header(scan, &at, limit, &header)) {
-        at += record_size(&header);
-        scan->limit = at;
-        scan->proven = header.batch_start;
-    }
-}
-
 /* ---- entries ---- */
 
-/* The order of sort_entries in recover.c. */
+/* By place, then recipient: the order in which the walk meets them. */
+static int compare_slots(const void *a, const void *b, void *entries)
+{
+    const struct state_entry *left = (const struct state_entry *)entries + *(const uint32_t *)a;
+    const struct state_entry *right = (const struct state_entry *)entries + *(const uint32_t *)b;
+    if (left->place != right->place)
+        return left->place < right->place ? -1 : 1;
+    return left->recipient < right->recipient ? -1 : left->recipient > right->recipient;
+}
+
+struct known_entries scan_sort_entries(const struct spool_segment *segment, uint64_t from)
+{
+    struct known_entries known = {mem_array((size_t)segment->count + 1, sizeof(uint32_t)), 0, 0,
+                                  false};
+    /* Mostly they are: entries were added in the order of the letters. */
+    bool sorted = true;
+    for (uint32_t slot = 0; slot < segment->count; slot++) {
+        const struct state_entry *entry = &segment->entries[slot];
+        if (entry->state == LETTER_NONE || (uint64_t)entry->place * SPOOL_ALIGN < from)
+            continue;
+        known.slots[known.count++] = slot;
+        if (known.count > 1 &&
+            compare_slots(&known.slots[known.count - 2], &slot, segment->entries) > 0)
+            sorted = false;
+    }
+    if (!sorted)
+        qsort_r(known.slots, known.count, sizeof *known.slots, compare_slots, segment->entries);
+    return known;
+}
+
+/* The order of scan_sort_entries. */
 static int compare_place(const struct state_entry *entry, uint32_t place, uint32_t recipient)
 {
     if (entry->place != place)
@@ -166,7 +188,7 @@ static void report(struct scan *scan, uint32_t slot, const struct record *record
 /* Entries whose record was passed over, or is not read again. */
 void scan_report_known(struct scan *scan, size_t from, size_t to)
 {
-    for (size_t i = from; i < to; i++)
+    for (size_t i = from; i < to && !scan->known.reported; i++)
         report(scan, scan->known.slots[i], NULL);
 }
 
@@ -181,54 +203,115 @@ static void index_record(struct scan *scan, const struct record *record)
         scan_report_known(scan, before, scan->known.next - (known ? 1 : 0));
         if (!known)
             slot = state_add(scan->segment, &entry);
-        report(scan, slot, record);
+        if (!known || !scan->known.reported)
+            report(scan, slot, record);
     }
+}
+
+/* ---- how far to look ---- */
+
+/* The batch_start of the last header tells what was durable before that batch was written
+ * (writer.c). */
+static void find_end(struct scan *scan, uint64_t file_size)
+{
+    struct record_header header;
+    uint64_t at = scan->from;
+    uint64_t limit = file_size < SPOOL_SEGMENT_MAX ? file_size : SPOOL_SEGMENT_MAX;
+    /* Without any header there is nothing to walk over. */
+    scan->limit = scan->from;
+    scan->proven = 0;
+    while (next_header(scan, &at, limit, &header)) {
+        at += record_size(&header);
+        scan->limit = at;
+        scan->proven = header.batch_start;
+    }
+}
+
+/* The letter of an entry was durable before the entry was made. */
+static void prove_by_entries(struct scan *scan)
+{
+    const struct known_entries *known = &scan->known;
+    if (known->count == 0)
+        return;
+    uint32_t last = scan->segment->entries[known->slots[known->count - 1]].place;
+    uint64_t behind = ((uint64_t)last + 1) * SPOOL_ALIGN;
+    if (behind > scan->proven)
+        scan->proven = behind;
+    if (behind > scan->limit)
+        scan->limit = behind + UNKNOWN_LENGTH;
+}
+
+/* The mark is the last word: nothing is looked for behind it. */
+void scan_find_bounds(struct scan *scan)
+{
+    struct stat facts;
+    uint64_t sealed_end = scan->segment->mark.sealed_end;
+    if (sealed_end != 0) {
+        scan->limit = scan->proven = sealed_end;
+        return;
+    }
+    if (fstat(scan->view.fd, &facts) != 0) {
+        scan->error = errno;
+        return;
+    }
+    find_end(scan, (uint64_t)facts.st_size);
+    prove_by_entries(scan);
 }
 
 /* ---- the walk ---- */
 
-/* Leaves an entry of nobody at the place of a lost letter, so that the next recovery does not judge
- * it again, with other evidence: letters behind it are in the index then and seem to prove it. True
- * when such an entry was there. */
-static bool was_judged(struct scan *scan, uint64_t from, uint64_t to)
+/* The entry that is left at the place of a lost letter. */
+static struct state_entry entry_of_nobody(uint64_t from)
 {
-    const struct state_entry nobody = {
+    return (struct state_entry){
         .place = (uint32_t)(from / SPOOL_ALIGN),
         .state = LETTER_BOUNCED,
     };
+}
+
+/* True when an earlier recovery left such an entry: with other evidence this one might judge
+ * otherwise, as letters behind it are in the index now and seem to prove it. */
+static bool was_judged(const struct scan *scan, uint64_t from)
+{
+    const struct state_entry nobody = entry_of_nobody(from);
     struct known_entries known = scan->known;
     uint32_t slot;
-    if (known_slot(scan->segment, &known, &nobody, &slot))
-        return letter_is_done((enum letter_state)scan->segment->entries[slot].state);
-    if (from < scan->proven || to < scan->limit)
-        (void)state_add(scan->segment, &nobody);
-    return false;
+    return known_slot(scan->segment, &known, &nobody, &slot) &&
+           letter_is_done((enum letter_state)scan->segment->entries[slot].state);
 }
 
-/* Before `proven` it was accepted, and somebody must hear of it; behind that it never was. */
-static void lose(struct scan *scan, uint64_t from, uint64_t to)
+/* Before `proven` it was accepted, and somebody must hear of it; behind that it never was. Nothing
+ * is judged that could not be read or copied. */
+static void judge_lost(struct scan *scan, uint64_t from, uint64_t to)
 {
     bool accepted = from < scan->proven;
-    if (accepted)
-        scan->end = to;
-    if (was_judged(scan, from, to))
-        return;
+    const struct state_entry nobody = entry_of_nobody(from);
     if (accepted) {
-        (void)segment_set_aside(scan->segment, scan->view.fd, from, to);
         scan->good = false;
-        return;
+        scan->error = segment_set_aside(scan->segment, scan->view.fd, from, to);
+    } else {
+        log_event(LOG_INFO, "spool-tail-cut", LOG_UINT("segment", scan->view.number),
+                  LOG_UINT("offset", from), LOG_UINT("octets", to - from));
     }
-    log_event(LOG_INFO, "spool-tail-cut", LOG_UINT("segment", scan->view.number),
-              LOG_UINT("offset", from), LOG_UINT("octets", to - from));
+    if (scan->error == 0 && (accepted || to < scan->limit))
+        (void)state_add(scan->segment, &nobody);
 }
 
-/* What can not be read is not zero. */
-static bool is_zero(const struct scan *scan, uint64_t from, uint64_t to)
+/* What was accepted counts as walked over, when something was made of it. */
+static void lose(struct scan *scan, uint64_t from, uint64_t to)
+{
+    if (scan->error == 0 && !was_judged(scan, from))
+        judge_lost(scan, from, to);
+    if (scan->error == 0 && from < scan->proven)
+        scan->end = to;
+}
+
+static bool is_zero(struct scan *scan, uint64_t from, uint64_t to)
 {
     uint8_t octets[SPOOL_BLOCK];
     for (uint64_t at = from; at < to; at += sizeof octets) {
         size_t size = to - at < sizeof octets ? (size_t)(to - at) : sizeof octets;
-        ssize_t count = pread(scan->view.fd, octets, size, (off_t)at);
+        ssize_t count = read_letters(scan, octets, size, at);
         for (ssize_t i = 0; i < count; i++)
             if (octets[i] != 0)
                 return false;
@@ -246,9 +329,17 @@ static void judge_gap(struct scan *scan, uint64_t from, uint64_t to)
     uint64_t page = spool_align(from, SPOOL_BLOCK);
     if (page < to && is_zero(scan, from, page))
         from = page;
-    bool may_be_empty = to <= page || scan->after_punch;
+    bool may_be_empty = to <= page || scan->segment->may_have_holes;
     if (!may_be_empty || !is_zero(scan, from, to))
         lose(scan, from, to);
+}
+
+/* RECORD_OK also when nobody needs the message any more, or will compare its checksum. */
+static enum record_result check_body(struct scan *scan, const struct record *record)
+{
+    if (!scan->check_body || is_all_done(scan, record))
+        return RECORD_OK;
+    return record_check_body(&scan->view, record);
 }
 
 /* A record whose header and envelope are sound; the offset behind it. */
@@ -259,13 +350,18 @@ static uint64_t take_record(struct scan *scan, const struct record *record)
         lose(scan, record->header.offset, scan->limit); /* claims more than was made durable */
         return scan->limit;
     }
-    if (scan->check_body && !is_all_done(scan, record) &&
-        record_check_body(&scan->view, record) != RECORD_OK) {
+    switch (check_body(scan, record)) {
+    case RECORD_OK:
+        index_record(scan, record);
+        scan->end = end;
+        break;
+    case RECORD_IO:
+        scan->error = errno;
+        break;
+    case RECORD_NONE:
+    case RECORD_BAD:
         lose(scan, record->header.offset, end);
-        return end;
     }
-    index_record(scan, record);
-    scan->end = end;
     return end;
 }
 
@@ -287,6 +383,15 @@ static uint64_t pass_damage(struct scan *scan, uint64_t at)
     return next;
 }
 
+/* Told once, until a walk has come through. */
+static void note_error(struct scan *scan)
+{
+    if (scan->error != 0 && !scan->segment->unread)
+        log_event(LOG_ERROR, "segment-not-readable", LOG_UINT("segment", scan->view.number),
+                  LOG_UINT("offset", scan->end), LOG_ERRNO(scan->error));
+    scan->segment->unread = scan->error != 0;
+}
+
 /* One record at a time in the arena: a segment of 64 MiB costs the memory of its largest
  * envelope. */
 void scan_run(struct scan *scan)
@@ -296,45 +401,69 @@ void scan_run(struct scan *scan)
     uint64_t at = scan->from;
     scan->good = true;
     scan->end = scan->from;
-    while (at < scan->limit) {
+    while (scan->error == 0 && at < scan->limit) {
         arena_reset(arena);
-        if (record_read(&scan->view, at, arena, &record) == RECORD_OK)
+        enum record_result result = record_read(&scan->view, at, arena, &record);
+        if (result == RECORD_IO)
+            scan->error = errno;
+        else if (result == RECORD_OK)
             at = take_record(scan, &record);
         else
             at = pass_damage(scan, at);
     }
+    note_error(scan);
     if (scan->end > scan->segment->scanned_end)
         scan->segment->scanned_end = scan->end;
 }
 
 /* ---- while qmgr runs ---- */
 
+/* From where the walk before it ended. Entries lie behind that when it could not read their
+ * letters. */
+static struct scan go_on(struct spool_segment *segment, spool_visit *visit, void *arg)
+{
+    struct scan scan = {
+        .segment = segment,
+        .view = segment_view_of(segment, segment->fd),
+        .from = segment->scanned_end,
+        .visit = visit,
+        .arg = arg,
+    };
+    if (segment->unread)
+        scan.known = scan_sort_entries(segment, scan.from);
+    scan.known.reported = true;
+    return scan;
+}
+
+/* Runs it and lets go of what it knew. */
+static enum spool_scan finish(struct scan *scan)
+{
+    scan_run(scan);
+    mem_free(scan->known.slots);
+    if (scan->error != 0)
+        return SPOOL_SCAN_LATER;
+    return scan->good ? SPOOL_SCAN_OK : SPOOL_SCAN_DAMAGED;
+}
+
 /* Bodies are not read: they were durable before qmgr heard of them, and their reader compares
  * the checksum. */
-bool spool_segment_scan(struct spool_segment *segment, uint64_t durable_end, spool_visit *visit,
-                        void *arg)
+enum spool_scan spool_segment_scan(struct spool_segment *segment, uint64_t durable_end,
+                                   spool_visit *visit, void *arg)
 {
     struct stat facts;
     if (segment->sealed_end != 0 || durable_end <= segment->scanned_end)
-        return true;
+        return SPOOL_SCAN_OK;
     if (fstat(segment->fd, &facts) != 0)
-        return false;
+        return SPOOL_SCAN_LATER;
     uint64_t size = spool_align((uint64_t)facts.st_size, SPOOL_ALIGN);
     /* More was promised than there is: what is there is taken, and the alarm is given. */
     if (durable_end > size)
         log_event(LOG_ERROR, "spool-segment-short", LOG_UINT("segment", segment->block.number),
                   LOG_UINT("octets", size), LOG_UINT("durable", durable_end));
-    struct scan scan = {
-        .segment = segment,
-        .view = segment_view_of(segment, segment->fd),
-        .from = segment->scanned_end,
-        .limit = durable_end < size ? durable_end : size,
-        .visit = visit,
-        .arg = arg,
-    };
-    scan.proven = scan.limit;
-    scan_run(&scan);
-    return scan.good && durable_end <= size;
+    struct scan scan = go_on(segment, visit, arg);
+    scan.limit = scan.proven = durable_end < size ? durable_end : size;
+    enum spool_scan result = finish(&scan);
+    return result == SPOOL_SCAN_OK && durable_end > size ? SPOOL_SCAN_DAMAGED : result;
 }
 
 bool spool_segment_has_writer(const struct spool_segment *segment)
@@ -343,27 +472,20 @@ bool spool_segment_has_writer(const struct spool_segment *segment)
 }
 
 /* Bodies are read here, as at the start: which of them are whole, nobody can say any more. */
-bool spool_segment_scan_tail(struct spool_segment *segment, spool_visit *visit, void *arg)
+enum spool_scan spool_segment_scan_tail(struct spool_segment *segment, spool_visit *visit,
+                                        void *arg)
 {
-    struct stat facts;
     if (segment->sealed_end != 0)
-        return true;
+        return SPOOL_SCAN_OK;
     int error = spool_io_sync(segment->store->io, segment->fd);
     if (error != 0)
         log_event(LOG_ERROR, "spool-sync-failed", LOG_UINT("segment", segment->block.number),
                   LOG_ERRNO(error));
-    struct scan scan = {
-        .segment = segment,
-        .view = segment_view_of(segment, segment->fd),
-        .from = segment->scanned_end,
-        .check_body = true,
-        .visit = visit,
-        .arg = arg,
-    };
-    if (fstat(segment->fd, &facts) != 0)
-        return false;
-    scan_find_end(&scan, (uint64_t)facts.st_size);
-    scan_run(&scan);
-    spool_segment_seal(segment);
-    return scan.good;
+    struct scan scan = go_on(segment, visit, arg);
+    scan.check_body = true;
+    scan_find_bounds(&scan);
+    enum spool_scan result = finish(&scan);
+    if (result != SPOOL_SCAN_LATER)
+        spool_segment_seal(segment);
+    return result;
 }

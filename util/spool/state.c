@@ -116,6 +116,9 @@ void spool_segment_seal(struct spool_segment *segment)
 {
     if (segment->sealed_end != 0)
         return;
+    /* An earlier life may have said so already, of letters that are gone now. */
+    if (segment->scanned_end < segment->mark.sealed_end)
+        segment->scanned_end = segment->mark.sealed_end;
     /* What was scanned is all there is, from here on and for ever. */
     segment->sealed_end = segment->scanned_end;
     segment->mark_due = true;
@@ -198,13 +201,15 @@ static int write_entries(const struct spool_segment *segment, int fd)
     return error;
 }
 
-/* It tells of the sync before, because this one has not happened yet; see above. */
+/* It tells of the sync before, because this one has not happened yet; see above. A segment that was
+ * sealed in an earlier life stays so on the disk while it is open for another try to read it. */
 static struct state_mark next_mark(const struct spool_segment *segment)
 {
+    bool sealed = segment->sealed_end != 0;
     return (struct state_mark){
         .sequence = segment->mark.sequence + 1,
         .indexed_end = segment->synced_end,
-        .sealed_end = segment->sealed_end,
+        .sealed_end = sealed ? segment->sealed_end : segment->mark.sealed_end,
         .entries = segment->synced_entries,
     };
 }

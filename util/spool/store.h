@@ -54,8 +54,10 @@ struct spool_held {
  * and stay open (their writer goes on). So does a segment that a living process has open for
  * writing without having said so yet: of its letters those are reported that prove themselves
  * durable, the rest comes with its word, or with a scan of the tail when it is gone. All others are
- * sealed, and released when nothing is left to do. Once, before any segment is made. False with
- * errno when the directory can not be read. */
+ * sealed, and released when nothing is left to do; but for those that hold something that can not
+ * be read now: they stay open, for spool_segment_scan_tail. Once, before any segment is made. False
+ * with errno when the directory or a file of it can not be opened, or its block not be read: what
+ * is in there is not known, and the store is of no use. */
 bool spool_store_recover(struct spool_store *store, const struct spool_held *held,
                          size_t held_count, spool_visit *visit, void *arg)
     __attribute__((warn_unused_result));
@@ -77,19 +79,26 @@ int spool_segment_open_writer(struct spool_segment *segment) __attribute__((warn
 /* As above, for reading alone; any number of them. */
 int spool_segment_open_reader(struct spool_segment *segment) __attribute__((warn_unused_result));
 
+enum spool_scan {
+    SPOOL_SCAN_OK,
+    SPOOL_SCAN_DAMAGED, /* a bad record was set aside, the rest went on */
+    SPOOL_SCAN_LATER    /* something can not be read, or set aside, now: what lies before it is
+                           indexed, the rest waits for another call */
+};
+
 /* Indexes the letters up to `durable_end`: an entry LETTER_WAITING for each recipient, in memory,
- * reported to `visit`; not yet on disk. False when a record is bad (it is set aside, the rest goes
- * on). Idempotent for an end that was seen. */
-bool spool_segment_scan(struct spool_segment *segment, uint64_t durable_end, spool_visit *visit,
-                        void *arg) __attribute__((warn_unused_result));
+ * reported to `visit`; not yet on disk. Idempotent for an end that was seen. */
+enum spool_scan spool_segment_scan(struct spool_segment *segment, uint64_t durable_end,
+                                   spool_visit *visit, void *arg)
+    __attribute__((warn_unused_result));
 
 /* True while a living process has its letters open for writing. */
 bool spool_segment_has_writer(const struct spool_segment *segment);
 
 /* The writer is gone (ask spool_segment_has_writer), its last word unknown: syncs, then scans the
- * tail as recovery does, seals. False when a record was set aside. */
-bool spool_segment_scan_tail(struct spool_segment *segment, spool_visit *visit, void *arg)
-    __attribute__((warn_unused_result));
+ * tail as recovery does, seals; what has to be read later stays open. */
+enum spool_scan spool_segment_scan_tail(struct spool_segment *segment, spool_visit *visit,
+                                        void *arg) __attribute__((warn_unused_result));
 
 /* Calls `visit` for each segment that is not sealed. */
 void spool_store_each_open(struct spool_store *store,

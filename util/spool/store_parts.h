@@ -2,8 +2,8 @@
  * store_parts - what the files of the store share: the directory, one pair, the walk over letters.
  *
  * store.c opens the directory and makes pairs; state.c keeps the entries and writes them; scan.c
- * walks over letters; aside.c rescues what is damaged; recover.c reads it all at start; release.c
- * gives space back.
+ * walks over letters; aside.c rescues what is damaged; pairs.c lists the directory and recover.c
+ * reads it all at start; release.c gives space back.
  */
 #ifndef VEREDUS_SPOOL_STORE_PARTS_H
 #define VEREDUS_SPOOL_STORE_PARTS_H
@@ -40,10 +40,13 @@ struct spool_segment {
     uint32_t gap, gap_end;          /* where empty slots may be filled, after recovery */
     uint32_t live;                  /* entries not done */
 
-    uint64_t punched; /* a bit a MiB */
-    bool punch_due;   /* an entry became done since holes were last looked for */
-    bool keep;        /* something could not be set aside: not given back in this life */
-    bool doomed;      /* its letters are gone, its state file is next */
+    uint64_t punched;    /* a bit a MiB */
+    bool may_have_holes; /* the state file was lost: zeros may be holes */
+    bool unread;         /* the last walk met something that can not be read now; entries may lie
+                            behind scanned_end */
+    bool punch_due;      /* an entry became done since holes were last looked for */
+    bool keep;           /* something could not be set aside: not given back in this life */
+    bool doomed;         /* its letters are gone, its state file is next */
 };
 
 struct spool_store {
@@ -108,6 +111,7 @@ int state_sync(struct spool_segment *segment);
 struct known_entries {
     uint32_t *slots;
     size_t count, next;
+    bool reported; /* by an earlier walk */
 };
 
 struct scan {
@@ -116,29 +120,34 @@ struct scan {
     uint64_t from, limit; /* the walk goes over these octets */
     uint64_t proven;      /* what begins before it was accepted: damage there is not an accident */
     bool check_body;
-    bool after_punch; /* zeros may be holes: the state file was lost */
     struct known_entries known;
     spool_visit *visit;
     void *arg;
     bool good;    /* no letter was set aside */
+    int error;    /* errno: something can not be read or set aside now; the walk ended before it */
     uint64_t end; /* behind the last letter that was indexed or set aside */
 };
 
-/* Sets limit and proven of an unsealed tail: the end of the last record that has a valid header,
- * and the greatest batch_start. */
-void scan_find_end(struct scan *scan, uint64_t file_size);
+/* The slots in use whose letters begin at `from` or behind it, in the order of the records; freed
+ * by the caller. */
+struct known_entries scan_sort_entries(const struct spool_segment *segment, uint64_t from);
 
-/* The walk: indexes, reports, sets aside, cuts. scanned_end is set at its end. */
+/* Sets limit and proven: the mark's last word; else the end of the last record that has a valid
+ * header, and the greatest batch_start or what an entry tells of. Or the error. */
+void scan_find_bounds(struct scan *scan);
+
+/* The walk: indexes, reports, sets aside, cuts, up to the first error. scanned_end is set at its
+ * end. */
 void scan_run(struct scan *scan);
 
-/* Reports the known entries [from, to) that are not done, without a record. */
+/* Reports the known entries [from, to) that are not done, without a record; once. */
 void scan_report_known(struct scan *scan, size_t from, size_t to);
 
 /* ---- aside.c ---- */
 
-/* Copies the octets to corrupt/<id> and raises the alarm; a copy that fails keeps the segment:
- * false. */
-bool segment_set_aside(struct spool_segment *segment, int fd, uint64_t from, uint64_t to);
+/* Copies the octets to corrupt/<id> and raises the alarm; 0, or the errno of a copy that failed,
+ * which keeps the segment. */
+int segment_set_aside(struct spool_segment *segment, int fd, uint64_t from, uint64_t to);
 
 /* ---- release.c ---- */
 

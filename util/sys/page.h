@@ -39,6 +39,7 @@
     X(DELETED, "deleted")                                                                          \
     X(TABLES, "table-changes") /* lookup: its start, and every table built anew */                 \
     X(LOOKUPS, "lookups")                                                                          \
+    X(LOG_LOST, "log-lost") /* lines that the log did not take */                                  \
     X(PRESSURE, "pressure") /* gauge, qmgr: enum page_pressure */
 
 enum page_value {
