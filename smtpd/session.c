@@ -275,10 +275,12 @@ static void identify(struct session *session, const union net_address *client)
 }
 
 /* RFC 5321 §3.1: 220, or 421 and 554 from those who take no mail now. */
-struct session *session_new(struct worker *worker, int fd, const union net_address *client)
+struct session *session_new(struct worker *worker, int fd, const union net_address *client,
+                            const struct daemon_listener *listener)
 {
     struct session *session = mem_new(sizeof(*session));
     session->worker = worker;
+    session->listener = listener;
     session->turn = (struct turn){.run = on_turn, .arg = session};
     /* The descriptor is the session's from here on: session_drop closes it. */
     io_init(&session->io, worker->loop, fd, on_ready, session);

@@ -72,6 +72,7 @@ struct transaction {
 struct session {
     LIST_ENTRY(session) entry;
     struct worker *worker;
+    const struct daemon_listener *listener; /* where it came in */
     struct io io;
     struct timer timer;
     struct turn turn;
@@ -94,8 +95,10 @@ struct session {
     char client[NET_TEXT_MAX];
 };
 
-/* A client was accepted: greets it, or tells it why not. Takes `fd` over. */
-struct session *session_new(struct worker *worker, int fd, const union net_address *client);
+/* A client was accepted: greets it, or tells it why not. Takes `fd` over; `listener` outlives the
+ * session. */
+struct session *session_new(struct worker *worker, int fd, const union net_address *client,
+                            const struct daemon_listener *listener);
 
 /* Serves at the end of this turn what can be served then: a lookup or a commit came back. */
 void session_wake(struct session *session);

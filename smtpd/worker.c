@@ -138,6 +138,13 @@ void worker_dismiss(struct worker *worker)
     }
 }
 
+/* Where clients come in. */
+struct entrance {
+    struct worker *worker;
+    const struct daemon_listener *listener;
+    struct acceptor acceptor;
+};
+
 /* The process: the worker, and what feeds it. */
 struct smtpd {
     struct worker worker;
@@ -145,7 +152,7 @@ struct smtpd {
     struct timer deadline;      /* of a drain */
     bool dismissed;             /* all clients were told to go */
     unsigned peers[ROLE_COUNT]; /* the index of the newest of each role */
-    struct acceptor acceptors[DAEMON_LISTENERS];
+    struct entrance entrances[DAEMON_LISTENERS];
 };
 
 /* ---- the daemon ---- */
@@ -184,22 +191,28 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
 
 static void on_connection(void *arg, int fd, const union net_address *client)
 {
-    (void)session_new(arg, fd, client);
+    const struct entrance *entrance = arg;
+    (void)session_new(entrance->worker, fd, client, entrance->listener);
 }
 
 /* The other workers share the socket, and have room. */
 static bool yields(void *arg)
 {
-    return limits_above_share(arg);
+    const struct entrance *entrance = arg;
+    return limits_above_share(entrance->worker);
 }
 
 /* Clients are accepted from here on. */
 static void start(struct daemon *daemon)
 {
     struct smtpd *smtpd = daemon->state;
-    const struct acceptor_calls calls = {on_connection, yields, &smtpd->worker};
-    for (size_t i = 0; i < daemon->listener_count; i++)
-        acceptor_open(&smtpd->acceptors[i], daemon->loop, daemon->listeners[i].fd, &calls);
+    for (size_t i = 0; i < daemon->listener_count; i++) {
+        struct entrance *entrance = &smtpd->entrances[i];
+        const struct acceptor_calls calls = {on_connection, yields, entrance};
+        entrance->worker = &smtpd->worker;
+        entrance->listener = &daemon->listeners[i];
+        acceptor_open(&entrance->acceptor, daemon->loop, daemon->listeners[i].fd, &calls);
+    }
 }
 
 /* May come at any time, again and again: each new socket takes the place of the one before. */
@@ -249,7 +262,7 @@ static void drain(struct daemon *daemon)
 {
     struct smtpd *smtpd = daemon->state;
     for (size_t i = 0; i < daemon->listener_count; i++)
-        acceptor_close(&smtpd->acceptors[i]);
+        acceptor_close(&smtpd->entrances[i].acceptor);
     timer_cancel(&smtpd->deadline);
     timer_init(&smtpd->deadline, daemon->loop, on_deadline, smtpd);
     timer_set(&smtpd->deadline, daemon->patient ? PATIENCE_MS : DRAIN_MS);

@@ -53,7 +53,8 @@ struct rig {
     size_t segment_count;
     size_t held, held_last, sealed;
     uint64_t durable_end;
-    int client; /* our end of the connection */
+    struct daemon_listener listener; /* where clients come in */
+    int client;                      /* our end of the connection */
     struct session *session;
     struct buf heard;
 };
@@ -218,7 +219,7 @@ static inline void rig_connect_from(struct rig *rig, const char *address)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
     rig->client = pair[0];
     buf_reset(&rig->heard);
-    rig->session = session_new(&rig->worker, pair[1], &client);
+    rig->session = session_new(&rig->worker, pair[1], &client, &rig->listener);
 }
 
 static inline void rig_write(struct rig *rig, struct span octets)

@@ -60,7 +60,7 @@ static void client_that_talks_first_is_sent_away(void **state)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
     assert_int_equal(send(pair[0], "EHLO x\r\n", 8, 0), 8);
     rig->client = pair[0];
-    rig->session = session_new(&rig->worker, pair[1], &client);
+    rig->session = session_new(&rig->worker, pair[1], &client, &rig->listener);
     rig_expect(rig, "554 5.5.1 You talk before you are greeted\r\n");
     rig_expect_end(rig);
 }
