@@ -7,9 +7,6 @@
 
 #include "smtpd/limits.h"
 
-#include <errno.h>
-#include <sys/socket.h>
-
 enum { SUBJECT_MAX = 256 /* octets of a command that are logged */ };
 
 /* One line a refusal: who, what, and the very words the client got. */
@@ -63,19 +60,16 @@ void answer_flush(struct session *session)
     if (session->paused || session->end >= SESSION_LINGERING)
         return;
     while (buf_len(&session->out) > 0) {
-        struct span out = buf_span(&session->out);
-        /* A client that left is no reason for SIGPIPE: the error says the same. */
-        ssize_t sent = send(session->io.fd, out.data, out.len, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        size_t sent;
+        enum stream_result result = stream_write(&session->stream, buf_span(&session->out), &sent);
+        if (result == STREAM_AGAIN)
             return;
-        if (sent < 0) {
+        if (result != STREAM_OK) {
             session_drop(session);
             return;
         }
         session->progress = true;
-        buf_consume(&session->out, (size_t)sent);
+        buf_consume(&session->out, sent);
     }
     /* All is sent: an idle session holds no buffer. */
     buf_free(&session->out);

@@ -10,7 +10,16 @@
  */
 #include "smtpd/answer.h"
 #include "smtpd/commands.h"
+#include "smtpd/secure.h"
 #include "util/mail/address.h"
+
+/* What every client may use was written once; the rest depends on how far this one is. */
+static const char *capabilities(struct session *session)
+{
+    return arena_printf(&session->arena, "%s%s", session->worker->capabilities,
+                        secure_is_offered(session) ? "\nSTARTTLS" : "")
+        .data;
+}
 
 /* Either of them also ends an open transaction, as RSET would (§4.1.4). */
 static struct reply greet(struct session *session, struct span name, bool extended)
@@ -25,7 +34,7 @@ static struct reply greet(struct session *session, struct span name, bool extend
     arena_reset(&session->arena);
     session->helo = name.len > 0 ? arena_copy(&session->arena, name) : SPAN("");
     session->extended = extended;
-    return answer(250, NULL, extended ? worker->capabilities : worker->hello);
+    return answer(250, NULL, extended ? capabilities(session) : worker->hello);
 }
 
 /* One line and no extensions: whoever says HELO may not know of multiline replies. */

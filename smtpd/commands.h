@@ -20,6 +20,12 @@ struct reply cmd_rcpt(struct session *session, struct span arguments);
 /* RFC 5321 §4.1.1.4: the message comes. */
 struct reply cmd_data(struct session *session, struct span arguments);
 
+/* RFC 3207: everything behind the reply is encrypted. */
+struct reply cmd_starttls(struct session *session, struct span arguments);
+
+/* RFC 4954: who the client is; answered when auth has answered. */
+struct reply cmd_auth(struct session *session, struct span arguments);
+
 /* RFC 5321 §4.1.1.5 - §4.1.1.10 */
 struct reply cmd_rset(struct session *session, struct span arguments);
 struct reply cmd_vrfy(struct session *session, struct span arguments);

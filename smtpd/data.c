@@ -12,6 +12,7 @@
 
 #include "smtpd/answer.h"
 #include "smtpd/limits.h"
+#include "smtpd/secure.h"
 #include "util/base/clock.h"
 #include "util/base/log.h"
 #include "util/base/panic.h"
@@ -77,7 +78,12 @@ void data_forget(struct session *session)
 /* What "with" says in the trace field: which greeting the client chose. */
 static struct span protocol(const struct session *session)
 {
-    return session->extended ? SPAN("ESMTP") : SPAN("SMTP"); /* RFC 3848 */
+    /* RFC 3848: by EHLO, under TLS, authenticated; HELO knows nothing of the rest. */
+    static const struct span words[2][2] = {{SPAN_INIT("ESMTP"), SPAN_INIT("ESMTPA")},
+                                            {SPAN_INIT("ESMTPS"), SPAN_INIT("ESMTPSA")}};
+    if (!session->extended)
+        return SPAN("SMTP");
+    return words[session->channel == CHANNEL_SECURE][session->login.len > 0];
 }
 
 /* The one recipient, as the client named it; several are nobody's business (RFC 5321 §7.2). */
@@ -92,7 +98,7 @@ static struct span only_recipient(const struct transaction *transaction)
 /* RFC 5321 §4.4: our trace field goes before everything else. */
 static struct span on_trace(void *arg, uint64_t id)
 {
-    const struct session *session = arg;
+    struct session *session = arg;
     struct transaction *transaction = session->transaction;
     char text[SPOOL_ID_MAX];
     const struct received facts = {
@@ -101,6 +107,7 @@ static struct span on_trace(void *arg, uint64_t id)
         .client_address = session_client(session),
         .by = session->worker->conf->hostname,
         .protocol = protocol(session),
+        .tls = secure_text(session),
         .id = spool_id_text(id, text),
         .recipient = only_recipient(transaction),
         .time_us = transaction->letter.arrival_us,
@@ -172,6 +179,7 @@ static bool encode_envelope(struct session *session)
         .client_name = SPAN("unknown"),
         .helo = session->helo,
         .protocol = protocol(session),
+        .login = session->login,
         .recipients = transaction->finals,
         .recipient_count = transaction->final_count,
     };

@@ -8,6 +8,7 @@
 #include "smtpd/answer.h"
 
 enum {
+    HANDSHAKE_MS = 30000,
     LOOKUP_MS = 30000,
     SEGMENT_MS = 5000, /* as long as the writer lets small letters wait for theirs */
     PAUSE_MS = 1000,
@@ -86,6 +87,8 @@ int64_t limits_wait_ms(const struct session *session, enum session_wait wait)
     switch (wait) {
     case WAIT_LINE:
         return (int64_t)limits->command_deadline * 1000;
+    case WAIT_HANDSHAKE:
+        return HANDSHAKE_MS;
     case WAIT_LOOKUP:
         return LOOKUP_MS;
     case WAIT_SEGMENT:

@@ -14,17 +14,17 @@
 #include "smtpd/limits.h"
 #include "smtpd/reader.h"
 #include "smtpd/recipients.h"
+#include "smtpd/secure.h"
 
-#include <errno.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 enum { OUTPUT_MOST = 16384 /* octets of replies, behind which no command is served */ };
 
 /* A client that sends faster than it listens would fill our memory with replies. */
 bool session_serves(const struct session *session)
 {
-    return session->end == SESSION_OPEN && !session->paused && !session->starved &&
+    bool listens = session->channel == CHANNEL_CLEAR || session->channel == CHANNEL_SECURE;
+    return session->end == SESSION_OPEN && listens && !session->paused && !session->starved &&
            session->state != SESSION_COMMIT && buf_len(&session->out) < OUTPUT_MOST;
 }
 
@@ -70,9 +70,8 @@ void session_drop(struct session *session)
     /* From here on nothing reads or writes; the memory stays until the turn, for whoever is on the
      * stack with it. */
     session->end = SESSION_GONE;
-    io_stop(&session->io);
+    stream_close(&session->stream);
     timer_cancel(&session->timer);
-    (void)close(session->io.fd);
     limits_leave(session);
     if (session->state != SESSION_COMMIT)
         session_reset(session);
@@ -102,6 +101,8 @@ static enum session_wait waits_for(const struct session *session)
 {
     if (session->end == SESSION_LINGERING)
         return WAIT_LINGER;
+    if (session->channel == CHANNEL_HANDSHAKE)
+        return WAIT_HANDSHAKE;
     if (session->paused)
         return WAIT_PAUSE;
     if (buf_len(&session->out) > 0)
@@ -132,10 +133,13 @@ static void arm_timer(struct session *session)
 /* See above: reading is asked for when it is wanted, and not called off when it is not. */
 static void watch_socket(struct session *session)
 {
-    unsigned events = wants_input(session) ? IO_READ : session->io.wanted & IO_READ;
+    bool reads = wants_input(session) || session->channel == CHANNEL_HANDSHAKE;
+    unsigned events = reads ? IO_READ : session->stream.wanted & IO_READ;
     if (buf_len(&session->out) > 0 && !session->paused)
         events |= IO_WRITE;
-    io_want(&session->io, events);
+    stream_want(&session->stream, events);
+    if (stream_pending(&session->stream) && wants_input(session))
+        session_wake(session);
 }
 
 /* The last reply is out: the client is told so, and has a moment to read it. */
@@ -149,7 +153,7 @@ static void end_output(struct session *session)
     session->end = SESSION_LINGERING;
     buf_free(&session->in);
     /* The reading side stays open: what still comes is read and thrown away. */
-    (void)shutdown(session->io.fd, SHUT_WR);
+    stream_end_output(&session->stream);
 }
 
 /* The end of every step: sends, and decides what to wait for. */
@@ -158,6 +162,8 @@ static void settle(struct session *session)
     answer_flush(session);
     if (session->end == SESSION_CLOSING && buf_len(&session->out) == 0)
         end_output(session);
+    if (session->channel == CHANNEL_TURNING && buf_len(&session->out) == 0)
+        secure_begin(session);
     if (session->end == SESSION_GONE)
         return;
     /* The replies that held the input up are sent: there is no event of the socket for what is in
@@ -169,6 +175,25 @@ static void settle(struct session *session)
 }
 
 /* ---- the five sides ---- */
+
+/* One read a turn, so that a client with a fast line leaves room for the others. */
+static void read_some(struct session *session)
+{
+    struct worker *worker = session->worker;
+    size_t got;
+    if (!wants_input(session)) {
+        stream_want(&session->stream, session->stream.wanted & IO_WRITE);
+        return;
+    }
+    enum stream_result result = stream_read(&session->stream, worker->input, WORKER_INPUT, &got);
+    if (result == STREAM_AGAIN)
+        return;
+    /* The end of the input ends the session, also of a client that only closed its sending side. */
+    if (result != STREAM_OK)
+        session_drop(session);
+    else if (session->end == SESSION_OPEN)
+        reader_input(session, span_of(worker->input, got));
+}
 
 /* Goes on with what was kept. A worker that is to end waits for transactions, not for clients that
  * might begin one (RFC 5321 §3.8). */
@@ -182,7 +207,11 @@ static void advance(struct session *session)
         data_resume(session);
     if (buf_len(&session->in) > 0)
         reader_resume(session);
-    settle(session);
+    /* Octets that TLS has read ahead: no event of the socket tells of them. */
+    if (stream_pending(&session->stream) && session->end != SESSION_GONE)
+        read_some(session);
+    if (session->end != SESSION_GONE)
+        settle(session);
 }
 
 /* A session that is gone amid a commit stays until the disk has answered; on_done wakes it then. */
@@ -197,30 +226,14 @@ static void on_turn(void *arg)
     }
 }
 
-/* One recv(2) a turn, so that a client with a fast line leaves room for the others. */
-static void on_readable(struct session *session)
-{
-    struct worker *worker = session->worker;
-    if (!wants_input(session)) {
-        io_want(&session->io, session->io.wanted & IO_WRITE);
-        return;
-    }
-    ssize_t got = recv(session->io.fd, worker->input, WORKER_INPUT, 0);
-    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
-        return;
-    /* The end of the input ends the session, also of a client that only closed its sending side. */
-    if (got <= 0)
-        session_drop(session);
-    else if (session->end == SESSION_OPEN)
-        reader_input(session, span_of(worker->input, (size_t)got));
-}
-
 /* Room for output needs no case of its own: settle sends what there is. */
 static void on_ready(void *arg, unsigned events)
 {
     struct session *session = arg;
-    if (events & IO_READ)
-        on_readable(session);
+    if (session->channel == CHANNEL_HANDSHAKE)
+        secure_step(session);
+    else if (events & IO_READ)
+        read_some(session);
     if (session->end != SESSION_GONE)
         settle(session);
 }
@@ -247,6 +260,7 @@ static void on_timer(void *arg)
         answer_write(session, SPAN(""), answer_close(421, "4.4.2", "Timeout"));
         break;
     case WAIT_NOTHING:
+    case WAIT_HANDSHAKE:
     case WAIT_OUTPUT:
     case WAIT_LINGER:
         session_drop(session);
@@ -261,7 +275,7 @@ static void on_timer(void *arg)
 static bool talks_first(const struct session *session)
 {
     char octet;
-    return recv(session->io.fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+    return recv(session->stream.io.fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 /* Everything that is known without a word of the client. */
@@ -274,6 +288,22 @@ static void identify(struct session *session, const union net_address *client)
     session->trusted = conf_trusts(worker->conf, client);
 }
 
+/* RFC 8314 §3.3: where TLS comes first, a client hears nothing before it, and one that is not
+ * wanted costs no handshake. */
+static void greet(struct session *session)
+{
+    struct reply greeting = limits_greeting(session);
+    bool implicit = session->listener->tls == LISTEN_IMPLICIT;
+    if (greeting.code == 220 && implicit) {
+        secure_begin(session);
+        return;
+    }
+    if (greeting.code == 220 && talks_first(session))
+        greeting = answer_close(554, "5.5.1", "You talk before you are greeted");
+    answer_write(session, SPAN("connection"),
+                 implicit ? (struct reply){.close = true, .text = greeting.text} : greeting);
+}
+
 /* RFC 5321 §3.1: 220, or 421 and 554 from those who take no mail now. */
 struct session *session_new(struct worker *worker, int fd, const union net_address *client,
                             const struct daemon_listener *listener)
@@ -283,7 +313,7 @@ struct session *session_new(struct worker *worker, int fd, const union net_addre
     session->listener = listener;
     session->turn = (struct turn){.run = on_turn, .arg = session};
     /* The descriptor is the session's from here on: session_drop closes it. */
-    io_init(&session->io, worker->loop, fd, on_ready, session);
+    stream_init(&session->stream, worker->loop, fd, on_ready, session);
     timer_init(&session->timer, worker->loop, on_timer, session);
     identify(session, client);
     /* Counted before the greeting, which compares the count with the limit. */
@@ -293,10 +323,7 @@ struct session *session_new(struct worker *worker, int fd, const union net_addre
         log_event(LOG_DEBUG, "connected", LOG_SPAN("session", session_id(session)),
                   LOG_SPAN("client", session_client(session)));
 
-    struct reply greeting = limits_greeting(session);
-    if (greeting.code == 220 && talks_first(session))
-        greeting = answer_close(554, "5.5.1", "You talk before you are greeted");
-    answer_write(session, SPAN("connection"), greeting);
+    greet(session);
     settle(session);
     return session;
 }

@@ -15,6 +15,7 @@
 #include "util/mail/dot.h"
 #include "util/mail/reply.h"
 #include "util/spool/envelope.h"
+#include "util/sys/stream.h"
 
 /* How far the dialogue is; the order is that of RFC 5321 §4.1.4. */
 enum session_state {
@@ -30,11 +31,20 @@ enum session_state {
 
 /* The end of a connection: the last reply goes out; then what still comes is thrown away for a
  * moment, because a socket closed with unread input takes the reply back from the client. */
+/* How the octets travel. */
+enum session_channel {
+    CHANNEL_CLEAR,
+    CHANNEL_TURNING, /* 220 to STARTTLS is on its way out; what comes behind it is TLS */
+    CHANNEL_HANDSHAKE,
+    CHANNEL_SECURE
+};
+
 enum session_end { SESSION_OPEN, SESSION_CLOSING, SESSION_LINGERING, SESSION_GONE };
 
 /* What the timer runs for. */
 enum session_wait {
     WAIT_NOTHING,
+    WAIT_HANDSHAKE,
     WAIT_COMMAND,
     WAIT_LINE, /* the rest of a command */
     WAIT_DATA,
@@ -73,7 +83,7 @@ struct session {
     LIST_ENTRY(session) entry;
     struct worker *worker;
     const struct daemon_listener *listener; /* where it came in */
-    struct io io;
+    struct stream stream;
     struct timer timer;
     struct turn turn;
     struct buf in;  /* what could not be served yet */
@@ -81,9 +91,11 @@ struct session {
     struct arena arena, transaction_arena;
     struct transaction *transaction; /* NULL outside of one */
     struct span helo;
-    uint64_t network; /* what connections are counted by; 0: not counted */
+    struct span login; /* authenticated as; empty: nobody */
+    uint64_t network;  /* what connections are counted by; 0: not counted */
     enum session_state state;
     enum session_end end;
+    enum session_channel channel;
     enum session_wait wait;
     unsigned errors, errors_judged, junk;
     size_t swallowed; /* octets of a command that is too long */

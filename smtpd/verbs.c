@@ -12,6 +12,7 @@
 #include "smtpd/answer.h"
 #include "smtpd/commands.h"
 #include "smtpd/limits.h"
+#include "smtpd/secure.h"
 
 /* The states as bits, in the order of the dialogue. SESSION_DATA and SESSION_COMMIT have none: no
  * command is served in them. */
@@ -46,6 +47,7 @@ static const struct verb verbs[] = {
      .handle = cmd_mail,
      .states = IN_READY,
      .next = SESSION_MAIL,
+     .needs = NEEDS_LOGIN,
      .help = "MAIL FROM:<reverse-path> [SIZE=octets] [BODY=7BIT|8BITMIME]\nRFC 5321 4.1.1.2"},
     {.name = "RCPT",
      .handle = cmd_rcpt, /* the next state is set with the answer: recipients.c */
@@ -59,6 +61,13 @@ static const struct verb verbs[] = {
      .next = SESSION_DATA,
      .ends_group = true,
      .help = "DATA\nRFC 5321 4.1.1.4"},
+    {.name = "STARTTLS",
+     .handle = cmd_starttls,
+     .states = IN_START | IN_READY,
+     .next = SESSION_STATES,
+     .needs = NEEDS_CLEAR,
+     .ends_group = true,
+     .help = "STARTTLS\nRFC 3207"},
     {.name = "RSET",
      .handle = cmd_rset,
      .states = ANYWHERE,
@@ -164,6 +173,34 @@ static struct reply out_of_order(const struct session *session, const struct ver
     return answer(session->state == SESSION_REFUSED ? 554 : 503, "5.5.1", missing[session->state]);
 }
 
+/* What is not offered is not known to that client (RFC 4954 §4, RFC 3207 §4); pending: nothing is
+ * missing. */
+static struct reply unmet(const struct session *session, enum verb_needs needs)
+{
+    bool submits = session->listener->service == SERVICE_SUBMISSION;
+    switch (needs) {
+    case NEEDS_NOTHING:
+        break;
+    case NEEDS_CLEAR:
+        if (session->channel == CHANNEL_SECURE)
+            return answer(503, "5.5.1", "TLS is active already");
+        if (!secure_is_offered(session))
+            return answer(502, "5.5.1", "TLS is not offered here");
+        break;
+    case NEEDS_LOGIN:
+        if (submits && session->login.len == 0 && !session->trusted)
+            return answer(530, "5.7.0", "Authentication required"); /* RFC 4954 §6 */
+        break;
+    case NEEDS_NO_LOGIN:
+        if (!submits)
+            return answer(502, "5.5.1", "No authentication here; submit mail at port 587 or 465");
+        if (session->login.len > 0)
+            return answer(503, "5.5.1", "You are authenticated already"); /* RFC 4954 §4 */
+        break;
+    }
+    return REPLY_PENDING;
+}
+
 /* The order of the checks: known at all, well pipelined, allowed now. Only then is the handler
  * called, and only a positive reply moves the dialogue on. */
 struct reply verb_serve(struct session *session, const struct verb *verb, struct span arguments)
@@ -176,6 +213,9 @@ struct reply verb_serve(struct session *session, const struct verb *verb, struct
         return answer_close(503, "5.5.1", "Improper pipelining: wait for the answer");
     if ((verb->states & (1u << session->state)) == 0)
         return out_of_order(session, verb);
+    struct reply missing = unmet(session, verb->needs);
+    if (!reply_is_pending(missing))
+        return missing;
     if (verb->junk)
         limits_count_junk(session);
     struct reply reply = verb->handle(session, arguments);

@@ -7,6 +7,14 @@
 
 #include "smtpd/session.h"
 
+/* What a command needs beside the state of the dialogue. */
+enum verb_needs {
+    NEEDS_NOTHING,
+    NEEDS_CLEAR,   /* a certificate, and no TLS yet: STARTTLS */
+    NEEDS_LOGIN,   /* the right to submit: a login, or a trusted network, where mail is submitted */
+    NEEDS_NO_LOGIN /* submission, and nobody has logged in yet: AUTH */
+};
+
 /* One row: what a command needs, and what it leads to. Constant. */
 struct verb {
     const char *name;
@@ -14,6 +22,7 @@ struct verb {
     struct reply (*handle)(struct session *session, struct span arguments);
     unsigned states;         /* bit set of 1u << state: where it is allowed */
     enum session_state next; /* where a positive reply leads; SESSION_STATES: nowhere else */
+    enum verb_needs needs;   /* what else has to hold */
     bool ends_group;         /* no input may wait behind it (RFC 2920 §3.1) */
     bool overlaps;           /* may be served while recipients are being looked up */
     bool junk;               /* brings no message nearer */

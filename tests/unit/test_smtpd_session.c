@@ -286,7 +286,7 @@ static void client_that_does_not_hear_is_dropped(void **state)
     struct rig *rig = rig_of(state);
     rig_reach(rig, SESSION_READY);
     int small = 1;
-    (void)setsockopt(rig->session->io.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+    (void)setsockopt(rig->session->stream.io.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
     rig->conf->limits.junk_commands = 1000000;
     for (int i = 0; i < 2000; i++)
         if (send(rig->client, "HELP\r\n", 6, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)

@@ -96,7 +96,12 @@ static const struct {
     {"QUIT now", SAME(501)},
     {"XYZZY", SAME(500)},
     {"", SAME(500)},
-    {"STARTTLS", SAME(500)},
+    {"STARTTLS",
+     {{502, SESSION_START},
+      {502, SESSION_READY},
+      {503, SESSION_MAIL},
+      {503, SESSION_REFUSED},
+      {503, SESSION_RCPT}}},
     {"BDAT 5 LAST", SAME(500)},
     {"MAILFROM:<joe@sender.test>", SAME(500)},
 };
@@ -172,7 +177,7 @@ static void help_lists_what_the_table_has(void **state)
     struct rig *rig = rig_of(state);
     rig_reach(rig, SESSION_READY);
     rig_say(rig, "HELP\r\n",
-            "214-2.0.0 Commands: HELO EHLO MAIL RCPT DATA RSET VRFY HELP NOOP QUIT\r\n"
+            "214-2.0.0 Commands: HELO EHLO MAIL RCPT DATA STARTTLS RSET VRFY HELP NOOP QUIT\r\n"
             "214 2.0.0 HELP command says more\r\n");
     rig_say(rig, "HELP DATA\r\n", "214-2.0.0 DATA\r\n214 2.0.0 RFC 5321 4.1.1.4\r\n");
 }

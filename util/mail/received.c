@@ -57,6 +57,11 @@ void received_write(struct buf *out, const struct received *facts)
 {
     char date[DATE_TEXT_MAX];
     add_client(out, facts);
+    if (facts->tls.len > 0) {
+        buf_add(out, SPAN("\t(using "));
+        buf_add(out, facts->tls);
+        buf_add(out, SPAN(")\r\n"));
+    }
     buf_add(out, SPAN("\tby "));
     buf_add(out, facts->by);
     buf_add(out, SPAN(" with "));

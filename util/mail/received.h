@@ -12,6 +12,7 @@ struct received {
     struct span client_address; /* "192.0.2.1", "2001:db8::1" */
     struct span by;             /* our host name */
     struct span protocol;       /* SMTP, ESMTP, ESMTPS, ESMTPSA ... (RFC 3848) */
+    struct span tls;            /* "TLSv1.3 with cipher ..."; empty: in the clear */
     struct span id;             /* the queue id */
     struct span recipient;      /* "for <...>" when there is exactly one; else empty */
     uint64_t time_us;           /* arrival */

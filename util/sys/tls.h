@@ -85,7 +85,7 @@ enum tls_result tls_write(struct tls *tls, struct span octets, size_t *count)
     __attribute__((warn_unused_result));
 
 /* Tells the client that nothing follows; does not wait for its answer (RFC 8446 §6.1). */
-enum tls_result tls_shutdown(struct tls *tls) __attribute__((warn_unused_result));
+enum tls_result tls_shutdown(struct tls *tls);
 
 /* True when octets are there that poll(2) does not see. */
 bool tls_pending(const struct tls *tls);
