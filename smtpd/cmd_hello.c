@@ -10,15 +10,21 @@
  */
 #include "smtpd/answer.h"
 #include "smtpd/commands.h"
+#include "smtpd/login.h"
 #include "smtpd/secure.h"
 #include "util/mail/address.h"
 
 /* What every client may use was written once; the rest depends on how far this one is. */
 static const char *capabilities(struct session *session)
 {
-    return arena_printf(&session->arena, "%s%s", session->worker->capabilities,
-                        secure_is_offered(session) ? "\nSTARTTLS" : "")
-        .data;
+    struct buf more = {0};
+    if (secure_is_offered(session))
+        buf_add(&more, SPAN("\nSTARTTLS"));
+    login_offer(session, &more);
+    struct span text = arena_printf(&session->arena, "%s%.*s", session->worker->capabilities,
+                                    SPAN_ARG(buf_span(&more)));
+    buf_free(&more);
+    return text.data;
 }
 
 /* Either of them also ends an open transaction, as RSET would (§4.1.4). */

@@ -83,7 +83,7 @@ static struct span protocol(const struct session *session)
                                             {SPAN_INIT("ESMTPS"), SPAN_INIT("ESMTPSA")}};
     if (!session->extended)
         return SPAN("SMTP");
-    return words[session->channel == CHANNEL_SECURE][session->login.len > 0];
+    return words[session->channel == CHANNEL_SECURE][session->user.len > 0];
 }
 
 /* The one recipient, as the client named it; several are nobody's business (RFC 5321 §7.2). */
@@ -179,7 +179,7 @@ static bool encode_envelope(struct session *session)
         .client_name = SPAN("unknown"),
         .helo = session->helo,
         .protocol = protocol(session),
-        .login = session->login,
+        .login = session->user,
         .recipients = transaction->finals,
         .recipient_count = transaction->final_count,
     };

@@ -98,6 +98,7 @@ int64_t limits_wait_ms(const struct session *session, enum session_wait wait)
     case WAIT_LINGER:
         return LINGER_MS;
     case WAIT_NOTHING:
+    case WAIT_LOGIN: /* auth holds failures back for as long as it is told to */
     case WAIT_COMMAND:
     case WAIT_DATA:
     case WAIT_OUTPUT:

@@ -8,6 +8,8 @@
 
 #include "smtpd/answer.h"
 #include "smtpd/data.h"
+#include "smtpd/login.h"
+#include "smtpd/sasl_exchange.h"
 #include "smtpd/verbs.h"
 #include "util/mail/line.h"
 
@@ -32,7 +34,9 @@ static bool swallow(struct session *session, struct span *input)
     } else if (ended) {
         /* One answer for the whole line, and only at its end: the next octet begins a command. */
         session->swallowed = 0;
-        answer_write(session, SPAN(""), answer(500, "5.5.2", "Command line too long"));
+        answer_write(session, SPAN(""),
+                     login_wants_line(session) ? login_line_too_long(session)
+                                               : answer(500, "5.5.2", "Command line too long"));
     }
     return true;
 }
@@ -53,7 +57,15 @@ static bool lookup_is_asked(const struct session *session)
  * that believes in AUTH sends one, and so does a person at the wrong port. */
 static struct span loggable(const struct verb *verb, struct span line)
 {
-    return verb != NULL ? line : SPAN("(unknown command)");
+    if (verb == NULL)
+        return SPAN("(unknown command)");
+    return verb->secret ? span_cstr(verb->name) : line;
+}
+
+/* Passwords lie in our buffers no longer than they must. */
+static void wipe(struct span octets)
+{
+    explicit_bzero((void *)(uintptr_t)octets.data, octets.len);
 }
 
 /* Serves one line. False when it has to wait for lookup: the answers keep the order of the commands
@@ -69,7 +81,18 @@ static bool serve_line(struct session *session, struct span line)
     answer_write(session, loggable(verb, line),
                  foreign ? answer(501, "5.5.2", "Control octet in a command")
                          : verb_serve(session, verb, arguments));
+    if (verb != NULL && verb->secret)
+        wipe(arguments);
     return true;
+}
+
+/* RFC 4954 §4: an initial response may be as long as any answer; every other command is short. */
+static size_t longest_line(const struct session *session, struct span input)
+{
+    size_t usual = session->worker->conf->limits.command_line;
+    size_t auth = sizeof("AUTH SCRAM-SHA-256-PLUS \r\n") + SASL_LINE_MAX;
+    bool is_auth = span_has_prefix_nocase(input, SPAN("AUTH "));
+    return is_auth && auth > usual ? auth : usual;
 }
 
 /* One command from the front of `*input`; false when it needs more input or has to wait. */
@@ -83,7 +106,7 @@ static bool serve_command(struct session *session, struct span *input)
     }
     struct span line;
     size_t used;
-    switch (line_cut(*input, session->worker->conf->limits.command_line, &line, &used)) {
+    switch (line_cut(*input, longest_line(session, *input), &line, &used)) {
     case LINE_MORE:
         return false;
     case LINE_TOO_LONG:
@@ -98,13 +121,39 @@ static bool serve_command(struct session *session, struct span *input)
     return true;
 }
 
-/* The two modes of the dialogue: commands, and the octets of a message (RFC 5321 §2.3.9). */
+/* An answer of the client amid AUTH; as serve_command otherwise (RFC 4954 §4). */
+static bool serve_answer(struct session *session, struct span *input)
+{
+    struct span line;
+    size_t used;
+    if (session->swallowed > 0)
+        return swallow(session, input);
+    switch (line_cut(*input, SASL_LINE_MAX + 2, &line, &used)) {
+    case LINE_MORE:
+        return false;
+    case LINE_TOO_LONG:
+        return swallow(session, input);
+    case LINE_OK:
+        break;
+    }
+    session->progress = true;
+    session->behind = used < input->len;
+    answer_write(session, SPAN("AUTH"), login_line(session, line));
+    wipe(line);
+    *input = span_skip(*input, used);
+    return true;
+}
+
+/* The three modes of the dialogue: commands, the octets of a message (RFC 5321 §2.3.9), the answers
+ * of a login. */
 static void serve(struct session *session, struct span *input)
 {
     bool going_on = true;
     while (going_on && input->len > 0 && session_serves(session)) {
         if (session->state == SESSION_DATA)
             data_input(session, input);
+        else if (login_wants_line(session))
+            going_on = serve_answer(session, input);
         else
             going_on = serve_command(session, input);
     }

@@ -174,7 +174,7 @@ static bool send_query(struct worker *worker, const struct recipient *recipient)
         .query = recipient->query,
         .local = address_local(&recipient->address),
         .domain = address_domain(&recipient->address),
-        .flags = recipient->session->trusted ? RESOLVE_TRUSTED : 0,
+        .flags = session_may_relay(recipient->session) ? RESOLVE_TRUSTED : 0,
     };
     return worker->lookup == NULL || channel_send(worker->lookup, &ipc_resolve, &question, NULL);
 }
@@ -202,7 +202,7 @@ static uint64_t epoch_of(const struct worker *worker)
 static struct known_key key_of(const struct recipient *recipient)
 {
     return (struct known_key){.address = &recipient->address,
-                              .trusted = recipient->session->trusted,
+                              .trusted = session_may_relay(recipient->session),
                               .epoch = recipient->epoch,
                               .now = loop_now(recipient->session->worker->loop)};
 }

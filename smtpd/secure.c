@@ -6,6 +6,7 @@
 #include "smtpd/secure.h"
 
 #include "smtpd/answer.h"
+#include "smtpd/login.h"
 
 bool secure_is_offered(const struct session *session)
 {
@@ -19,6 +20,7 @@ void secure_begin(struct session *session)
     arena_reset(&session->arena);
     buf_free(&session->in);
     session->helo = SPAN("");
+    login_forget(session);
     session->extended = false;
     session->state = SESSION_START;
     session->channel = CHANNEL_HANDSHAKE;

@@ -12,6 +12,7 @@
 #include "smtpd/answer.h"
 #include "smtpd/data.h"
 #include "smtpd/limits.h"
+#include "smtpd/login.h"
 #include "smtpd/reader.h"
 #include "smtpd/recipients.h"
 #include "smtpd/secure.h"
@@ -25,7 +26,8 @@ bool session_serves(const struct session *session)
 {
     bool listens = session->channel == CHANNEL_CLEAR || session->channel == CHANNEL_SECURE;
     return session->end == SESSION_OPEN && listens && !session->paused && !session->starved &&
-           session->state != SESSION_COMMIT && buf_len(&session->out) < OUTPUT_MOST;
+           !login_is_asked(session) && session->state != SESSION_COMMIT &&
+           buf_len(&session->out) < OUTPUT_MOST;
 }
 
 /* Nothing is read while the client has replies to take or lookup has questions to answer: TCP tells
@@ -73,6 +75,7 @@ void session_drop(struct session *session)
     stream_close(&session->stream);
     timer_cancel(&session->timer);
     limits_leave(session);
+    login_forget(session);
     if (session->state != SESSION_COMMIT)
         session_reset(session);
     session_wake(session);
@@ -111,6 +114,8 @@ static enum session_wait waits_for(const struct session *session)
         return WAIT_NOTHING;
     if (session->transaction != NULL && session->transaction->waiting != NULL)
         return WAIT_LOOKUP;
+    if (login_is_asked(session))
+        return WAIT_LOGIN;
     if (session->state == SESSION_DATA)
         return session->starved ? WAIT_SEGMENT : WAIT_DATA;
     return buf_len(&session->in) > 0 || session->swallowed > 0 ? WAIT_LINE : WAIT_COMMAND;
@@ -254,6 +259,10 @@ static void on_timer(void *arg)
     case WAIT_SEGMENT:
         data_give_up(session);
         break;
+    case WAIT_LOGIN:
+        login_forget(session);
+        answer_write(session, SPAN("AUTH"), answer(454, "4.7.0", "Authentication takes too long"));
+        break;
     case WAIT_COMMAND:
     case WAIT_LINE:
     case WAIT_DATA:
@@ -282,10 +291,12 @@ static bool talks_first(const struct session *session)
 static void identify(struct session *session, const union net_address *client)
 {
     struct worker *worker = session->worker;
-    (void)spool_id_text(++worker->last_session, session->id);
+    session->number = ++worker->last_session;
+    (void)spool_id_text(session->number, session->id);
     (void)net_text(client, session->client);
     session->network = net_limit_key(client);
     session->trusted = conf_trusts(worker->conf, client);
+    session->loopback = net_is_loopback(client);
 }
 
 /* RFC 8314 §3.3: where TLS comes first, a client hears nothing before it, and one that is not

@@ -49,6 +49,7 @@ enum session_wait {
     WAIT_LINE, /* the rest of a command */
     WAIT_DATA,
     WAIT_LOOKUP,
+    WAIT_LOGIN,   /* for auth */
     WAIT_SEGMENT, /* to stream the message into */
     WAIT_PAUSE,
     WAIT_OUTPUT,
@@ -56,6 +57,7 @@ enum session_wait {
 };
 
 struct recipient; /* recipients.h */
+struct login;     /* login.c */
 struct spool_stream;
 
 /* One message on its way in. Lives in the session's transaction arena. */
@@ -91,15 +93,17 @@ struct session {
     struct arena arena, transaction_arena;
     struct transaction *transaction; /* NULL outside of one */
     struct span helo;
-    struct span login; /* authenticated as; empty: nobody */
-    uint64_t network;  /* what connections are counted by; 0: not counted */
+    struct span user;    /* authenticated as; empty: nobody */
+    struct login *login; /* login.c; NULL before the first AUTH */
+    uint64_t number;     /* `id` is its text */
+    uint64_t network;    /* what connections are counted by; 0: not counted */
     enum session_state state;
     enum session_end end;
     enum session_channel channel;
     enum session_wait wait;
     unsigned errors, errors_judged, junk;
     size_t swallowed; /* octets of a command that is too long */
-    bool trusted, extended /* EHLO */, paused, progress, quit;
+    bool trusted, loopback, extended /* EHLO */, paused, progress, quit;
     bool behind;  /* there is input behind the command being served */
     bool stalled; /* input waits for replies to be sent first */
     bool starved; /* no segment for a message that may not stay in memory: nothing is read */
@@ -126,6 +130,12 @@ void session_reset(struct session *session);
 
 /* True while the session may take input for serving. */
 bool session_serves(const struct session *session);
+
+/* Who may send to anywhere. */
+static inline bool session_may_relay(const struct session *session)
+{
+    return session->trusted || session->user.len > 0;
+}
 
 /* The texts of the session for log lines. */
 static inline struct span session_id(const struct session *session)

@@ -68,6 +68,14 @@ static const struct verb verbs[] = {
      .needs = NEEDS_CLEAR,
      .ends_group = true,
      .help = "STARTTLS\nRFC 3207"},
+    {.name = "AUTH",
+     .handle = cmd_auth,
+     .states = IN_READY,
+     .next = SESSION_STATES,
+     .needs = NEEDS_NO_LOGIN,
+     .ends_group = true,
+     .secret = true,
+     .help = "AUTH mechanism [initial-response]\nRFC 4954"},
     {.name = "RSET",
      .handle = cmd_rset,
      .states = ANYWHERE,
@@ -188,13 +196,13 @@ static struct reply unmet(const struct session *session, enum verb_needs needs)
             return answer(502, "5.5.1", "TLS is not offered here");
         break;
     case NEEDS_LOGIN:
-        if (submits && session->login.len == 0 && !session->trusted)
+        if (submits && session->user.len == 0 && !session->trusted)
             return answer(530, "5.7.0", "Authentication required"); /* RFC 4954 §6 */
         break;
     case NEEDS_NO_LOGIN:
         if (!submits)
             return answer(502, "5.5.1", "No authentication here; submit mail at port 587 or 465");
-        if (session->login.len > 0)
+        if (session->user.len > 0)
             return answer(503, "5.5.1", "You are authenticated already"); /* RFC 4954 §4 */
         break;
     }

@@ -26,6 +26,7 @@ struct verb {
     bool ends_group;         /* no input may wait behind it (RFC 2920 §3.1) */
     bool overlaps;           /* may be served while recipients are being looked up */
     bool junk;               /* brings no message nearer */
+    bool secret;             /* what follows the name is never logged, and wiped */
     const char *help;        /* its syntax and where it is defined; NULL: HELP does not show it */
 };
 

@@ -1,0 +1,138 @@
+/*
+ * What is said in an exchange is secret until it is refused, and often then, too: no line of it is
+ * ever logged. A refusal is logged as one of AUTH, with auth's own words; who tried is in auth's
+ * log.
+ */
+#include "smtpd/login.h"
+
+#include "smtpd/answer.h"
+#include "smtpd/authenticate.h"
+#include "util/sys/tls.h"
+
+/* One for each session that ever said AUTH. */
+struct login {
+    struct authentication authentication;
+    struct tls_binding binding; /* the exchange points to it */
+    struct arena arena;         /* the name */
+};
+
+/* RFC 4954 §4, plaintext_auth: a password travels under TLS, or where nobody listens. */
+static bool may_take_passwords(const struct session *session)
+{
+    switch (session->worker->conf->plaintext_auth) {
+    case PLAINTEXT_ALWAYS:
+        return true;
+    case PLAINTEXT_LOOPBACK:
+        return session->channel == CHANNEL_SECURE || session->loopback;
+    case PLAINTEXT_NEVER:
+        break;
+    }
+    return session->channel == CHANNEL_SECURE;
+}
+
+/* RFC 9266, RFC 5929: what of the connection a login can be bound to. */
+static enum sasl_binding binding_kind(const struct tls_binding *binding)
+{
+    switch (binding->kind) {
+    case TLS_BINDING_EXPORTER:
+        return SASL_BINDING_EXPORTER;
+    case TLS_BINDING_UNIQUE:
+        return SASL_BINDING_UNIQUE;
+    case TLS_BINDING_NONE:
+        break;
+    }
+    return SASL_BINDING_NONE;
+}
+
+/* `binding` is the caller's, and filled in here. */
+static struct sasl_facts facts_of(const struct session *session, struct tls_binding *binding)
+{
+    bool tls = session->channel == CHANNEL_SECURE;
+    *binding = tls ? tls_channel_binding(session->stream.tls) : (struct tls_binding){0};
+    return (struct sasl_facts){
+        .tls = tls,
+        .passwords = may_take_passwords(session),
+        .binding_kind = binding_kind(binding),
+        .binding = span_of((const char *)binding->octets, binding->size),
+        .client = session_client(session),
+        .session = session->number,
+    };
+}
+
+/* RFC 4954 §3: the keyword and the mechanisms; without any, nothing is said. */
+void login_offer(const struct session *session, struct buf *out)
+{
+    if (session->listener->service != SERVICE_SUBMISSION || session->user.len > 0)
+        return;
+    struct tls_binding binding;
+    struct buf names = {0};
+    const struct sasl_facts facts = facts_of(session, &binding);
+    sasl_exchange_offer(&facts, &names);
+    if (buf_len(&names) > 0) {
+        buf_add(out, SPAN("\nAUTH"));
+        buf_add(out, buf_span(&names));
+    }
+    buf_free(&names);
+}
+
+/* The name is kept beyond the exchange, and beyond HELO, whose arena is emptied. */
+static void take(struct session *session, struct span user)
+{
+    session->user = arena_copy(&session->login->arena, user);
+    log_event(LOG_INFO, "authenticated", LOG_SPAN("session", session_id(session)),
+              LOG_SPAN("client", session_client(session)), LOG_SPAN("user", session->user),
+              LOG_UINT("tls", session->channel == CHANNEL_SECURE));
+}
+
+/* auth has answered. */
+static void on_answer(void *arg, struct reply reply, struct span user)
+{
+    struct session *session = arg;
+    if (user.len > 0)
+        take(session, user);
+    answer_write(session, SPAN("AUTH"), reply);
+    session->progress = true;
+    session_wake(session);
+}
+
+struct reply login_begin(struct session *session, struct span arguments)
+{
+    const struct authenticate_calls calls = {.answer = on_answer, .arg = session};
+    if (session->login == NULL)
+        session->login = mem_new(sizeof(*session->login));
+    const struct sasl_facts facts = facts_of(session, &session->login->binding);
+    return authenticate_start(&session->login->authentication, session->worker, &calls, &facts,
+                              arguments);
+}
+
+bool login_wants_line(const struct session *session)
+{
+    return session->login != NULL &&
+           sasl_exchange_wants_line(&session->login->authentication.exchange);
+}
+
+bool login_is_asked(const struct session *session)
+{
+    return session->login != NULL && session->login->authentication.exchange.state == SASL_ASKED;
+}
+
+struct reply login_line(struct session *session, struct span line)
+{
+    return authenticate_line(&session->login->authentication, line);
+}
+
+struct reply login_line_too_long(struct session *session)
+{
+    return authenticate_line_too_long(&session->login->authentication);
+}
+
+void login_forget(struct session *session)
+{
+    session->user = SPAN("");
+    if (session->login == NULL)
+        return;
+    authenticate_drop(&session->login->authentication);
+    arena_free(&session->login->arena);
+    mem_free(session->login);
+    session->login = NULL;
+}
