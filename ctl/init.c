@@ -18,7 +18,14 @@
 
 /* Users in one call. A port is the base plus its well-known number, so the base leaves room for
  * the highest of them, 995. */
-enum { USERS_MAX = 100, SMTP_OFFSET = 25, POP3_OFFSET = 110, PORT_BASE_MAX = 65535 - 995 };
+enum {
+    USERS_MAX = 100,
+    SMTP_OFFSET = 25,
+    SUBMISSION_OFFSET = 587,  /* RFC 6409 */
+    SUBMISSIONS_OFFSET = 465, /* RFC 8314 */
+    POP3_OFFSET = 110,
+    PORT_BASE_MAX = 65535 - 995
+};
 
 /* What goes into the tables: no password is kept, only what was made of it. */
 struct new_user {
@@ -263,9 +270,13 @@ static bool write_configuration(struct ctl *ctl, const struct plan *plan, const 
         "separate_users = false # everything runs as the user who starts it\n\n"
         "tls { certificate = \"tls/cert.pem\" key = \"tls/key.pem\" } # self-signed\n\n"
         "listen \"mx\" { service = smtp address = \"127.0.0.1:%u\" }\n"
+        "listen \"submission\" { service = submission address = \"127.0.0.1:%u\" }\n"
+        "listen \"submissions\" { service = submission address = \"127.0.0.1:%u\" tls = implicit "
+        "}\n"
         "listen \"pop3\" { service = pop3 address = \"127.0.0.1:%u\" }\n",
         SPAN_ARG(plan->hostname), SPAN_ARG(plan->domain), (unsigned)plan->port_base + SMTP_OFFSET,
-        (unsigned)plan->port_base + POP3_OFFSET);
+        (unsigned)plan->port_base + SUBMISSION_OFFSET,
+        (unsigned)plan->port_base + SUBMISSIONS_OFFSET, (unsigned)plan->port_base + POP3_OFFSET);
     if (files_replace(file, text, 0644, NULL))
         return true;
     ctl_say(ctl, "%s can not be written: %s", file, log_errno_text(errno));

@@ -21,7 +21,7 @@ enum { CONTROL_BUFFER = 1 << 18 };
 
 bool child_is_front(const struct child *child)
 {
-    return child->role == ROLE_SMTPD || child->role == ROLE_POP3D;
+    return listeners_are_for(child->role);
 }
 
 const char *child_state_name(enum child_state state)
@@ -129,7 +129,7 @@ static pid_t launch(const struct master *master, enum role role, int *control)
 {
     int pair[2];
     /* It sets RLIMIT_FSIZE for the segments that it writes to. */
-    bool limited = role == ROLE_SMTPD;
+    bool limited = role_info(role)->receives;
 
     if (!seqpacket_pair(pair, CONTROL_BUFFER))
         return -1;

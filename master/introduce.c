@@ -30,9 +30,9 @@ static bool send_siblings(struct child *child)
     return true;
 }
 
-/* smtpd reads the pressure off the page of qmgr, of which there is one at a time, and off those of
- * lookup whether a table changed: there may be two while a reload is under way. */
-static bool send_pages_of_smtpd(struct child *child)
+/* Who receives mail reads the pressure off the page of qmgr, of which there is one at a time, and
+ * off those of lookup whether a table changed: there may be two while a reload is under way. */
+static bool send_pages_of_receiver(struct child *child)
 {
     return send_page(child, ROLE_QMGR, 0, false) && send_page(child, ROLE_LOOKUP, 0, false) &&
            send_page(child, ROLE_LOOKUP, 1, false);
@@ -45,7 +45,7 @@ static bool send_pages(struct child *child)
         return false;
     if (child_is_front(child) && !send_siblings(child))
         return false;
-    return child->role != ROLE_SMTPD || send_pages_of_smtpd(child);
+    return !role_info(child->role)->receives || send_pages_of_receiver(child);
 }
 
 /* auth signs the tickets of logins and mailbox believes them. Who stands in the network never
@@ -76,14 +76,13 @@ static bool send_tickets(struct child *child)
 static bool send_listeners(struct child *child)
 {
     const struct listeners *listeners = &child->master->listeners;
-    enum conf_service service = child->role == ROLE_SMTPD ? SERVICE_SMTP : SERVICE_POP3;
 
-    for (size_t i = 0; child_is_front(child) && i < listeners->count; i++) {
+    for (size_t i = 0; i < listeners->count; i++) {
         const struct listener *listener = &listeners->items[i];
         const struct control_listener message = {.service = (uint8_t)listener->service,
                                                  .tls = (uint8_t)listener->tls,
                                                  .name = span_cstr(listener->name)};
-        if (listener->service == service &&
+        if (listeners_belong(child->role, listener->service) &&
             !channel_send(child->channel, &ipc_control_listener, &message, &listener->fd))
             return false;
     }

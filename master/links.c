@@ -19,6 +19,7 @@ static int depth_of(enum role role)
 {
     switch (role) {
     case ROLE_SMTPD:
+    case ROLE_SUBMISSION:
     case ROLE_POP3D:
         return 0;
     case ROLE_QMGR:

@@ -98,10 +98,28 @@ bool listeners_update(struct listeners *listeners, const struct conf_listens *wa
     return true;
 }
 
-bool listeners_serve(const struct listeners *listeners, enum conf_service service)
+/* Submission is served by processes of its own: whoever breaks into a worker of port 25, which
+ * talks to everybody, sees no password there and has no way to auth. */
+static const unsigned services_of[ROLE_COUNT] = {
+    [ROLE_SMTPD] = 1U << SERVICE_SMTP,
+    [ROLE_SUBMISSION] = 1U << SERVICE_SUBMISSION,
+    [ROLE_POP3D] = 1U << SERVICE_POP3,
+};
+
+bool listeners_belong(enum role role, enum conf_service service)
+{
+    return (services_of[role] & 1U << service) != 0;
+}
+
+bool listeners_are_for(enum role role)
+{
+    return services_of[role] != 0;
+}
+
+bool listeners_serve(const struct listeners *listeners, enum role role)
 {
     for (size_t i = 0; i < listeners->count; i++)
-        if (listeners->items[i].service == service)
+        if (listeners_belong(role, listeners->items[i].service))
             return true;
     return false;
 }

@@ -31,8 +31,14 @@ struct listeners {
 bool listeners_update(struct listeners *listeners, const struct conf_listens *wanted,
                       conf_complain *complain, void *arg) __attribute__((warn_unused_result));
 
-/* True when there is one of this service. */
-bool listeners_serve(const struct listeners *listeners, enum conf_service service);
+/* True when the children of `role` are those who speak `service`. */
+bool listeners_belong(enum role role, enum conf_service service);
+
+/* True when children of `role` serve the network, with whatever listeners there are. */
+bool listeners_are_for(enum role role);
+
+/* True when there is one that children of `role` would serve. */
+bool listeners_serve(const struct listeners *listeners, enum role role);
 
 /* Closes all of them; children that have them still serve. */
 void listeners_close(struct listeners *listeners);

@@ -13,7 +13,7 @@
 #include "util/base/random.h"
 
 /* The roles in the order of their taking over. */
-#define ROLES_FRONT (1U << ROLE_SMTPD | 1U << ROLE_POP3D)
+#define ROLES_FRONT (1U << ROLE_SMTPD | 1U << ROLE_SUBMISSION | 1U << ROLE_POP3D)
 #define ROLES_QMGR  (1U << ROLE_QMGR)
 #define ROLES_REST  (1U << ROLE_LOOKUP | 1U << ROLE_AUTH | 1U << ROLE_DELIVER | 1U << ROLE_MAILBOX)
 
@@ -90,9 +90,7 @@ static unsigned wanted_of(const struct master *master, enum role role)
     /* The table of roles has it, the places do not: it is the one that fills them. */
     if (role == ROLE_MASTER)
         return 0;
-    if (role == ROLE_SMTPD && !listeners_serve(&master->listeners, SERVICE_SMTP))
-        return 0;
-    if (role == ROLE_POP3D && !listeners_serve(&master->listeners, SERVICE_POP3))
+    if (listeners_are_for(role) && !listeners_serve(&master->listeners, role))
         return 0;
     if (!info->per_worker)
         return info->count;

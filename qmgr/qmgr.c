@@ -57,7 +57,7 @@ static void peer(struct daemon *daemon, enum role role, unsigned index, int fd)
 {
     struct qmgr *qmgr = daemon->state;
     (void)index;
-    if (role == ROLE_SMTPD)
+    if (role_info(role)->receives)
         intake_connect(qmgr->intake, fd);
     else if (role == ROLE_DELIVER)
         agents_connect(qmgr->agents, fd);

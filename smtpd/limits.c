@@ -16,10 +16,12 @@ enum {
     SHARE_SLACK = 16 /* sessions a worker may have above its share */
 };
 
-/* Of the same role, and not ourselves: our own page must never count twice. */
+/* Of the same role, and not ourselves: our own page must never count twice. The two roles do not
+ * count for each other: else a worker of port 25 that was broken into could lock out those who
+ * submit. */
 static bool is_sibling(const struct worker *worker, const struct daemon_page *page)
 {
-    return page->role == ROLE_SMTPD && page->index != worker->index;
+    return page->role == worker->role && page->index != worker->index;
 }
 
 /* Our own column and those of the other workers. */

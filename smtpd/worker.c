@@ -7,6 +7,7 @@
 #include "smtpd/worker.h"
 
 #include "smtpd/answer.h"
+#include "smtpd/authenticate.h"
 #include "smtpd/known.h"
 #include "smtpd/limits.h"
 #include "smtpd/recipients.h"
@@ -16,6 +17,7 @@
 #include "util/base/panic.h"
 #include "util/base/random.h"
 #include "util/daemon/acceptor.h"
+#include "util/daemon/daemon_tls.h"
 
 #include <sysexits.h>
 #include <unistd.h>
@@ -78,6 +80,8 @@ void worker_close(struct worker *worker)
     timer_cancel(&worker->unheard);
     channel_free(worker->qmgr);
     channel_free(worker->lookup);
+    channel_free(worker->auth);
+    tls_server_free(worker->tls);
     mem_free(worker->held.items);
     mem_free(worker->input);
     known_free(worker->known);
@@ -174,7 +178,7 @@ static void on_unlinked(void *arg, enum role role)
 }
 
 /* Before the sandbox, because the spool writer makes its thread and its eventfd. No path is asked
- * for: smtpd opens nothing. */
+ * for: smtpd opens nothing. Certificates and keys are read while root may still do so. */
 static void prepare(struct daemon *daemon, struct sandbox *sandbox)
 {
     sandbox->file_size_limit = file_size_limit(daemon->conf);
@@ -184,7 +188,9 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     worker_init(&smtpd->worker, daemon->loop, daemon->conf, daemon->page);
     smtpd->worker.pages = daemon->pages;
     smtpd->worker.page_count = &daemon->page_count;
+    smtpd->worker.role = daemon->calls->role;
     smtpd->worker.index = daemon->index;
+    smtpd->worker.tls = daemon_tls_new(daemon, SPAN("smtp"));
     smtpd->worker.unlinked = on_unlinked;
     smtpd->worker.unlinked_arg = smtpd;
 }
@@ -224,6 +230,8 @@ static void peer(struct daemon *daemon, enum role role, unsigned index, int fd)
         spool_connect(&smtpd->worker, fd);
     else if (role == ROLE_LOOKUP)
         recipients_connect(&smtpd->worker, fd);
+    else if (role == ROLE_AUTH && smtpd->worker.role == ROLE_SUBMISSION)
+        authenticate_connect(&smtpd->worker, fd);
     else
         fatal(EX_SOFTWARE, "a socket to %s is of no use here", role_info(role)->name);
 }
@@ -271,6 +279,15 @@ static void drain(struct daemon *daemon)
 
 const struct daemon_calls smtpd_calls = {
     .role = ROLE_SMTPD,
+    .prepare = prepare,
+    .start = start,
+    .peer = peer,
+    .drain = drain,
+    .drains_again = true,
+};
+
+const struct daemon_calls submission_calls = {
+    .role = ROLE_SUBMISSION,
     .prepare = prepare,
     .start = start,
     .peer = peer,

@@ -2,7 +2,7 @@
  * worker - what all sessions of one smtpd process share: configuration, spool, lookup, counters.
  *
  * One a process. Its peers come and go: without lookup, questions wait; without qmgr, mail is
- * accepted as long as there are segments in hand.
+ * accepted as long as there are segments in hand; without auth, nobody can log in.
  */
 #ifndef VEREDUS_SMTPD_WORKER_H
 #define VEREDUS_SMTPD_WORKER_H
@@ -19,6 +19,7 @@ enum { WORKER_INPUT = 65536 /* octets read at once */ };
 struct session;
 struct recipient;
 struct known;
+struct authentication;
 
 /* The segments in hand, as a new qmgr has to hear of them. */
 struct held {
@@ -42,7 +43,8 @@ struct worker {
     struct page *page;               /* its own */
     const struct daemon_page *pages; /* of other processes */
     const size_t *page_count;        /* grows: more come when workers start later */
-    unsigned index;
+    enum role role;                  /* ROLE_SMTPD or ROLE_SUBMISSION */
+    unsigned index;                  /* of those of its role */
 
     struct arena arena;
     const char *greeting, *hello, *capabilities, *help; /* to a client, HELO, EHLO, HELP */
@@ -61,6 +63,11 @@ struct worker {
     uint32_t last_query;
     struct known *known; /* recipients of a moment ago */
 
+    struct tls_server *tls;                 /* NULL: there is no certificate */
+    struct channel *auth;                   /* NULL: not there now; in ROLE_SMTPD, ever */
+    struct authentication *authentications; /* under way, by number */
+    uint32_t last_authentication;
+
     LIST_HEAD(session_list, session) sessions;
     size_t session_count;
     size_t starved_count; /* of these: they wait for a segment */
@@ -78,8 +85,8 @@ struct worker {
     void *drained_arg;
 };
 
-/* Prepares it, with a spool writer and its thread; the peers come later. `pages` and `conf` must
- * outlive it. */
+/* Prepares it, with a spool writer and its thread; the peers come later, role and TLS are the
+ * caller's to set. `pages` and `conf` must outlive it; `tls` becomes its own. */
 void worker_init(struct worker *worker, struct loop *loop, const struct conf *conf,
                  struct page *page);
 
@@ -94,13 +101,13 @@ void worker_drain(struct worker *worker, bool patient, void (*drained)(void *arg
  * first. */
 void worker_dismiss(struct worker *worker);
 
-/* The socket to qmgr or lookup ended; another one may come. */
+/* The socket to qmgr, lookup or auth ended; another one may come. */
 void worker_unlinked(const struct worker *worker, enum role role);
 
 /* A session ended. */
 void worker_session_ended(struct worker *worker);
 
-/* How the skeleton of all daemons drives smtpd. */
-extern const struct daemon_calls smtpd_calls;
+/* How the skeleton of all daemons drives smtpd, and its workers for submission (RFC 6409). */
+extern const struct daemon_calls smtpd_calls, submission_calls;
 
 #endif

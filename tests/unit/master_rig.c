@@ -51,12 +51,13 @@ static void child_prepare(struct daemon *daemon, struct sandbox *sandbox)
         daemon_peer_lost(daemon, ROLE_QMGR, 0);
 }
 
-/* Counters, not gauges: they outlive a process. */
+/* Counters, not gauges: they outlive a process. A ratchet is what TLS needs. */
 static void child_start_serving(struct daemon *daemon)
 {
     page_add(daemon->page, PAGE_REFUSED, (int64_t)daemon->listener_count);
     page_add(daemon->page, PAGE_LOGINS, daemon->key.len == MASTER_KEY);
-    if (daemon->calls->role == ROLE_SMTPD)
+    page_add(daemon->page, PAGE_TABLES, daemon->ratchet != NULL);
+    if (role_info(daemon->calls->role)->receives)
         page_add(daemon->page, PAGE_RETRIEVED, (int64_t)daemon->page_count);
 }
 
@@ -88,6 +89,9 @@ static void child_peer(struct daemon *daemon, enum role role, unsigned index, in
     size_t *askers = daemon->state;
     (void)index;
     page_add(daemon->page, PAGE_CONNECTIONS, 1);
+    if (role == ROLE_AUTH && role_info(daemon->calls->role)->receives)
+        page_add(daemon->page,
+                 daemon->calls->role == ROLE_SUBMISSION ? PAGE_LOOKUPS : PAGE_LOGIN_FAILURES, 1);
     if (daemon->calls->role != ROLE_MAILBOX || role != ROLE_POP3D)
         return;
     struct asker *asker = mem_new(sizeof(*asker));
@@ -167,7 +171,7 @@ static void link_programs(struct rig *rig)
     char self[PATH_MAX] = {0};
     assert_true(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
     for (unsigned role = ROLE_LOOKUP; role < ROLE_COUNT; role++)
-        /* One program serves two roles. */
+        /* Some programs serve two roles. */
         assert_true(symlink(self, rig_beneath(rig, role_info((enum role)role)->program)) == 0 ||
                     errno == EEXIST);
 }

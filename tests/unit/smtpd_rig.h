@@ -446,6 +446,7 @@ static inline int rig_set_up(void **state)
     rig->client = -1;
     rig->qmgr_gives = true;
     worker_init(&rig->worker, rig->loop, rig->conf, rig->page);
+    rig->worker.role = ROLE_SMTPD;
     rig->worker.pages = rig->pages;
     rig->page_count = COUNT(rig->pages);
     rig->worker.page_count = &rig->page_count;

@@ -219,11 +219,11 @@ static struct span challenge(struct fixture *fixture, int peer)
     return challenge.data;
 }
 
-/* smtpd gets no ticket: it opens no mailbox. */
-static void scram_plus_ends_in_a_verdict_without_a_ticket_for_smtpd(void **state)
+/* submission gets no ticket: it opens no mailbox. */
+static void scram_plus_ends_in_a_verdict_without_a_ticket_for_submission(void **state)
 {
     struct fixture *fixture = *state;
-    int peer = daemon_rig_peer(&fixture->daemon, ROLE_SMTPD);
+    int peer = daemon_rig_peer(&fixture->daemon, ROLE_SUBMISSION);
     struct scram_client client = {.password = "secret",
                                   .gs2_header = "p=tls-exporter,,",
                                   .binding = SPAN("binding"),
@@ -287,7 +287,7 @@ int main(void)
         TEST(a_peer_that_is_gone_amid_its_questions_harms_nobody),
         TEST(nonsense_ends_one_peer_and_no_other),
         TEST(a_drain_gives_the_answers_that_are_owed),
-        TEST(scram_plus_ends_in_a_verdict_without_a_ticket_for_smtpd),
+        TEST(scram_plus_ends_in_a_verdict_without_a_ticket_for_submission),
         TEST(any_name_and_any_nonsense_is_answered_in_the_sandbox),
         TEST(plain_brings_a_verdict_and_an_abort_brings_none),
     };

@@ -93,6 +93,31 @@ static void without_listen_the_usual_ports_are_served(void **state)
     conf_free(conf);
 }
 
+static void submission_is_served_by_itself_once_there_is_a_certificate(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned port;
+        enum conf_service service;
+        enum conf_listen_tls tls;
+    } rows[] = {
+        {25, SERVICE_SMTP, LISTEN_STARTTLS},
+        {110, SERVICE_POP3, LISTEN_STARTTLS},
+        {587, SERVICE_SUBMISSION, LISTEN_STARTTLS},
+        {465, SERVICE_SUBMISSION, LISTEN_IMPLICIT},
+    };
+    struct conf *conf = parse_good("hostname = h\ntls { certificate = c key = k }\n");
+    assert_int_equal(conf->listens.count, 8);
+    for (size_t i = 0; i < 8; i++) {
+        const struct conf_listen *listen = &conf->listens.items[i];
+        assert_int_equal(net_port(&listen->address), rows[i / 2].port);
+        assert_int_equal(listen->address.any.sa_family, i % 2 == 0 ? AF_INET : AF_INET6);
+        assert_int_equal(listen->service, rows[i / 2].service);
+        assert_int_equal(listen->tls, rows[i / 2].tls);
+    }
+    conf_free(conf);
+}
+
 static void sections_are_read(void **state)
 {
     (void)state;
@@ -100,6 +125,7 @@ static void sections_are_read(void **state)
                                    "limits { recipients = 7 message_size = 2M idle = 2m }\n"
                                    "listen \"a\" { service = smtp address = \"127.0.0.1:2525\" }\n"
                                    "listen \"b\" { address = \"[::1]:2110\" service = pop3 }\n"
+                                   "listen \"c\" { address = \"[::1]:587\" service = submission }\n"
                                    "route \"p.example\" {\n transport = smtp\n"
                                    " nexthop = \"[192.0.2.7]:25\"\n}\n"
                                    "route \"*\" { transport = discard }\n");
@@ -107,7 +133,8 @@ static void sections_are_read(void **state)
     assert_int_equal(conf->limits.message_size, 2 * 1024 * 1024);
     assert_int_equal(conf->limits.idle, 120);
     assert_int_equal(conf->limits.errors_close, 20);
-    assert_int_equal(conf->listens.count, 2);
+    assert_int_equal(conf->listens.count, 3);
+    assert_int_equal(conf->listens.items[2].service, SERVICE_SUBMISSION);
     assert_span(conf->listens.items[1].name, "b");
     assert_int_equal(conf->listens.items[1].service, SERVICE_POP3);
     assert_int_equal(net_port(&conf->listens.items[1].address), 2110);
@@ -277,8 +304,8 @@ static const struct mistake {
      ":2:", "there is no certificate"},
     {"hostname = h\nlisten \"a\" { service = smtp address = \"1.2.3.4:25\" tls = maybe }\n",
      ":2:", "one of none, starttls, implicit"},
-    {"hostname = h\nlisten \"s\" { service = submission address = \"1.2.3.4:587\" }\n",
-     ":2:", "one of smtp, pop3"},
+    {"hostname = h\nlisten \"s\" { service = imap address = \"1.2.3.4:143\" }\n",
+     ":2:", "one of smtp, submission, pop3"},
     {"hostname = h\nlisten \"s\" { service = smtp address = \"host:25\" }\n", ":2:", "\"[::]:25\""},
     {"hostname = h\nlisten \"s\" { service = smtp address = \"1.2.3.4:0\" }\n", ":2:", "address"},
     {"hostname = h\nlisten \"s\" { service = smtp }\n", ":2:", "has no address"},
@@ -478,6 +505,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_lines_are_a_configuration),
         cmocka_unit_test(without_listen_the_usual_ports_are_served),
+        cmocka_unit_test(submission_is_served_by_itself_once_there_is_a_certificate),
         cmocka_unit_test(sections_are_read),
         cmocka_unit_test(tls_sections_are_read_with_and_without_a_name),
         cmocka_unit_test(a_listener_is_encrypted_when_asked_once_there_is_a_certificate),

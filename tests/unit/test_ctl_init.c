@@ -49,17 +49,28 @@ static void an_instance_has_everything_with_narrow_modes(void **state)
 
 static void the_configuration_listens_at_the_offsets_of_the_port_base(void **state)
 {
+    static const struct {
+        enum conf_service service;
+        enum conf_listen_tls tls;
+        unsigned port;
+    } rows[] = {
+        {SERVICE_SMTP, LISTEN_STARTTLS, 3025},
+        {SERVICE_SUBMISSION, LISTEN_STARTTLS, 3587},
+        {SERVICE_SUBMISSION, LISTEN_IMPLICIT, 3465},
+        {SERVICE_POP3, LISTEN_STARTTLS, 3110},
+    };
     struct ctl_rig *rig = *state;
     assert_int_equal(RIG_CALL(rig, NULL, "init", rig->instance, "--hostname", "mx.example.test",
                               "--domain", "example.test", "--port-base", "3000"),
                      EX_OK);
     struct conf *conf = conf_load(rig->file, NULL, NULL);
     assert_non_null(conf);
-    assert_int_equal(conf->listens.count, 2);
-    assert_int_equal(conf->listens.items[0].service, SERVICE_SMTP);
-    assert_int_equal(net_port(&conf->listens.items[0].address), 3025);
-    assert_int_equal(conf->listens.items[1].service, SERVICE_POP3);
-    assert_int_equal(net_port(&conf->listens.items[1].address), 3110);
+    assert_int_equal(conf->listens.count, sizeof rows / sizeof *rows);
+    for (size_t i = 0; i < conf->listens.count; i++) {
+        assert_int_equal(conf->listens.items[i].service, rows[i].service);
+        assert_int_equal(conf->listens.items[i].tls, rows[i].tls);
+        assert_int_equal(net_port(&conf->listens.items[i].address), rows[i].port);
+    }
     assert_string_equal(conf->spool_directory.data, rig_path(rig, "spool"));
     assert_string_equal(conf->run_directory.data, rig_path(rig, "run"));
     conf_free(conf);

@@ -176,8 +176,9 @@ static void listeners_are_bound_and_closed(void **state)
     struct conf_listen wanted[] = {listen_on("mx", SERVICE_SMTP, port)};
     assert_true(update(fixture, &listeners, wanted, 1));
     assert_true(can_connect(port));
-    assert_true(listeners_serve(&listeners, SERVICE_SMTP));
-    assert_false(listeners_serve(&listeners, SERVICE_POP3));
+    assert_true(listeners_serve(&listeners, ROLE_SMTPD));
+    assert_false(listeners_serve(&listeners, ROLE_SUBMISSION));
+    assert_false(listeners_serve(&listeners, ROLE_POP3D));
     listeners_close(&listeners);
     assert_false(can_connect(port));
 }

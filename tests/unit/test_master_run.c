@@ -102,6 +102,13 @@ static void an_address_in_use_ends_it_at_once(void **state)
 
 /* ---- what children are given ---- */
 
+static bool is_gone(struct span text, long pid)
+{
+    char part[32];
+    (void)snprintf(part, sizeof(part), " %ld ", pid);
+    return !rig_contains(text, part);
+}
+
 static bool all_peers_came(struct span text, long expected)
 {
     return rig_value(text, "connections") == expected;
@@ -150,6 +157,78 @@ static void a_service_without_listener_has_no_workers(void **state)
     rig_start(rig);
     assert_int_equal(rig_count_of(rig_status(rig), "child pop3d"), 0);
     assert_int_equal(rig_count_of(rig_status(rig), "child smtpd"), 1);
+}
+
+/* ---- submission ---- */
+
+/* Beside port 25, on a port of its own. */
+static void configure_submission(struct rig *rig)
+{
+    rig_configure(rig, arena_printf(&rig->arena,
+                                    "listen \"submission\" {\n service = submission\n"
+                                    " address = \"127.0.0.1:%u\"\n}\n",
+                                    rig_free_port())
+                           .data);
+}
+
+static void submission_has_workers_of_its_own(void **state)
+{
+    struct rig *rig = *state;
+    configure_submission(rig);
+    rig_start(rig);
+    struct span text = rig_status(rig);
+    assert_int_equal(rig_count_of(text, " ready 0\n"), 12);
+    assert_int_equal(rig_count_of(text, "child smtpd "), 2);
+    assert_int_equal(rig_count_of(text, "child submission "), 2);
+    assert_int_equal(rig_value(text, "refused"), 6); /* one listener for each of six workers */
+    assert_int_equal(rig_value(text, "logins"), 3);  /* the key: auth and two mailbox */
+    assert_int_equal(rig_value(text, "table-changes"), 6); /* the ratchet: who serves TLS */
+}
+
+static void submission_alone_has_sockets_to_auth(void **state)
+{
+    struct rig *rig = *state;
+    configure_submission(rig);
+    rig_start(rig);
+    /* As without it, and with qmgr, lookup and auth each of two: twelve ends more. */
+    struct span text = rig_wait_for_status(rig, all_peers_came, 28 + 12);
+    assert_int_equal(rig_value(text, "lookups"), 2);
+    assert_int_equal(rig_value(text, "login-failures"), 0);
+}
+
+static bool auth_is_new(struct span text, long old)
+{
+    long pid = rig_pid_of(text, "auth 0");
+    return pid > 0 && pid != old && rig_contains(text, " ready 1\n");
+}
+
+static void a_new_auth_is_linked_with_submission_and_pop3d_and_not_with_smtpd(void **state)
+{
+    struct rig *rig = *state;
+    configure_submission(rig);
+    rig_start(rig);
+    (void)rig_wait_for_status(rig, all_peers_came, 40);
+    long old = rig_pid_of(rig_status(rig), "auth 0");
+    assert_int_equal(kill((pid_t)old, SIGKILL), 0);
+    (void)rig_wait_for_status(rig, auth_is_new, old);
+    struct span text = rig_wait_for_status(rig, all_peers_came, 40 + 8);
+    assert_int_equal(rig_value(text, "lookups"), 4);
+    assert_int_equal(rig_value(text, "login-failures"), 0);
+}
+
+static void submission_goes_with_its_listener_at_a_reload(void **state)
+{
+    struct rig *rig = *state;
+    bool ok = false;
+    configure_submission(rig);
+    rig_start(rig);
+    long pid = rig_pid_of(rig_status(rig), "submission 0");
+    rig_configure(rig, "");
+    (void)rig_ask(rig, OPERATOR_RELOAD, &ok);
+    assert_true(ok);
+    struct span text = rig_wait_for_status(rig, is_gone, pid);
+    assert_int_equal(rig_value(text, "generation"), 2);
+    assert_true(rig_can_connect(rig->smtp));
 }
 
 /* ---- deaths ---- */
@@ -215,13 +294,6 @@ static void a_child_that_fails_at_start_is_tried_with_backoff(void **state)
 static const char short_life[] = "limits {\n worker_age = 1\n}\n";
 static const char *const workers[] = {"smtpd 0", "smtpd 1", "pop3d 0", "pop3d 1"};
 
-static bool is_gone(struct span text, long pid)
-{
-    char part[32];
-    (void)snprintf(part, sizeof(part), " %ld ", pid);
-    return !rig_contains(text, part);
-}
-
 static bool all_started_at_the_first_go(struct span text, long count)
 {
     return rig_count_of(text, " ready 0\n") == (unsigned)count;
@@ -285,6 +357,10 @@ int main(int argc, char **argv)
         TEST(a_pair_that_broke_is_linked_anew),
         TEST(listeners_go_to_their_service_and_the_key_to_its_keepers),
         TEST(a_service_without_listener_has_no_workers),
+        TEST(submission_has_workers_of_its_own),
+        TEST(submission_alone_has_sockets_to_auth),
+        TEST(a_new_auth_is_linked_with_submission_and_pop3d_and_not_with_smtpd),
+        TEST(submission_goes_with_its_listener_at_a_reload),
         TEST(a_child_that_was_killed_is_started_anew),
         TEST(a_new_qmgr_is_linked_with_all_who_live),
         TEST(a_child_that_fails_at_start_is_tried_with_backoff),

@@ -194,9 +194,12 @@ static int try_socket_inet(void)
     return result(socket(AF_INET, SOCK_STREAM, 0));
 }
 
+/* The socket is everybody's: the next one finds it as it was. */
 static int try_connect(void)
 {
-    return result(connect(scene.tcp, &scene.address.any, sizeof(scene.address.v4)));
+    const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    int outcome = result(connect(scene.tcp, &scene.address.any, sizeof(scene.address.v4)));
+    return outcome != 0 ? outcome : result(connect(scene.tcp, &nobody, sizeof(nobody)));
 }
 
 /* The next port: whether anybody listens there is not asked first. */
@@ -296,7 +299,8 @@ static int try_sort(void)
 
 #define OF(role) (1U << (role))
 enum {
-    SERVERS = OF(ROLE_SMTPD) | OF(ROLE_POP3D),
+    RECEIVERS = OF(ROLE_SMTPD) | OF(ROLE_SUBMISSION),
+    SERVERS = RECEIVERS | OF(ROLE_POP3D),
     READERS = OF(ROLE_LOOKUP) | OF(ROLE_AUTH),
     OWNERS = OF(ROLE_QMGR) | OF(ROLE_DELIVER) | OF(ROLE_MAILBOX),
     ALL = SERVERS | READERS | OWNERS,
@@ -324,20 +328,20 @@ static struct attempt {
     {"nobody signals others", try_kill_parent, NONE},
     {"file owners alone truncate", try_ftruncate, OWNERS},
     {"qmgr alone allocates and punches", try_fallocate, OF(ROLE_QMGR)},
-    {"smtpd and file owners write at an offset", try_pwritev, OWNERS | OF(ROLE_SMTPD)},
+    {"who receives mail and file owners write at an offset", try_pwritev, OWNERS | RECEIVERS},
     {"nobody writes with flags", try_pwritev2, NONE},
-    {"smtpd and file owners sync", try_fdatasync, OWNERS | OF(ROLE_SMTPD)},
+    {"who receives mail and file owners sync", try_fdatasync, OWNERS | RECEIVERS},
     {"servers do not change the flags of a descriptor", try_setfl, OWNERS | READERS},
     {"a command with its upper half set is no way around", try_setfl_in_disguise, OWNERS | READERS},
     {"everybody reads the flags of a descriptor", try_getfl, ALL},
     {"nobody makes a UNIX socket", try_socket_unix, NONE},
     {"nobody makes a netlink socket", try_socket_netlink, NONE},
-    {"smtpd alone makes Internet sockets", try_socket_inet, OF(ROLE_SMTPD)},
-    {"smtpd alone connects", try_connect, OF(ROLE_SMTPD)},
+    {"those who receive mail alone make Internet sockets", try_socket_inet, RECEIVERS},
+    {"those who receive mail alone connect", try_connect, RECEIVERS},
     {"nobody connects to other ports", try_connect_elsewhere, NONE},
     {"nobody binds", try_bind, NONE},
     {"servers alone accept connections", try_accept, SERVERS},
-    {"smtpd, lookup and auth do not send files", try_sendfile, OWNERS | OF(ROLE_POP3D)},
+    {"who receives mail, lookup and auth do not send files", try_sendfile, OWNERS | OF(ROLE_POP3D)},
     {"file owners make memory files", try_memfd, OWNERS},
     {"everybody gets memory", try_map_memory, ALL},
     {"nobody maps executable memory", try_map_executable, NONE},
@@ -515,6 +519,21 @@ static void test_peers_are_symmetric(void **state)
             assert_int_equal((role_info(a)->peers >> b) & 1U, (role_info(b)->peers >> a) & 1U);
 }
 
+/* What a role can not ask it can not be made to ask. */
+static void test_of_those_who_receive_mail_submission_alone_reaches_auth(void **state)
+{
+    (void)state;
+    for (enum role role = ROLE_MASTER; role < ROLE_COUNT; role++) {
+        const struct role_info *info = role_info(role);
+        assert_int_equal(info->receives, (RECEIVERS & OF(role)) != 0);
+        assert_int_equal((info->peers & OF(ROLE_AUTH)) != 0,
+                         role == ROLE_SUBMISSION || role == ROLE_POP3D);
+        if (info->receives)
+            assert_int_equal(info->peers & ~(unsigned)OF(ROLE_AUTH),
+                             OF(ROLE_QMGR) | OF(ROLE_LOOKUP));
+    }
+}
+
 static void test_every_role_has_a_name_and_at_least_one_process(void **state)
 {
     (void)state;
@@ -595,6 +614,7 @@ int main(void)
         cmocka_unit_test(test_an_empty_directory_that_is_missing_is_fatal_to_root),
         cmocka_unit_test(test_roles_that_open_nothing_are_the_servers),
         cmocka_unit_test(test_peers_are_symmetric),
+        cmocka_unit_test(test_of_those_who_receive_mail_submission_alone_reaches_auth),
         cmocka_unit_test(test_every_role_has_a_name_and_at_least_one_process),
     };
     int failed = run_attempts();

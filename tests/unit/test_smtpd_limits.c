@@ -17,11 +17,15 @@ static void share_is_even_with_some_slack(void **state)
         {130, {100, 100}, true}, {10, {1000, 1000}, false},
     };
     struct rig *rig = rig_of(state);
-    struct page *siblings[] = {rig_page(), rig_page()};
-    const struct daemon_page pages[] = {
-        {ROLE_SMTPD, 1, siblings[0]}, {ROLE_SMTPD, 2, siblings[1]}, {ROLE_QMGR, 0, rig->qmgr_page}};
+    struct page *siblings[] = {rig_page(), rig_page()}, *stranger = rig_page();
+    const struct daemon_page pages[] = {{ROLE_SMTPD, 1, siblings[0]},
+                                        {ROLE_SMTPD, 2, siblings[1]},
+                                        {ROLE_QMGR, 0, rig->qmgr_page},
+                                        {ROLE_SUBMISSION, 1, stranger}};
     size_t page_count = COUNT(pages);
-    struct worker worker = {.page = rig->page, .pages = pages, .page_count = &page_count};
+    struct worker worker = {
+        .role = ROLE_SMTPD, .page = rig->page, .pages = pages, .page_count = &page_count};
+    page_set(stranger, PAGE_SESSIONS, 5000); /* of the other service */
     for (size_t i = 0; i < COUNT(rows); i++) {
         for (size_t k = 0; k < COUNT(siblings); k++)
             page_set(siblings[k], PAGE_SESSIONS, rows[i].others[k]);
@@ -30,6 +34,7 @@ static void share_is_even_with_some_slack(void **state)
     }
     page_unmap(siblings[0]);
     page_unmap(siblings[1]);
+    page_unmap(stranger);
 }
 
 static void lone_worker_is_never_above_its_share(void **state)

@@ -114,6 +114,28 @@ static void connections_of_other_workers_count(void **state)
     page_unmap(sibling);
 }
 
+/* Nobody who owns a worker of one service locks out the clients of the other. */
+static void connections_of_the_other_service_do_not_count(void **state)
+{
+    static const enum role roles[] = {ROLE_SMTPD, ROLE_SUBMISSION};
+    struct rig *rig = rig_of(state);
+    union net_address client = rig_address("192.0.2.1");
+    struct page *other = rig_page();
+    rig->conf->limits.connections_per_network = 1;
+    page_connections_add(other, net_limit_key(&client), 1);
+    for (size_t i = 0; i < COUNT(roles); i++) {
+        const struct daemon_page pages[] = {{roles[1 - i], 1, other}};
+        rig->worker.role = roles[i];
+        rig->worker.pages = pages;
+        rig_connect_from(rig, "192.0.2.1");
+        assert_int_equal(rig_hear_code(rig), 220);
+        session_drop(rig->session);
+        rig->worker.pages = rig->pages;
+        loop_turn(rig->loop, 0);
+    }
+    page_unmap(other);
+}
+
 static void worker_has_a_limit_of_connections(void **state)
 {
     struct rig *rig = rig_of(state);
@@ -418,6 +440,7 @@ int main(void)
         RIG_TEST(network_has_a_limit_of_connections),
         RIG_TEST(trusted_network_has_none),
         RIG_TEST(connections_of_other_workers_count),
+        RIG_TEST(connections_of_the_other_service_do_not_count),
         RIG_TEST(worker_has_a_limit_of_connections),
         RIG_TEST(pipelined_commands_are_answered_in_order),
         RIG_TEST(flood_of_commands_is_answered_to_the_last),

@@ -395,7 +395,7 @@ static int serve_all(struct tls_rig *rig)
 /* socketpair(2) is nothing that a server may call: the sockets are made before. */
 static void a_warm_server_serves_in_the_sandbox(void **state)
 {
-    static const enum role roles[] = {ROLE_SMTPD, ROLE_POP3D};
+    static const enum role roles[] = {ROLE_SMTPD, ROLE_SUBMISSION, ROLE_POP3D};
     struct tls_rig *rig = *state;
     char problem[TLS_PROBLEM_MAX];
     assert_true(tls_server_warm_up(rig->server, problem));

@@ -17,7 +17,7 @@
 #include "util/sys/tls.h"
 
 /* What is spoken on a listener. */
-enum conf_service { SERVICE_SMTP, SERVICE_SUBMISSION, SERVICE_POP3 };
+enum conf_service { SERVICE_SMTP, SERVICE_SUBMISSION, SERVICE_POP3, SERVICE_COUNT };
 
 /* How a listener is encrypted: not, when the client asks (RFC 3207, RFC 2595), from the start (RFC
  * 8314). */

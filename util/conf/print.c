@@ -78,8 +78,9 @@ void conf_print_reference(FILE *out)
         {SECTION_DNS_LIST, "dns_list \"ZONE\" { ... }\n    A list of clients that is asked through "
                            "the DNS (RFC 5782)."},
         {SECTION_LISTEN,
-         "listen \"NAME\" { ... }\n    Without any: smtp at port 25 and pop3 at port "
-         "110 of every address."},
+         "listen \"NAME\" { ... }\n    Without any: smtp at port 25 and pop3 at port 110 of every "
+         "address; with a\n    certificate also submission at port 587 and, implicit, at port "
+         "465."},
         {SECTION_ROUTE,
          "route \"PATTERN\" { ... }\n    PATTERN is an address, a domain, \".domain\" "
          "for its subdomains, or \"*\"."},

@@ -304,26 +304,36 @@ static bool store_listens(struct reader *reader, cfg_t *top)
     return true;
 }
 
-/* Without any `listen`: SMTP and POP3 at their ports of every address. */
+/* Without any `listen`: SMTP and POP3 at their ports of every address, and, once there is a
+ * certificate, submission at both of its own (RFC 6409 §3.1, RFC 8314 §3.3): without one nobody
+ * could log in there but from this host. */
 static void default_listens(struct conf *conf)
 {
     static const struct {
         const char *name, *address;
         enum conf_service service;
+        enum conf_listen_tls tls;
     } usual[] = {
-        {"smtp", "0.0.0.0:25", SERVICE_SMTP},
-        {"smtp6", "[::]:25", SERVICE_SMTP},
-        {"pop3", "0.0.0.0:110", SERVICE_POP3},
-        {"pop3-6", "[::]:110", SERVICE_POP3},
+        {"smtp", "0.0.0.0:25", SERVICE_SMTP, LISTEN_STARTTLS},
+        {"smtp6", "[::]:25", SERVICE_SMTP, LISTEN_STARTTLS},
+        {"pop3", "0.0.0.0:110", SERVICE_POP3, LISTEN_STARTTLS},
+        {"pop3-6", "[::]:110", SERVICE_POP3, LISTEN_STARTTLS},
+        {"submission", "0.0.0.0:587", SERVICE_SUBMISSION, LISTEN_STARTTLS},
+        {"submission6", "[::]:587", SERVICE_SUBMISSION, LISTEN_STARTTLS},
+        {"submissions", "0.0.0.0:465", SERVICE_SUBMISSION, LISTEN_IMPLICIT},
+        {"submissions6", "[::]:465", SERVICE_SUBMISSION, LISTEN_IMPLICIT},
     };
+    bool encrypted = conf->tls.count > 0;
     size_t count = sizeof usual / sizeof *usual;
-    conf->listens.items = arena_zalloc(&conf->arena, count * sizeof *conf->listens.items);
-    conf->listens.count = count;
+    struct conf_listens *listens = &conf->listens;
+    listens->items = arena_zalloc(&conf->arena, count * sizeof *listens->items);
     for (size_t i = 0; i < count; i++) {
-        struct conf_listen *listen = &conf->listens.items[i];
+        if (usual[i].service == SERVICE_SUBMISSION && !encrypted)
+            continue;
+        struct conf_listen *listen = &listens->items[listens->count++];
         listen->name = span_cstr(usual[i].name);
         listen->service = usual[i].service;
-        listen->tls = conf->tls.count > 0 ? LISTEN_STARTTLS : LISTEN_PLAIN;
+        listen->tls = encrypted ? usual[i].tls : LISTEN_PLAIN;
         require(net_parse_endpoint(span_cstr(usual[i].address), &listen->address));
     }
 }

@@ -12,7 +12,7 @@ enum { KIB = 1024, MIB = 1024 * KIB, DAY = 86400 };
 
 /* Words are what people write, their places what the program compares: in the order of the enums of
  * conf.h and log.h. */
-static const char *const service_words[] = {"smtp", "pop3", NULL};
+static const char *const service_words[] = {"smtp", "submission", "pop3", NULL};
 static const char *const tls_words[] = {"none", "starttls", "implicit", NULL};
 static const char *const plaintext_words[] = {"never", "loopback", "always", NULL};
 static const char *const format_words[] = {"logfmt", "json", NULL};
@@ -88,7 +88,7 @@ const struct setting settings[] = {
          "Started by root: whether each kind of process runs as its own system user; if not, all "
          "run as root without its capabilities."},
     {TOP("service_user", user_service, SETTING_TEXT), .fallback = "veredus",
-     .help = "Started by root: the system user of smtpd, pop3d and lookup."},
+     .help = "Started by root: the system user of smtpd, submission, pop3d and lookup."},
     {TOP("queue_user", user_queue, SETTING_TEXT), .fallback = "veredus-q",
      .help = "Started by root: the system user of qmgr, which owns the spool."},
     {TOP("mail_user", user_mail, SETTING_TEXT), .fallback = "vmail",

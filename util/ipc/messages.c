@@ -59,7 +59,7 @@ static const struct ipc_field control_page_fields[] = {
 TABLE(control_page, 1);
 
 static const struct ipc_field control_listener_fields[] = {
-    FIELD(control_listener, service, IPC_U8, SERVICE_POP3),
+    FIELD(control_listener, service, IPC_U8, SERVICE_COUNT - 1),
     FIELD(control_listener, tls, IPC_U8, LISTEN_IMPLICIT),
     FIELD(control_listener, name, IPC_SPAN, MOST_NAME),
 };

@@ -17,6 +17,7 @@ enum role {
     ROLE_DELIVER, /* local, deliveries */
     ROLE_MAILBOX, /* local, mailboxes for pop3d */
     ROLE_SMTPD,
+    ROLE_SUBMISSION, /* smtpd, for those who log in */
     ROLE_POP3D,
     ROLE_COUNT
 };
@@ -28,6 +29,7 @@ struct role_info {
     const char *program; /* "veredus-smtpd" */
     enum role_user user;
     unsigned peers;  /* bit set of 1u << role: with whom it has a socket; symmetric */
+    bool receives;   /* takes mail in: writes segments of the spool, asks lookup and qmgr */
     bool per_worker; /* as many as `workers`, else `count` */
     unsigned count;
 };

@@ -24,10 +24,10 @@ static void must(bool done, const char *what)
         fatal(EX_OSERR, "cannot enter the sandbox: %s: %s", what, log_errno_text(errno));
 }
 
-/* Both talk to strangers and get every descriptor from others. */
+/* They talk to strangers and get every descriptor from others. */
 bool sandbox_opens_nothing(enum role role)
 {
-    return role == ROLE_SMTPD || role == ROLE_POP3D;
+    return role == ROLE_SMTPD || role == ROLE_SUBMISSION || role == ROLE_POP3D;
 }
 
 /* chdir(2) behind it: a working directory outside would still lead out. */

@@ -35,7 +35,7 @@ void sandbox_chroot(const struct sandbox *sandbox, const char *empty_directory);
  * fatal. A kernel without Landlock is logged once and served without it; without seccomp: fatal. */
 void sandbox_enter(const struct sandbox *sandbox);
 
-/* True when the role may never open a file (smtpd, pop3d). */
+/* True when the role may never open a file (smtpd, submission, pop3d). */
 bool sandbox_opens_nothing(enum role role);
 
 #endif

@@ -139,6 +139,8 @@ static const struct call *const roles[ROLE_COUNT][GROUPS] = {
     [ROLE_DELIVER] = {calls_of_all, calls_of_file_finders, calls_of_file_owners},
     [ROLE_MAILBOX] = {calls_of_all, calls_of_file_finders, calls_of_file_owners},
     [ROLE_SMTPD] = {calls_of_all, calls_of_servers, calls_of_segment_writers, calls_of_resolvers},
+    [ROLE_SUBMISSION] = {calls_of_all, calls_of_servers, calls_of_segment_writers,
+                         calls_of_resolvers},
     [ROLE_POP3D] = {calls_of_all, calls_of_servers, calls_of_message_senders},
 };
 
