@@ -35,9 +35,9 @@ static enum sasl_binding binding_kind(const struct tls_binding *binding)
 {
     switch (binding->kind) {
     case TLS_BINDING_EXPORTER:
-        return SASL_BINDING_EXPORTER;
+        return SASL_BINDING_TLS_EXPORTER;
     case TLS_BINDING_UNIQUE:
-        return SASL_BINDING_UNIQUE;
+        return SASL_BINDING_TLS_UNIQUE;
     case TLS_BINDING_NONE:
         break;
     }
