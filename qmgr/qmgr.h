@@ -47,8 +47,9 @@ struct qmgr {
     struct arena scratch; /* of one decision */
     struct timer flush_timer, measure_timer, drain_timer;
     struct turn gauges_turn;
-    int64_t gather_ms; /* QMGR_GATHER_MS */
-    int64_t flush_at;  /* when the flush timer fires, as loop_now */
+    int64_t gather_ms;    /* QMGR_GATHER_MS */
+    int64_t flush_at;     /* when the flush timer fires, as loop_now */
+    size_t states_failed; /* changes that went back with the last batch */
     unsigned free_percent;
     size_t segment_count; /* as the store counts */
 };
