@@ -66,7 +66,7 @@ static void note_open(void *arg, const struct spool_segment *segment)
         task->open_cap = task->open_cap == 0 ? 16 : task->open_cap * 2;
         task->open = mem_resize(task->open, task->open_cap, sizeof *task->open);
     }
-    task->open[task->open_count++] = spool_segment_block(segment)->number;
+    task->open[task->open_count++] = *spool_segment_block(segment);
 }
 
 /* errno is kept at once: the loop reads it later, in another thread. */
@@ -179,7 +179,8 @@ static void scan_work(struct helper *helper, struct helper_task *base)
         task->result = spool_segment_scan_tail(segment, indexed, task);
     else
         task->result = spool_segment_scan(segment, task->end, indexed, task);
-    if (task->seal && task->result != SPOOL_SCAN_LATER)
+    /* Whoever says that he is through has closed it: what he keeps open he may still write to. */
+    if (task->seal && task->result != SPOOL_SCAN_LATER && !spool_segment_has_writer(segment))
         spool_segment_seal(segment);
     task->sealed = spool_segment_is_sealed(segment);
 }

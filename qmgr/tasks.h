@@ -51,7 +51,8 @@ struct task_recover {
     task_done *found;        /* for each part: a struct task_found, to be freed with task_free */
     bool ok;
     int error;
-    uint64_t *open; /* segments that stay open, because their writers live */
+    struct spool_block *open; /* segments that stay open, because their writers live, or because
+                                 they could not be read to their end */
     size_t open_count, open_cap;
     size_t held_count;
     struct spool_held held[];

@@ -84,6 +84,11 @@ void spool_store_each_open(struct spool_store *store,
     }
 }
 
+bool spool_salt_equal(const struct spool_salt *left, const struct spool_salt *right)
+{
+    return memcmp(left->octets, right->octets, SPOOL_SALT) == 0;
+}
+
 const struct spool_block *spool_segment_block(const struct spool_segment *segment)
 {
     return &segment->block;
@@ -165,24 +170,6 @@ enum record_result spool_segment_read(struct spool_segment *segment, uint64_t of
         close(fd);
     errno = error;
     return result;
-}
-
-/* Looks at nothing of the store that changes once it is open. */
-bool spool_store_proves(const struct spool_store *store, uint64_t number,
-                        const struct spool_salt *salt)
-{
-    uint8_t octets[SPOOL_BLOCK];
-    char name[STORE_NAME_MAX];
-    struct spool_block block;
-    store_name(number, ".seg", name);
-    int fd = store->io->openat(store->queue, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
-    if (fd < 0)
-        return false;
-    bool good = pread(fd, octets, sizeof octets, 0) == (ssize_t)sizeof octets &&
-                spool_block_decode(octets, &block) && block.number == number &&
-                memcmp(block.salt.octets, salt->octets, SPOOL_SALT) == 0;
-    close(fd);
-    return good;
 }
 
 /* ---- numbers ---- */
