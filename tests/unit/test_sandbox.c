@@ -141,6 +141,65 @@ static int try_ftruncate(void)
     return result(ftruncate(scene.file, 100));
 }
 
+static int try_fchmod(void)
+{
+    return result(fchmod(scene.file, 0600));
+}
+
+static int try_link(void)
+{
+    return result(linkat(scene.root_fd, "writable/file", scene.root_fd, "writable/link", 0));
+}
+
+static int try_symlink(void)
+{
+    return result(symlinkat("file", scene.root_fd, "writable/symlink"));
+}
+
+static int try_remove_directory(void)
+{
+    return result(syscall(SYS_rmdir, "/nowhere"));
+}
+
+static int try_change_times(void)
+{
+    return result(futimens(scene.file, NULL));
+}
+
+static int try_copy_range(void)
+{
+    off_t from = 0, to = 100;
+    return result(copy_file_range(scene.file, &from, scene.file, &to, 1, 0));
+}
+
+static int try_advise(void)
+{
+    return posix_fadvise(scene.file, 0, 0, POSIX_FADV_SEQUENTIAL);
+}
+
+static int try_change_directory(void)
+{
+    return result(fchdir(scene.root_fd));
+}
+
+static int try_lock_range(void)
+{
+    struct flock range = {.l_type = F_WRLCK, .l_len = 1};
+    return result(fcntl(scene.file, F_OFD_SETLK, &range));
+}
+
+static int try_begin_writing(void)
+{
+    return result(sync_file_range(scene.file, 0, 0, SYNC_FILE_RANGE_WRITE));
+}
+
+static int try_list_directory(void)
+{
+    char entries[4096];
+    int fd = openat(scene.root_fd, "readable", O_RDONLY | O_DIRECTORY);
+    return fd < 0 ? errno : result(syscall(SYS_getdents64, fd, entries, sizeof(entries)));
+}
+
 static int try_fallocate(void)
 {
     return result(fallocate(scene.file, FALLOC_FL_KEEP_SIZE, 0, 100));
@@ -301,7 +360,7 @@ static struct attempt {
     {"file owners open files for writing", try_open_for_writing, OWNERS},
     {"file owners create files", try_create_file, OWNERS},
     {"nobody creates files in readable directories", try_create_elsewhere, NONE},
-    {"file owners open beneath a directory", try_openat2, OWNERS},
+    {"local alone opens beneath a directory", try_openat2, OF(ROLE_DELIVER) | OF(ROLE_MAILBOX)},
     {"file owners rename from one directory to another", try_rename_across, OWNERS},
     {"file owners unlink", try_unlink, OWNERS},
     {"nobody executes", try_execve, NONE},
@@ -309,21 +368,32 @@ static struct attempt {
     {"nobody forks", try_fork, NONE},
     {"nobody traces", try_ptrace, NONE},
     {"nobody signals others", try_kill_parent, NONE},
-    {"file owners alone truncate", try_ftruncate, OWNERS},
+    {"nobody truncates", try_ftruncate, NONE},
+    {"nobody changes modes", try_fchmod, NONE},
+    {"nobody makes links", try_link, NONE},
+    {"nobody makes symbolic links", try_symlink, NONE},
+    {"nobody removes directories", try_remove_directory, NONE},
+    {"nobody changes times", try_change_times, NONE},
+    {"nobody copies from file to file", try_copy_range, NONE},
+    {"nobody advises", try_advise, NONE},
+    {"nobody changes the directory", try_change_directory, NONE},
+    {"file readers list directories", try_list_directory, READERS | OWNERS},
+    {"qmgr alone locks ranges", try_lock_range, OF(ROLE_QMGR)},
+    {"local alone begins to write", try_begin_writing, OF(ROLE_DELIVER) | OF(ROLE_MAILBOX)},
     {"qmgr alone allocates and punches", try_fallocate, OF(ROLE_QMGR)},
-    {"smtpd and file owners write at an offset", try_pwritev, OWNERS | OF(ROLE_SMTPD)},
+    {"smtpd and qmgr write at an offset", try_pwritev, OF(ROLE_QMGR) | OF(ROLE_SMTPD)},
     {"nobody writes with flags", try_pwritev2, NONE},
-    {"smtpd and file owners sync", try_fdatasync, OWNERS | OF(ROLE_SMTPD)},
-    {"servers do not change the flags of a descriptor", try_setfl, OWNERS | READERS},
-    {"a command with its upper half set is no way around", try_setfl_in_disguise, OWNERS | READERS},
+    {"smtpd and qmgr sync data", try_fdatasync, OF(ROLE_QMGR) | OF(ROLE_SMTPD)},
+    {"nobody changes the flags of a descriptor", try_setfl, NONE},
+    {"a command with its upper half set is no way around", try_setfl_in_disguise, NONE},
     {"everybody reads the flags of a descriptor", try_getfl, ALL},
     {"nobody makes a UNIX socket", try_socket_unix, NONE},
     {"nobody makes an Internet socket", try_socket_inet, NONE},
     {"nobody connects", try_connect, NONE},
     {"nobody binds", try_bind, NONE},
     {"servers alone accept connections", try_accept, SERVERS},
-    {"smtpd, lookup and auth do not send files", try_sendfile, OWNERS | OF(ROLE_POP3D)},
-    {"file owners make memory files", try_memfd, OWNERS},
+    {"nobody sends files", try_sendfile, NONE},
+    {"mailbox alone makes memory files", try_memfd, OF(ROLE_MAILBOX)},
     {"everybody gets memory", try_map_memory, ALL},
     {"nobody maps executable memory", try_map_executable, NONE},
     {"nobody makes memory executable", try_make_executable, NONE},
