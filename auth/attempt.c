@@ -151,7 +151,6 @@ static void hashed(void *arg)
     timer_set(&attempt->timer, delays_failed(parts->delays, name, attempt->client, now));
 }
 
-/* The job is submitted only now: one of each account is with the threads. */
 /* True when it was right a short while ago: perhaps since it began to wait. */
 static bool is_remembered(const struct attempt *attempt)
 {
@@ -163,7 +162,8 @@ static bool is_remembered(const struct attempt *attempt)
                         span_of(attempt->stored, attempt->stored_len), loop_now(parts->loop));
 }
 
-/* A client that opens ten sessions at once costs one hash. */
+/* A client that opens ten sessions at once costs one hash. The job is submitted only now: one of
+ * each account is with the threads. */
 static void start_first(struct account *account)
 {
     struct attempt *attempt = TAILQ_FIRST(&account->list);
