@@ -120,6 +120,9 @@ void queue_answered(struct queue *queue, uint32_t number, bool delivered);
 /* The agent died: ACTIVE -> READY among the suspects; the window of its destination is halved. */
 void queue_abandoned(struct queue *queue, uint32_t number);
 
+/* The agent could not be told: ACTIVE -> READY, at the end of its line. */
+void queue_not_given(struct queue *queue, uint32_t number);
+
 /* READING -> SETTLING: decided without an agent. */
 void queue_decided(struct queue *queue, uint32_t number);
 
