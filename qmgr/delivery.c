@@ -19,12 +19,6 @@ static const struct message_recipient *recipient_of(const struct queue_entry *en
     return &entry->message->recipients[entry->recipient];
 }
 
-/* What stands between a new letter and its agent. */
-static uint64_t busy_count(const struct queue *queue)
-{
-    return queue->counts[QUEUE_READY] + queue->counts[QUEUE_ACTIVE] + queue->counts[QUEUE_READING];
-}
-
 /* ---- in ---- */
 
 /* A recipient that needs an agent waits cold, without its message, while too many are before it:
@@ -34,7 +28,7 @@ static void arrive(struct qmgr *qmgr, struct segment *segment, struct message *m
 {
     const struct message_recipient *to = &message->recipients[recipient];
     struct fate fate;
-    bool cold = busy_count(&qmgr->queue) >= QMGR_BUSY_MOST &&
+    bool cold = queue_busy(&qmgr->queue) >= QMGR_BUSY_MOST &&
                 !fate_of_transport(to->transport, to->nexthop, &fate);
     struct queue_entry entry = {
         .message = cold ? NULL : message,

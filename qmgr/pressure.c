@@ -18,16 +18,14 @@ static void write_gauges(void *arg)
     struct qmgr *qmgr = arg;
     const uint64_t *counts = qmgr->queue.counts;
     /* Cold recipients cost nobody's patience: they are not counted as busy. */
-    uint64_t ready = counts[QUEUE_READY] + counts[QUEUE_READING];
-    uint64_t active = counts[QUEUE_ACTIVE] + counts[QUEUE_SETTLING];
-    page_set(qmgr->page, PAGE_QUEUED, ready + active);
+    uint64_t busy = queue_busy(&qmgr->queue);
+    page_set(qmgr->page, PAGE_QUEUED, busy);
     page_set(qmgr->page, PAGE_DEFERRED, counts[QUEUE_DEFERRED]);
     page_set(qmgr->page, PAGE_ACTIVE, counts[QUEUE_ACTIVE]);
     page_set(qmgr->page, PAGE_HELD, counts[QUEUE_HELD]);
     page_set(qmgr->page, PAGE_SEGMENTS, qmgr->segment_count);
-    page_set(
-        qmgr->page, PAGE_PRESSURE,
-        pressure_level(qmgr->free_percent, qmgr->conf->limits.free_space_percent, ready + active));
+    page_set(qmgr->page, PAGE_PRESSURE,
+             pressure_level(qmgr->free_percent, qmgr->conf->limits.free_space_percent, busy));
 }
 
 /* Once a turn, however much changed in it. */

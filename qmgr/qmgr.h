@@ -18,7 +18,7 @@
 #include "util/spool/writer.h"
 
 enum {
-    QMGR_BUSY_MOST = 20000,   /* ready and active; beyond it new ones wait cold, smtpd slows down */
+    QMGR_BUSY_MOST = 20000,   /* queue_busy; beyond it new ones wait cold, smtpd slows down */
     QMGR_DRAIN_MS = 10000,    /* how long a drain waits for jobs */
     QMGR_GATHER_MS = 10000,   /* how long recovery waits for smtpds to report */
     QMGR_MEASURE_MS = 5000,   /* between two looks at the free space */

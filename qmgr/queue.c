@@ -318,6 +318,13 @@ void queue_decided(struct queue *queue, uint32_t number)
     move(queue, entry, QUEUE_SETTLING);
 }
 
+uint64_t queue_busy(const struct queue *queue)
+{
+    const uint64_t *counts = queue->counts;
+    return counts[QUEUE_READING] + counts[QUEUE_READY] + counts[QUEUE_ACTIVE] +
+           counts[QUEUE_SETTLING];
+}
+
 /* Messages first, while entries can still be walked. */
 void queue_free(struct queue *queue)
 {

@@ -132,6 +132,10 @@ void queue_defer(struct queue *queue, uint32_t number, uint32_t time);
 /* The same, without a time: only an operator ends it. */
 void queue_hold(struct queue *queue, uint32_t number);
 
+/* Entries that hold a message in memory, from the first look at it until their fate is synced: what
+ * stands before a new letter. */
+uint64_t queue_busy(const struct queue *queue);
+
 /* It is done: the entry is free, its message has one user less. */
 void queue_remove(struct queue *queue, uint32_t number);
 
