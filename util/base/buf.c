@@ -16,12 +16,20 @@
 
 enum { CAP_FIRST = 256 };
 
+/* explicit_bzero(3), because a compiler may drop a memset(3) of what is not read any more. */
+static void wipe(const struct buf *buf, size_t from, size_t to)
+{
+    if (buf->secret && from < to)
+        explicit_bzero(buf->data + from, to - from);
+}
+
 /* The one copy that consuming costs; see above for when it is paid. */
 static void move_to_front(struct buf *buf)
 {
     size_t held = buf_len(buf);
     if (held > 0 && buf->start > 0)
         memmove(buf->data, buf->data + buf->start, held);
+    wipe(buf, held, buf->end);
     buf->start = 0;
     buf->end = held;
 }
@@ -33,6 +41,22 @@ static size_t cap_for(const struct buf *buf, size_t needed)
     if (buf->limit > 0 && cap > buf->limit + 1)
         cap = buf->limit + 1;
     return cap < needed ? needed : cap;
+}
+
+/* realloc(3) would leave the old memory as it is, so secrets are copied by hand. */
+static void grow(struct buf *buf, size_t cap)
+{
+    if (buf->secret) {
+        char *data = mem_array(cap, 1);
+        if (buf->end > 0)
+            memcpy(data, buf->data, buf->end);
+        wipe(buf, 0, buf->end);
+        mem_free(buf->data);
+        buf->data = data;
+    } else {
+        buf->data = mem_resize(buf->data, cap, 1);
+    }
+    buf->cap = cap;
 }
 
 /* Room for `size` octets behind what is held, and one for a NUL. Both comparisons subtract
@@ -52,10 +76,8 @@ static bool reserve(struct buf *buf, size_t size)
     /* Moving pays when no more is moved than was consumed, or when the memory can not grow. */
     bool worth_moving = buf->start >= held || (buf->limit > 0 && buf->cap > buf->limit);
     move_to_front(buf);
-    if (needed > buf->cap || !worth_moving) {
-        buf->cap = cap_for(buf, needed);
-        buf->data = mem_resize(buf->data, buf->cap, 1);
-    }
+    if (needed > buf->cap || !worth_moving)
+        grow(buf, cap_for(buf, needed));
     return true;
 }
 
@@ -111,20 +133,24 @@ void buf_filled(struct buf *buf, size_t count)
 void buf_consume(struct buf *buf, size_t count)
 {
     size_t held = buf_len(buf);
-    if (count < held)
+    if (count < held) {
+        wipe(buf, buf->start, buf->start + count);
         buf->start += count;
-    else
+    } else {
         buf_reset(buf);
+    }
 }
 
 void buf_reset(struct buf *buf)
 {
+    wipe(buf, buf->start, buf->end);
     buf->start = buf->end = 0;
 }
 
 /* The limit stays: the buffer is empty and can be used again. */
 void buf_free(struct buf *buf)
 {
+    wipe(buf, buf->start, buf->end);
     mem_free(buf->data);
-    *buf = (struct buf){.limit = buf->limit};
+    *buf = (struct buf){.limit = buf->limit, .secret = buf->secret};
 }

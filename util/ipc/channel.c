@@ -201,6 +201,8 @@ bool channel_send(struct channel *channel, const struct ipc_type *type, const vo
         return false;
     if (!queue_descriptors(channel, fds, type->fds))
         return false;
+    /* From the first secret on: a password must not outlive its way to auth. */
+    channel->frames.secret = channel->frames.secret || ipc_is_secret(type);
     if (!ipc_encode(type, message, &channel->frames)) {
         unqueue_descriptors(channel, type->fds);
         return false;

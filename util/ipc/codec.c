@@ -140,6 +140,14 @@ static char *put_field(char *out, const struct ipc_field *field, const void *mes
     return put_number(out, load_number(field, message), number_width(field->kind));
 }
 
+bool ipc_is_secret(const struct ipc_type *type)
+{
+    for (size_t i = 0; i < type->field_count; i++)
+        if (type->fields[i].secret)
+            return true;
+    return false;
+}
+
 /* Measured and checked first, then written in one piece: a frame is in the buffer whole or not
  * at all. */
 bool ipc_encode(const struct ipc_type *type, const void *message, struct buf *out)
