@@ -54,8 +54,10 @@ struct transaction {
     bool is_8bit;       /* BODY=8BITMIME, RFC 6152 */
 
     struct recipient *waiting, **waiting_end; /* RCPTs not answered yet, in their order */
-    size_t accepted;                          /* RCPTs answered with 250 */
-    struct envelope_recipient *finals;        /* without duplicates */
+    size_t waiting_count;
+    size_t accepted;                   /* RCPTs answered with 250 */
+    size_t put_off;                    /* RCPTs answered with 4yz */
+    struct envelope_recipient *finals; /* without duplicates */
     size_t final_count, final_room;
 
     struct dot_decoder decoder;
