@@ -8,8 +8,8 @@
  */
 #include "util/spool/envelope.h"
 
+#include "util/base/octets.h"
 #include "util/spool/format.h"
-#include "util/spool/octets.h"
 
 enum { FIELD_HEAD = 3 }; /* tag, 16 bits of length */
 enum { TAG_RECIPIENT = 32 };
