@@ -6,6 +6,8 @@
 
 #include <unistd.h>
 
+#include "qmgr/delivery.h"
+#include "qmgr/pressure.h"
 #include "util/base/panic.h"
 
 enum {
@@ -67,8 +69,8 @@ static struct agent_view *view_find(struct agent *agent, uint64_t number)
 /* The agent closes its descriptor; the last view takes this one's place in the array. */
 static void view_drop(struct agent *agent, struct agent_view *view)
 {
-    struct agent_forget words = {view->number};
-    if (view->open && !channel_send(agent->channel, &ipc_agent_forget, &words, NULL))
+    struct agent_forget message = {view->number};
+    if (view->open && !channel_send(agent->channel, &ipc_agent_forget, &message, NULL))
         log_event(LOG_WARN, "agent-deaf", LOG_UINT("segment", view->number));
     *view = agent->views[--agent->view_count];
 }
@@ -266,9 +268,9 @@ static void hand_over(struct agent *agent, const struct task_reader *task)
     struct agent_view *view = view_find(agent, task->number);
     if (view == NULL)
         return;
-    struct agent_segment words = {task->number, task->salt};
+    struct agent_segment message = {task->number, task->salt};
     view->open =
-        task->fd >= 0 && channel_send(agent->channel, &ipc_agent_segment, &words, &task->fd);
+        task->fd >= 0 && channel_send(agent->channel, &ipc_agent_segment, &message, &task->fd);
     bool open = view->open;
     if (!open)
         log_event(LOG_ERROR, "segment-not-opened", LOG_UINT("segment", task->number),

@@ -3,12 +3,14 @@
  * is logged when it is known and counts when it is synced: between the two a crash repeats the
  * attempt, and never loses it.
  */
+#include "qmgr/delivery.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "qmgr/agents.h"
 #include "qmgr/bounce.h"
-#include "qmgr/qmgr.h"
+#include "qmgr/pressure.h"
 #include "qmgr/retry.h"
 #include "util/base/clock.h"
 #include "util/base/panic.h"
@@ -28,7 +30,7 @@ static void arrive(struct qmgr *qmgr, struct segment *segment, struct message *m
 {
     const struct message_recipient *to = &message->recipients[recipient];
     struct fate fate;
-    bool cold = queue_busy(&qmgr->queue) >= QMGR_BUSY_MOST &&
+    bool cold = queue_busy(&qmgr->queue) >= PRESSURE_BUSY_MOST &&
                 !fate_of_transport(to->transport, to->nexthop, &fate);
     struct queue_entry entry = {
         .message = cold ? NULL : message,
@@ -250,7 +252,7 @@ static void written(void *arg, struct helper_task *base)
     if (qmgr->states.pending.count > failed)
         delivery_flush_within(qmgr, STATES_DELAY_MS);
     else if (!task->ok)
-        delivery_flush_within(qmgr, QMGR_SYNC_RETRY_MS);
+        delivery_flush_within(qmgr, DELIVERY_RETRY_MS);
     task_free(base);
     pressure_touch(qmgr);
 }

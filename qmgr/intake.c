@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "qmgr/agents.h"
+#include "qmgr/delivery.h"
 #include "qmgr/retry.h"
 #include "util/base/panic.h"
 
@@ -96,7 +97,7 @@ static void scanned(void *arg, struct helper_task *base)
         delivery_arrived(qmgr, segment, message);
     }
     /* An index of the new letters, and the space of a segment that is done, at leisure. */
-    delivery_flush_within(qmgr, segment->sealed ? STATES_DELAY_MS : QMGR_SYNC_RETRY_MS);
+    delivery_flush_within(qmgr, segment->sealed ? STATES_DELAY_MS : DELIVERY_RETRY_MS);
     task_free(base);
     if (!segments_forget_done(&qmgr->segments, segment))
         intake_pump(intake, segment);
@@ -154,9 +155,9 @@ static bool give(struct writer *writer, const struct made *made)
                           &(struct spool_grant){made->fd, made->block.number, made->block.salt,
                                                 made->block.kind, size});
     } else {
-        struct segment_give words = {made->block.number, made->block.salt,
-                                     (uint8_t)made->block.kind, size};
-        if (!channel_send(writer->channel, &ipc_segment_give, &words, &made->fd))
+        struct segment_give message = {made->block.number, made->block.salt,
+                                       (uint8_t)made->block.kind, size};
+        if (!channel_send(writer->channel, &ipc_segment_give, &message, &made->fd))
             return false;
         (void)close(made->fd);
     }
@@ -291,13 +292,13 @@ void intake_take_up(struct writer *writer, const struct segment_held *said)
 }
 
 /* Before recovery is over it is not known which segments there are. */
-static void on_held(struct writer *writer, const struct segment_held *words)
+static void on_held(struct writer *writer, const struct segment_held *held)
 {
-    if (words->number != 0 && writer->intake->state == INTAKE_SERVING)
-        intake_take_up(writer, words);
-    else if (words->number != 0)
-        intake_claim(writer, words);
-    writer->reported |= words->last != 0;
+    if (held->number != 0 && writer->intake->state == INTAKE_SERVING)
+        intake_take_up(writer, held);
+    else if (held->number != 0)
+        intake_claim(writer, held);
+    writer->reported |= held->last != 0;
     intake_begin_when_reported(writer->intake);
 }
 
@@ -308,14 +309,14 @@ static void on_message(void *arg, struct channel *channel, const struct ipc_type
     (void)channel;
     (void)fds;
     if (type == &ipc_segment_durable) {
-        const struct segment_durable *words = message;
-        on_durable(writer, words->number, words->end, false);
+        const struct segment_durable *durable = message;
+        on_durable(writer, durable->number, durable->end, false);
     } else if (type == &ipc_segment_want) {
-        const struct segment_want *words = message;
-        on_want(writer, words->shared, words->private);
+        const struct segment_want *want = message;
+        on_want(writer, want->shared, want->private);
     } else if (type == &ipc_segment_sealed) {
-        const struct segment_sealed *words = message;
-        on_durable(writer, words->number, words->end, true);
+        const struct segment_sealed *sealed = message;
+        on_durable(writer, sealed->number, sealed->end, true);
     } else if (type == &ipc_segment_held) {
         on_held(writer, message);
     }

@@ -8,6 +8,8 @@
 
 #include <sysexits.h>
 
+#include "qmgr/delivery.h"
+#include "qmgr/pressure.h"
 #include "qmgr/retry.h"
 #include "util/base/panic.h"
 
