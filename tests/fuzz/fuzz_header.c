@@ -1,31 +1,17 @@
 /*
- * Header blocks of strangers: fields lie in the block, one behind the other; counting and walking
- * see the same hops.
+ * Header blocks of strangers: the block ends within the message, and hops are counted in it alone.
  */
 #include "tests/fuzz/fuzz.h"
 #include "util/mail/header.h"
 
-static void check_field(const struct header_field *field, struct span before, struct span after)
+/* All that can be a hop: a line that begins with its name. */
+static size_t lines_of_hops(struct span message)
 {
-    require(fuzz_within(field->name, before) && fuzz_within(field->value, before));
-    require(field->name.len > 0 && after.len < before.len);
-    require(field->name.data + field->name.len < field->value.data);
-    require(field->value.data + field->value.len <= after.data);
-    require(span_find(field->name, ':') == field->name.len);
-    require(span_find(field->name, '\n') == field->name.len);
-}
-
-/* Walks the block; the count of Received among its fields. */
-static size_t walk(struct span message)
-{
-    struct header_field field;
-    struct span rest = message;
-    size_t received = 0;
-    for (struct span before = rest; header_next(&rest, &field); before = rest) {
-        check_field(&field, before, rest);
-        received += span_equal_nocase(field.name, SPAN("Received"));
-    }
-    return received;
+    struct span rest = span_first(message, header_end(message)), line;
+    size_t count = 0;
+    while (span_next(&rest, '\n', &line))
+        count += span_has_prefix_nocase(line, SPAN("received"));
+    return count;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -39,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     struct header_facts facts = header_scan(input, input.len);
     require(facts.size == end);
-    require(facts.received >= walk(input));
+    require(facts.received <= lines_of_hops(input));
     require(header_scan(span_first(input, end), input.len).received == facts.received);
 
     struct header_facts part = header_scan(input, most);

@@ -11,50 +11,6 @@
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
-static void assert_span(struct span actual, struct span expected)
-{
-    assert_int_equal(actual.len, expected.len);
-    if (expected.len > 0)
-        assert_memory_equal(actual.data, expected.data, expected.len);
-}
-
-static void fields_come_one_by_one(void **state)
-{
-    (void)state;
-    struct span rest =
-        SPAN("From: a@b\r\nSubject : x\r\n y\r\n\tz\r\nTo:\nX:1\r\n\r\nbody: no\r\n");
-    static const struct header_field expected[] = {
-        {SPAN_INIT("From"), SPAN_INIT(" a@b")},
-        {SPAN_INIT("Subject"), SPAN_INIT(" x\r\n y\r\n\tz")},
-        {SPAN_INIT("To"), SPAN_INIT("")},
-        {SPAN_INIT("X"), SPAN_INIT("1")},
-    };
-    struct header_field field;
-    for (size_t i = 0; i < COUNT(expected); i++) {
-        assert_true(header_next(&rest, &field));
-        assert_span(field.name, expected[i].name);
-        assert_span(field.value, expected[i].value);
-    }
-    assert_false(header_next(&rest, &field));
-    assert_span(rest, SPAN("\r\nbody: no\r\n"));
-}
-
-static void block_stops_where_no_field_is(void **state)
-{
-    (void)state;
-    static const struct span rows[] = {
-        SPAN_INIT(""),           SPAN_INIT("\r\n"),      SPAN_INIT(" folded: first\r\n"),
-        SPAN_INIT("no colon\n"), SPAN_INIT(": x\r\n"),   SPAN_INIT("a b: x\r\n"),
-        SPAN_INIT("a\0: x\r\n"), SPAN_INIT("\xe9: x\n"),
-    };
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        struct span rest = rows[i];
-        struct header_field field;
-        assert_false(header_next(&rest, &field));
-        assert_int_equal(rest.len, rows[i].len);
-    }
-}
-
 static void body_begins_behind_the_empty_line(void **state)
 {
     (void)state;
@@ -109,8 +65,6 @@ static void half_a_million_fields_are_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fields_come_one_by_one),
-        cmocka_unit_test(block_stops_where_no_field_is),
         cmocka_unit_test(body_begins_behind_the_empty_line),
         cmocka_unit_test(scan_counts_hops_in_the_block_alone),
         cmocka_unit_test(half_a_million_fields_are_counted),

@@ -9,6 +9,7 @@
 
 #include "daemon_rig.h"
 #include "lookup/lookup.h"
+#include "tests/unit/buf_text.h"
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
@@ -200,9 +201,9 @@ static void a_large_alias_is_answered_to_its_end(void **state)
     enum { MEMBERS = 20000 };
     struct fixture *fixture = *state;
     struct buf text = {0};
-    assert_true(buf_printf(&text, "crowd: m0@partner.test"));
+    assert_true(buf_text(&text, "crowd: m0@partner.test"));
     for (int i = 1; i < MEMBERS; i++)
-        assert_true(buf_printf(&text, ",m%d@partner.test", i));
+        assert_true(buf_text(&text, ",m%d@partner.test", i));
     buf_add(&text, span_of("\n", 2));
     table_rig_write(&fixture->tables, "aliases", buf_span(&text).data);
     buf_free(&text);

@@ -2,6 +2,7 @@
  * Whole sessions: logins that go wrong, pipelining, deletions, ends.
  */
 #include "pop3d_rig.h"
+#include "tests/unit/local_address.h"
 
 #include <stdio.h>
 #include <sys/socket.h>
@@ -578,7 +579,7 @@ static void test_a_full_worker_stops_listening_until_somebody_leaves(void **stat
     assert_true(net_parse_address(SPAN("127.0.0.1"), &any));
     int listener = net_listen(&any, 8);
     assert_true(listener >= 0);
-    assert_true(net_local_address(listener, &any));
+    assert_true(local_address(listener, &any));
     worker_listen(&rig->worker, listener);
     int clients[5];
     for (size_t i = 0; i < 5; i++) {

@@ -4,6 +4,7 @@
  * build: SIGSYS in release, EPERM under sanitizers, EACCES where Landlock or a polite refusal is
  * first.
  */
+#include "tests/unit/local_address.h"
 #include "util/base/clock.h"
 #include "util/sys/net.h"
 #include "util/sys/sandbox.h"
@@ -604,7 +605,7 @@ static int set_scene(void **state)
 
     assert_true(net_parse_endpoint(SPAN("127.0.0.1:0"), &scene.address));
     scene.listener = net_listen(&scene.address, 4);
-    assert_true(net_local_address(scene.listener, &scene.address));
+    assert_true(local_address(scene.listener, &scene.address));
     scene.tcp = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, scene.pair), 0);
     scene.parent = getpid();

@@ -3,15 +3,13 @@
  * price is a move now and then; it is paid only when at least as much was consumed as is moved, or
  * when the limit forbids to grow, so each octet costs a constant on average.
  *
- * One octet more than asked for is always there: vsnprintf(3) writes its NUL into it.
+ * One octet more than asked for is always there, so that room for nothing is an address, too.
  */
 #include "util/base/buf.h"
 
 #include "util/base/arena.h"
 #include "util/base/panic.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <sysexits.h>
 
 enum { CAP_FIRST = 256 };
@@ -34,7 +32,7 @@ static void move_to_front(struct buf *buf)
     buf->end = held;
 }
 
-/* The capacity for `needed` octets: doubling, but never past the limit (and its NUL). */
+/* The capacity for `needed` octets: doubling, but never past the limit (and its one more). */
 static size_t cap_for(const struct buf *buf, size_t needed)
 {
     size_t cap = buf->cap > 0 ? buf->cap * 2 : CAP_FIRST;
@@ -59,7 +57,7 @@ static void grow(struct buf *buf, size_t cap)
     buf->cap = cap;
 }
 
-/* Room for `size` octets behind what is held, and one for a NUL. Both comparisons subtract
+/* Room for `size` octets behind what is held, and one more. Both comparisons subtract
  * instead of adding, so that a size near SIZE_MAX can not pass the limit by wrapping. */
 static bool reserve(struct buf *buf, size_t size)
 {
@@ -88,25 +86,6 @@ bool buf_append(struct buf *buf, struct span s)
     if (s.len > 0)
         memcpy(buf->data + buf->end, s.data, s.len);
     buf->end += s.len;
-    return true;
-}
-
-/* Printed twice, once to measure: what does not fit the limit must not be there in part. */
-bool buf_printf(struct buf *buf, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    int length = vsnprintf(NULL, 0, format, arguments);
-    va_end(arguments);
-    require(length >= 0);
-
-    size_t size = (size_t)length;
-    if (!reserve(buf, size))
-        return false;
-    va_start(arguments, format);
-    (void)vsnprintf(buf->data + buf->end, size + 1, format, arguments);
-    va_end(arguments);
-    buf->end += size;
     return true;
 }
 

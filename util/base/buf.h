@@ -32,10 +32,8 @@ static inline size_t buf_len(const struct buf *buf)
     return buf->end - buf->start;
 }
 
-/* Each appends all or nothing; false when the limit is in the way. */
+/* Appends all or nothing; false when the limit is in the way. */
 bool buf_append(struct buf *buf, struct span s) __attribute__((warn_unused_result));
-bool buf_printf(struct buf *buf, const char *format, ...)
-    __attribute__((format(printf, 2, 3), warn_unused_result));
 
 /* Appends to a buffer without a limit, where nothing can fail.
  * A limit that is in the way is a bug, not an error. */

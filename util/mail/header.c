@@ -37,25 +37,6 @@ static bool name_of(struct span line, struct span *name)
     return name->len > 0;
 }
 
-/* *rest moves only when there was a field, so whoever stops sees what was none. */
-bool header_next(struct span *rest, struct header_field *field)
-{
-    size_t used;
-    struct span line = first_line(*rest, &used);
-    if (!name_of(line, &field->name))
-        return false;
-
-    const char *value = line.data + span_find(line, ':') + 1;
-    struct span after = span_skip(*rest, used);
-    while (begins_with_blank(after)) { /* folded, RFC 5322 §2.2.3 */
-        line = first_line(after, &used);
-        after = span_skip(after, used);
-    }
-    field->value = span_of(value, (size_t)(line.data + line.len - value));
-    *rest = after;
-    return true;
-}
-
 /* The empty line belongs to the header block; the body begins behind it (RFC 5322 §2.1). */
 size_t header_end(struct span message)
 {

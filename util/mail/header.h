@@ -8,17 +8,6 @@
 
 #include "util/base/span.h"
 
-struct header_field {
-    struct span name;  /* without the colon and blanks before it */
-    struct span value; /* unfolded it is not: CR LF and blanks inside are kept */
-};
-
-/*
- * Cuts the next field off `*rest` (lines end in CR LF or LF). False at the end of the block: an
- * empty line, the end of the octets, or a line that is no field.
- */
-bool header_next(struct span *rest, struct header_field *field);
-
 /* Offset of the body behind the empty line; message.len when there is no empty line. */
 size_t header_end(struct span message);
 
