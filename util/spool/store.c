@@ -14,6 +14,7 @@
 #include "util/base/clock.h"
 #include "util/base/log.h"
 #include "util/base/random.h"
+#include "util/sys/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -390,13 +391,6 @@ struct spool_store *spool_store_open(const char *directory, struct arena *arena,
     return spool_store_open_io(directory, &spool_io_system, arena, problem);
 }
 
-/* -1 stands for what was never opened. */
-static void close_if_open(int fd)
-{
-    if (fd >= 0)
-        close(fd);
-}
-
 /* The lock goes with the descriptor of the directory. */
 void spool_store_close(struct spool_store *store)
 {
@@ -404,9 +398,9 @@ void spool_store_close(struct spool_store *store)
     HASH_ITER (hh, store->segments, segment, next) {
         store_forget(segment);
     }
-    close_if_open(store->corrupt);
-    close_if_open(store->queue);
-    close_if_open(store->directory);
+    file_close(&store->corrupt);
+    file_close(&store->queue);
+    file_close(&store->directory);
     arena_free(&store->arena);
     mem_free(store);
 }
