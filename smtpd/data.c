@@ -178,12 +178,13 @@ static bool encode_envelope(struct session *session)
     return envelope_encode(&envelope, &transaction->envelope);
 }
 
-/* All that the writer needs is ready before the first octet, so that a message may be streamed. */
+/* All that the writer needs is ready before the first octet, so that a message may be streamed. An
+ * envelope that is refused although every recipient was accepted is our trouble: 4yz. */
 struct reply data_begin(struct session *session)
 {
     struct transaction *transaction = session->transaction;
     if (!encode_envelope(session))
-        return answer(554, "5.5.0", "The envelope can not be stored");
+        return answer(452, "4.3.0", "The envelope can not be stored, try again later");
     transaction->letter = (struct letter){
         .envelope = buf_span(&transaction->envelope),
         .arrival_us = clock_wall_us(),

@@ -20,8 +20,13 @@ enum {
     /* RCPTs of a transaction that are put off before the session is closed. Few clients send more
      * than some hundreds at once; these get the 452 for each that is too many, as RFC 5321
      * §4.5.3.1.10 wants it. */
-    PUT_OFF_MOST = 1000
+    PUT_OFF_MOST = 1000,
+    /* What recipients may take of an envelope; the rest has its bounds elsewhere, far below. */
+    FINAL_OCTETS_MOST = SPOOL_ENVELOPE_MAX - 16384
 };
+
+_Static_assert(CONF_RECIPIENTS_MOST <= (int)ENVELOPE_RECIPIENTS_MAX,
+               "whatever is accepted at RCPT finds room in an envelope");
 
 /* 4yz although it is a limit: the client sends the rest in another transaction. */
 static struct reply too_many(void)
@@ -62,21 +67,33 @@ static bool is_taken(const struct transaction *transaction, const struct envelop
     return false;
 }
 
+/* One more, if the limit of the settings and the size of an envelope allow it. */
+static bool take_final(struct session *session, const struct envelope_recipient *final)
+{
+    struct transaction *transaction = session->transaction;
+    size_t octets = envelope_recipient_size(final);
+    if (transaction->final_count >= session->worker->conf->limits.recipients ||
+        transaction->final_octets + octets > FINAL_OCTETS_MOST)
+        return false;
+    append(&session->transaction_arena, &transaction->finals, &transaction->final_count,
+           &transaction->final_room, *final);
+    transaction->final_octets += octets;
+    return true;
+}
+
 /* All final recipients of one RCPT, or none: a refused one leaves nothing behind. */
 static bool take_finals(struct session *session, const struct recipient *recipient)
 {
     struct transaction *transaction = session->transaction;
-    size_t before = transaction->final_count;
+    size_t count = transaction->final_count, octets = transaction->final_octets;
     for (size_t i = 0; i < recipient->final_count; i++) {
-        if (is_taken(transaction, &recipient->finals[i]))
+        if (is_taken(transaction, &recipient->finals[i]) ||
+            take_final(session, &recipient->finals[i]))
             continue;
-        if (transaction->final_count == session->worker->conf->limits.recipients) {
-            /* Those of this RCPT are at the end of the list: to cut it takes them all back. */
-            transaction->final_count = before;
-            return false;
-        }
-        append(&session->transaction_arena, &transaction->finals, &transaction->final_count,
-               &transaction->final_room, recipient->finals[i]);
+        /* Those of this RCPT are at the end of the list: to cut it takes them all back. */
+        transaction->final_count = count;
+        transaction->final_octets = octets;
+        return false;
     }
     return true;
 }

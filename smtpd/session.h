@@ -59,6 +59,7 @@ struct transaction {
     size_t put_off;                    /* RCPTs answered with 4yz */
     struct envelope_recipient *finals; /* without duplicates */
     size_t final_count, final_room;
+    size_t final_octets; /* of the envelope that they will take */
 
     struct dot_decoder decoder;
     struct buf envelope, trace, message;

@@ -102,6 +102,57 @@ static void no_more_are_asked_about_than_may_be_accepted(void **state)
     assert_int_equal(rig->asked_count, 3);
 }
 
+/* Lookup answers the last question with so many finals that an envelope holds them by number, and
+ * does not by their size. */
+static void answer_with_long_finals(struct rig *rig)
+{
+    enum { FINALS = 1100 };
+    static char nexthop[3900];
+    memset(nexthop, 'x', sizeof(nexthop));
+    for (unsigned i = 1; i <= FINALS; i++) {
+        (void)snprintf(nexthop, 12, "%010u/", i);
+        const struct resolved part = {
+            .query = rig->asked[rig->asked_count - 1].query,
+            .status = RESOLVE_OK,
+            .more = i < FINALS,
+            .address = SPAN("long@example.test"),
+            .transport = SPAN("local"),
+            .nexthop = span_of(nexthop, sizeof(nexthop)),
+        };
+        /* Lookup can not say more at once than the channel holds. */
+        while (!channel_send(rig->lookup, &ipc_resolved, &part, NULL))
+            loop_turn(rig->loop, 0);
+        if (i % 16 == 0)
+            loop_turn(rig->loop, 0);
+    }
+}
+
+static void recipients_that_an_envelope_can_not_hold_come_later(void **state)
+{
+    struct rig *rig = rig_of(state);
+    rig->conf->limits.recipients = 10000;
+    rig_reach(rig, SESSION_RCPT);
+    rig->lookup_silent = true;
+    rig_write(rig, SPAN("RCPT TO:<long@example.test>\r\n"));
+    rig_expect_silence(rig);
+    answer_with_long_finals(rig);
+    rig_expect(rig, TOO_MANY);
+    rig_say(rig, "DATA\r\n", RIG_DATA_OK);
+    rig_write(rig, SPAN("x\r\n.\r\n"));
+    struct rig_letter letter = rig_hear_letter(rig);
+    assert_int_equal(letter.envelope.recipient_count, 1);
+    rig_free_letter(&letter);
+}
+
+static void envelope_that_can_not_be_stored_is_put_off(void **state)
+{
+    struct rig *rig = rig_of(state);
+    rig_reach(rig, SESSION_RCPT);
+    rig->session->transaction->finals[0].nexthop = SPAN("two\nlines");
+    rig_say(rig, "DATA\r\n", "452 4.3.0 The envelope can not be stored, try again later\r\n");
+    assert_int_equal(rig->session->state, SESSION_RCPT);
+}
+
 static void refusal_above_the_limit_keeps_its_turn(void **state)
 {
     struct rig *rig = rig_of(state);
@@ -183,6 +234,8 @@ int main(void)
         RIG_TEST(accepted_recipients_are_kept_whatever_is_put_off),
         RIG_TEST(recipients_put_off_without_end_end_the_session),
         RIG_TEST(no_more_are_asked_about_than_may_be_accepted),
+        RIG_TEST(recipients_that_an_envelope_can_not_hold_come_later),
+        RIG_TEST(envelope_that_can_not_be_stored_is_put_off),
         RIG_TEST(refusal_above_the_limit_keeps_its_turn),
         RIG_TEST(every_transaction_counts_anew),
         RIG_TEST(log_has_the_first_that_is_put_off_and_their_number),

@@ -15,6 +15,9 @@
 #include "util/base/log.h"
 #include "util/sys/net.h"
 
+/* Recipients of a message, at most: what an envelope in the spool has room for. */
+enum { CONF_RECIPIENTS_MOST = 10000 };
+
 /* What is spoken on a listener. */
 enum conf_service { SERVICE_SMTP, SERVICE_POP3 };
 
