@@ -5,7 +5,7 @@
  */
 #include "util/ipc/channel.h"
 
-#include "util/base/arena.h"
+#include "util/base/log.h"
 #include "util/ipc/messages.h"
 
 #include <setjmp.h>
@@ -217,6 +217,28 @@ static void a_password_that_could_not_be_sent_is_gone_with_the_channel(void **st
     assert_int_equal(set_up(state), 0);
 }
 
+static void a_message_is_told_to_the_debugger_without_its_secret(void **state)
+{
+    char line[4096];
+    int ends[2], saved = dup(STDERR_FILENO);
+    assert_true(saved >= 0 && pipe(ends) == 0 && dup2(ends[1], STDERR_FILENO) >= 0);
+    log_setup("test", LOG_LOGFMT, LOG_DEBUG);
+    send_password(*state);
+    channel_flush(((struct fixture *)*state)->channel);
+    assert_true(dup2(saved, STDERR_FILENO) >= 0);
+    log_setup("test", LOG_LOGFMT, LOG_INFO);
+    (void)close(saved);
+    (void)close(ends[1]);
+
+    ssize_t got = read(ends[0], line, sizeof(line) - 1);
+    assert_true(got > 0);
+    line[got] = '\0';
+    (void)close(ends[0]);
+    assert_non_null(strstr(line, " event=message-sent message=\"verify "));
+    assert_non_null(strstr(line, " user=alice password=- "));
+    assert_int_equal(occurrences(), 0);
+}
+
 #define with_channel(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -227,6 +249,7 @@ int main(void)
         cmocka_unit_test(a_secret_buffer_that_grows_or_moves_leaves_no_copy),
         with_channel(a_password_that_was_sent_is_gone),
         with_channel(passwords_among_other_messages_are_gone_when_they_were_sent),
+        with_channel(a_message_is_told_to_the_debugger_without_its_secret),
         with_channel(a_password_that_could_not_be_sent_is_gone_with_the_channel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
