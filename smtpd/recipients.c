@@ -34,6 +34,15 @@ static struct reply too_many(void)
     return answer(452, "4.5.3", "Too many recipients"); /* RFC 5321 §4.5.3.1.10 */
 }
 
+/* A list that is too long for any transaction: 452 would have the client try for days what can not
+ * succeed. RFC 3463 §3.3: X.2.4 is a list that could not be expanded, permanently; X.5.3 tells the
+ * client to divide the message, and this can not be divided. The settings may contradict each other
+ * (alias_expansion above recipients) without any list being too long, so only here it is known. */
+static struct reply too_long(void)
+{
+    return answer(550, "5.2.4", "Alias has too many recipients");
+}
+
 /* Nothing is known about the recipient, so nothing final is said. */
 static struct reply no_lookup(void)
 {
@@ -81,8 +90,9 @@ static bool take_final(struct session *session, const struct envelope_recipient 
     return true;
 }
 
-/* All final recipients of one RCPT, or none: a refused one leaves nothing behind. */
-static bool take_finals(struct session *session, const struct recipient *recipient)
+/* All final recipients of one RCPT, or none: a refused one leaves nothing behind. The reply to it
+ * depends on whether another transaction would have room. */
+static struct reply take_finals(struct session *session, const struct recipient *recipient)
 {
     struct transaction *transaction = session->transaction;
     size_t count = transaction->final_count, octets = transaction->final_octets;
@@ -93,9 +103,9 @@ static bool take_finals(struct session *session, const struct recipient *recipie
         /* Those of this RCPT are at the end of the list: to cut it takes them all back. */
         transaction->final_count = count;
         transaction->final_octets = octets;
-        return false;
+        return count == 0 ? too_long() : too_many();
     }
-    return true;
+    return recipient->reply;
 }
 
 /* ---- the replies, in order ---- */
@@ -141,8 +151,8 @@ static void settle(struct session *session)
         transaction->waiting_count--;
         if (transaction->waiting == NULL)
             transaction->waiting_end = &transaction->waiting;
-        if (recipient->reply.code == 250 && !take_finals(session, recipient))
-            recipient->reply = too_many();
+        if (recipient->reply.code == 250)
+            recipient->reply = take_finals(session, recipient);
         answer_one(session, recipient->given, recipient->reply);
     }
 }
@@ -186,7 +196,7 @@ static struct reply reply_of(uint8_t status)
     case RESOLVE_LOOP:
         return answer(550, "5.4.6", "Alias loop");
     case RESOLVE_TOO_MANY:
-        return answer(550, "5.3.4", "Alias has too many recipients");
+        return too_long();
     case RESOLVE_DENIED:
         return answer(550, "5.1.1", "Alias target is not allowed");
     case RESOLVE_TEMPORARY:
@@ -355,12 +365,12 @@ void recipients_resolved(struct worker *worker, const struct resolved *answer)
     if (answer->status == RESOLVE_OK)
         add_final(recipient, answer);
     /* Not kept beyond the limit: parts that still come find no question any more. */
-    bool too_long = recipient->final_count > worker->conf->limits.recipients;
-    if (answer->status == RESOLVE_OK && answer->more && !too_long)
+    bool overflows = recipient->final_count > worker->conf->limits.recipients;
+    if (answer->status == RESOLVE_OK && answer->more && !overflows)
         return;
     /* A single final recipient came with this very part, so its spans are still valid. */
     remember(worker, recipient, answer);
-    end_query(recipient, too_long ? too_many() : reply_of(answer->status));
+    end_query(recipient, overflows ? too_long() : reply_of(answer->status));
     settle(session);
     session_wake(session);
 }

@@ -144,6 +144,24 @@ static void recipients_that_an_envelope_can_not_hold_come_later(void **state)
     rig_free_letter(&letter);
 }
 
+static void alias_that_no_transaction_can_hold_is_refused_for_good(void **state)
+{
+    static const char refused[] = "550 5.2.4 Alias has too many recipients\r\n";
+    struct rig *rig = rig_of(state);
+    rig->conf->limits.recipients = 1; /* a team has two */
+    rig_reach(rig, SESSION_MAIL);
+    rig_say(rig, "RCPT TO:<team@example.test>\r\n", refused);
+    rig_say(rig, RIG_RCPT, "250 2.1.5 Ok\r\n");
+
+    rig->conf->limits.recipients = 10000;
+    rig_reach(rig, SESSION_MAIL);
+    rig->lookup_silent = true;
+    rig_write(rig, SPAN("RCPT TO:<long@example.test>\r\n"));
+    rig_expect_silence(rig);
+    answer_with_long_finals(rig);
+    rig_expect(rig, refused);
+}
+
 static void envelope_that_can_not_be_stored_is_put_off(void **state)
 {
     struct rig *rig = rig_of(state);
@@ -235,6 +253,7 @@ int main(void)
         RIG_TEST(recipients_put_off_without_end_end_the_session),
         RIG_TEST(no_more_are_asked_about_than_may_be_accepted),
         RIG_TEST(recipients_that_an_envelope_can_not_hold_come_later),
+        RIG_TEST(alias_that_no_transaction_can_hold_is_refused_for_good),
         RIG_TEST(envelope_that_can_not_be_stored_is_put_off),
         RIG_TEST(refusal_above_the_limit_keeps_its_turn),
         RIG_TEST(every_transaction_counts_anew),
