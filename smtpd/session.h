@@ -13,6 +13,7 @@
 
 #include "smtpd/worker.h"
 #include "util/mail/dot.h"
+#include "util/mail/header.h"
 #include "util/mail/reply.h"
 #include "util/spool/envelope.h"
 
@@ -62,6 +63,7 @@ struct transaction {
     size_t final_octets; /* of the envelope that they will take */
 
     struct dot_decoder decoder;
+    struct header_scan header; /* of what was decoded */
     struct buf envelope, trace, message;
     uint64_t size;               /* octets of the message so far */
     int64_t started;             /* of the data, loop_now() */

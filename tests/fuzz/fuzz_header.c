@@ -23,13 +23,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(end <= input.len);
     require(end == input.len || input.data[end - 1] == '\n');
 
-    struct header_facts facts = header_scan(input, input.len);
-    require(facts.size == end);
-    require(facts.received <= lines_of_hops(input));
-    require(header_scan(span_first(input, end), input.len).received == facts.received);
+    struct header_scan scan = {0};
+    header_scan(&scan, input, input.len);
+    require(scan.size == end);
+    require(scan.received <= lines_of_hops(input));
 
-    struct header_facts part = header_scan(input, most);
-    require(part.size <= most && part.size <= facts.size);
-    require(part.received <= facts.received);
+    /* In pieces it is the same. */
+    struct header_scan pieces = {0};
+    header_scan(&pieces, span_first(input, most), input.len);
+    header_scan(&pieces, span_skip(input, most), input.len);
+    require(pieces.size == scan.size && pieces.received == scan.received);
+    require(pieces.ended == scan.ended);
+
+    struct header_scan part = {0};
+    header_scan(&part, input, most);
+    require(part.size <= most && part.size <= scan.size);
+    require(part.received <= scan.received);
     return 0;
 }
