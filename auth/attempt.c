@@ -182,8 +182,8 @@ static bool is_remembered(const struct attempt *attempt)
                         span_of(attempt->stored, attempt->stored_len), loop_now(parts->loop));
 }
 
-/* One of each account is with the threads; a client that opens ten sessions at once costs one
- * hash. */
+/* A client that opens ten sessions at once costs one hash. The job is submitted only now: one of
+ * each account is with the threads. */
 static void start_first(struct account *account)
 {
     struct attempt *attempt = TAILQ_FIRST(&account->list);

@@ -6,7 +6,6 @@
 
 #include <crypt.h>
 #include <openssl/crypto.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sysexits.h>
@@ -15,6 +14,7 @@
 #include "util/base/arena.h"
 #include "util/base/panic.h"
 #include "util/base/random.h"
+#include "util/sys/thread.h"
 
 enum { NICENESS = 10 };
 
@@ -137,13 +137,11 @@ struct hasher *hasher_new(struct loop *loop)
     return hasher;
 }
 
-/* Signals reach these threads as well; libevent's handler only writes to a pipe. */
 void hasher_start(struct hasher *hasher, unsigned threads)
 {
     require(threads >= 1 && threads <= HASHER_THREADS);
     for (unsigned i = 0; i < threads; i++)
-        if (pthread_create(&hasher->threads[i], NULL, hash_thread, hasher) != 0)
-            fatal(EX_OSERR, "no thread for hashing");
+        thread_start(&hasher->threads[i], hash_thread, hasher);
     hasher->thread_count = threads;
 }
 

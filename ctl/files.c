@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "util/base/arena.h"
+#include "util/sys/file.h"
 
 /* Octets asked for in one read. */
 enum { READ_SIZE = 65536 };
@@ -35,19 +36,6 @@ bool files_read(const char *path, struct buf *text)
     close(fd);
     errno = saved_errno;
     return count == 0;
-}
-
-/* write(2) may take less than it was given, or be interrupted before it took anything. */
-static bool write_all(int fd, struct span text)
-{
-    while (text.len > 0) {
-        ssize_t count = write(fd, text.data, text.len);
-        if (count < 0 && errno != EINTR)
-            return false;
-        if (count > 0)
-            text = span_skip(text, (size_t)count);
-    }
-    return true;
 }
 
 /* Syncs the directory that `path` lies in, so that the rename itself is durable. */
@@ -75,7 +63,7 @@ static bool write_temporary(const char *temporary, struct span text, unsigned mo
         return false;
     /* Mode and owner are set while the file has its temporary name: under its own it is right
      * from the first moment, and a hash is never readable to more than before. */
-    bool good = write_all(fd, text) && fchmod(fd, mode) == 0;
+    bool good = file_write(fd, text) && fchmod(fd, mode) == 0;
     if (owner)
         good = good && fchown(fd, owner->uid, owner->gid) == 0;
     /* Before the rename: else a power cut could leave the new name on an empty file. */

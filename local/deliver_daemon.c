@@ -239,6 +239,7 @@ static void run(struct daemon *daemon)
         if (poll(watched, 2, WAKE_MS) > 0 && watched[1].revents != 0)
             serve_qmgr(daemon);
     }
+    deliverer_free(&state->deliverer);
 }
 
 const struct daemon_calls deliver_daemon_calls = {

@@ -19,7 +19,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PEERS = 192, REMEMBERED = 256, USER_MOST = 512, LOOKUP_MS = 10000, WAKE_MS = 1000 };
+enum { PEERS = 192, REMEMBERED = 256, USER_MOST = 512, WAKE_MS = 1000 };
+
+/* lookup answers from files: what takes longer hangs. While it does, logins fail soon: everybody
+ * waits for this process. */
+enum { LOOKUP_MS = 3000, LOOKUP_HANGING_MS = 100 };
 
 /* Where a user's mailbox was found last; len 0: an empty row. */
 struct remembered {
@@ -32,7 +36,10 @@ struct remembered {
 struct mailbox_state {
     int root;
     struct span key;
+    struct daemon *daemon;
     int lookup; /* -1: none */
+    unsigned lookup_index;
+    bool lookup_hangs; /* the last question was not answered in time */
     uint32_t query;
     int peers[PEERS];
     size_t peer_count;
@@ -44,12 +51,18 @@ struct mailbox_state {
 
 /* ---- lookup ---- */
 
-/* Questions fail as temporary until master brings a new socket. */
 static void drop_lookup(struct mailbox_state *state)
 {
     if (state->lookup >= 0)
         (void)close(state->lookup);
     state->lookup = -1;
+}
+
+/* Questions fail as temporary, at once, until master brings a new socket. */
+static void lose_lookup(struct mailbox_state *state)
+{
+    drop_lookup(state);
+    daemon_peer_lost(state->daemon, ROLE_LOOKUP, state->lookup_index);
 }
 
 /* What is waited for; shared with the visitor of the packet. */
@@ -73,10 +86,13 @@ static bool on_lookup(void *arg, const struct ipc_type *type, const void *messag
     return !wait->answered;
 }
 
-/* Blocks, LOOKUP_MS at most: this process serves one request at a time anyway. */
+/* Blocks, LOOKUP_MS at most: this process serves one request at a time anyway. False: the socket is
+ * of no use any more. */
 static bool wait_for_answer(struct mailbox_state *state, struct lookup_wait *wait)
 {
-    int64_t deadline = clock_ms() + LOOKUP_MS;
+    int64_t deadline = clock_ms() + (state->lookup_hangs ? LOOKUP_HANGING_MS : LOOKUP_MS);
+    /* Until it is heard. */
+    state->lookup_hangs = true;
     while (!wait->answered) {
         struct fd_list fds;
         size_t size;
@@ -88,11 +104,10 @@ static bool wait_for_answer(struct mailbox_state *state, struct lookup_wait *wai
             seqpacket_receive(state->lookup, state->lookup_packet, &size, &fds);
         if (result == SEQPACKET_AGAIN)
             continue;
+        state->lookup_hangs = false;
         if (result != SEQPACKET_OK ||
-            !packet_deliver(span_of(state->lookup_packet, size), &fds, on_lookup, wait)) {
-            drop_lookup(state);
+            !packet_deliver(span_of(state->lookup_packet, size), &fds, on_lookup, wait))
             return false;
-        }
     }
     return true;
 }
@@ -110,7 +125,12 @@ static struct mailbox_answer ask_lookup(struct mailbox_state *state, struct span
     answers_add(&question, &ipc_mailbox_ask, &ask, NULL);
     bool sent = answers_send(&question);
     answers_free(&question);
-    return sent && wait_for_answer(state, &wait) ? wait.answer : none;
+    if (sent && wait_for_answer(state, &wait))
+        return wait.answer;
+    log_event(LOG_WARN, "lookup-lost",
+              LOG_STR("reason", state->lookup_hangs ? "no answer" : "socket broken"));
+    lose_lookup(state);
+    return none;
 }
 
 /* ---- remembered paths ---- */
@@ -319,6 +339,7 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     /* Tickets are made by auth under the same key (util/ipc/ticket.h). */
     state->key = daemon->key;
     state->lookup = -1;
+    state->daemon = daemon;
     daemon->state = state;
 }
 
@@ -331,10 +352,10 @@ static void start(struct daemon *daemon)
 static void take_peer(struct daemon *daemon, enum role role, unsigned index, int fd)
 {
     struct mailbox_state *state = daemon->state;
-    (void)index;
     if (role == ROLE_LOOKUP) {
         drop_lookup(state);
         state->lookup = fd;
+        state->lookup_index = index;
     } else if (role == ROLE_POP3D && state->peer_count < PEERS) {
         state->peers[state->peer_count++] = fd;
     } else {

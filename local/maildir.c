@@ -7,6 +7,7 @@
 
 #include "local/maildir_name.h"
 #include "util/mail/mailbox_path.h"
+#include "util/sys/file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -113,14 +114,6 @@ enum maildir_result maildir_open(int root, struct span path, struct maildir *out
     return result;
 }
 
-/* Fine twice. */
-static void close_if_open(int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-    *fd = -1;
-}
-
 /* Syncs the directory `*fd`, and puts `part` of it in its place. */
 static int sync_and_descend(int *fd, struct span part)
 {
@@ -148,16 +141,16 @@ int maildir_sync(int root, struct span path, const struct maildir *maildir)
     /* The last part is the mailbox itself. */
     if (error == 0 && (fsync(fd) != 0 || fsync(maildir->new_mail) != 0 || fsync(maildir->cur) != 0))
         error = errno;
-    close_if_open(&fd);
+    file_close(&fd);
     return error;
 }
 
 void maildir_close(struct maildir *maildir)
 {
-    close_if_open(&maildir->home);
-    close_if_open(&maildir->tmp);
-    close_if_open(&maildir->new_mail);
-    close_if_open(&maildir->cur);
+    file_close(&maildir->home);
+    file_close(&maildir->tmp);
+    file_close(&maildir->new_mail);
+    file_close(&maildir->cur);
 }
 
 /* Names that begin with a dot are not messages. */
@@ -168,7 +161,7 @@ int maildir_each(int directory, maildir_visit *visit, void *arg)
     DIR *entries = fd < 0 ? NULL : fdopendir(fd);
     if (entries == NULL) {
         int error = errno;
-        close_if_open(&fd);
+        file_close(&fd);
         return error;
     }
     const struct dirent *entry;

@@ -6,6 +6,7 @@
  */
 #include "local/maildir_name.h"
 
+#include "util/base/octets.h"
 #include "util/base/panic.h"
 
 #include <inttypes.h>
@@ -31,13 +32,6 @@ static void put_hex(const uint8_t *octets, size_t digits, char *out)
     out[digits] = '\0';
 }
 
-/* Little-endian: the name must be the same on every machine that reads the spool. */
-static void put_u64(uint8_t *out, uint64_t number)
-{
-    for (unsigned i = 0; i < 8; i++)
-        out[i] = (uint8_t)(number >> (8 * i));
-}
-
 /* 80 bits of it: enough that no two letters meet, and nobody outside knows the salt. */
 static void hash_place(const struct letter_place *place, char out[HASH_DIGITS + 1])
 {
@@ -45,9 +39,10 @@ static void hash_place(const struct letter_place *place, char out[HASH_DIGITS + 
     uint8_t digest[SHA256_SIZE];
     /* The salt, which is secret, then the place, which is not. */
     memcpy(text, place->salt.octets, SPOOL_SALT);
-    put_u64(text + SPOOL_SALT, place->number);
-    put_u64(text + SPOOL_SALT + 8, place->offset);
-    put_u64(text + SPOOL_SALT + 16, place->recipient);
+    /* The same name on every machine that reads the spool. */
+    octets_put(text + SPOOL_SALT, place->number, 8);
+    octets_put(text + SPOOL_SALT + 8, place->offset, 8);
+    octets_put(text + SPOOL_SALT + 16, place->recipient, 8);
     sha256(span_of(text, sizeof text), digest);
     put_hex(digest, HASH_DIGITS, out);
 }

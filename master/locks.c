@@ -16,16 +16,9 @@
 #include <unistd.h>
 
 #include "master/directories.h"
+#include "util/sys/file.h"
 
 static const char pid_name[] = "master.pid";
-
-/* Closing lets go of the lock, too; -1 makes a second call harmless. */
-static void close_if_open(int *fd)
-{
-    if (*fd >= 0)
-        (void)close(*fd);
-    *fd = -1;
-}
 
 /* Opens and locks; -1 with errno (EWOULDBLOCK: another holds it). */
 static int take(int directory, const char *name)
@@ -90,16 +83,16 @@ bool locks_take(struct locks *locks, const struct conf *conf, conf_complain *com
      * first. */
     if (locks->pid_file >= 0)
         locks->spool = take_in(spool, "master.lock", conf->spool_directory, complain, arg);
-    close_if_open(&spool);
+    file_close(&spool);
     /* Both are held, or the pid would be of a process that is about to be refused. */
     if (locks->spool >= 0 && !write_pid(locks->pid_file)) {
         complain(arg, "the pid file can not be written; is the disk full?");
-        close_if_open(&locks->spool);
+        file_close(&locks->spool);
     }
     if (locks->spool >= 0)
         return true;
-    close_if_open(&locks->pid_file);
-    close_if_open(&locks->run_directory);
+    file_close(&locks->pid_file);
+    file_close(&locks->run_directory);
     return false;
 }
 
@@ -108,7 +101,7 @@ void locks_release(struct locks *locks)
     /* Removed while the lock is held: after it, the name could be that of the next master's
      * file. */
     (void)unlinkat(locks->run_directory, pid_name, 0);
-    close_if_open(&locks->pid_file);
-    close_if_open(&locks->spool);
-    close_if_open(&locks->run_directory);
+    file_close(&locks->pid_file);
+    file_close(&locks->spool);
+    file_close(&locks->run_directory);
 }

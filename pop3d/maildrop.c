@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "util/base/arena.h"
+#include "util/sys/file.h"
 
 void maildrop_init(struct maildrop *maildrop)
 {
@@ -26,13 +27,17 @@ bool maildrop_open(struct maildrop *maildrop, int lock, int list)
     return opened;
 }
 
+void maildrop_unlock(struct maildrop *maildrop)
+{
+    file_close(&maildrop->lock);
+}
+
 /* The lock last: when another session has it, nothing of this one is left. */
 void maildrop_close(struct maildrop *maildrop)
 {
     mailbox_list_close(&maildrop->list);
     mem_free(maildrop->marks);
-    if (maildrop->lock >= 0)
-        (void)close(maildrop->lock);
+    maildrop_unlock(maildrop);
     maildrop_init(maildrop);
 }
 

@@ -27,6 +27,9 @@ void maildrop_init(struct maildrop *maildrop);
 bool maildrop_open(struct maildrop *maildrop, int lock, int list)
     __attribute__((warn_unused_result));
 
+/* Lets other sessions in; fine when not locked. */
+void maildrop_unlock(struct maildrop *maildrop);
+
 /* Unmaps, unlocks, forgets; fine when not open. */
 void maildrop_close(struct maildrop *maildrop);
 

@@ -6,9 +6,12 @@
 
 #include "pop3d/peers.h"
 
+/* The lock goes before the reply: a client that comes again at once is not to find the maildrop in
+ * use, and one that never takes the reply does not keep it. */
 static struct pop3_reply sign_off(struct session *session)
 {
-    const struct maildrop *maildrop = &session->maildrop;
+    struct maildrop *maildrop = &session->maildrop;
+    maildrop_unlock(maildrop);
     if (session->update_partial)
         return pop3_error(SPAN(""), "some deleted messages not removed");
     if (maildrop->left == 0)

@@ -6,9 +6,14 @@
 
 #include <unistd.h>
 
+#include "qmgr/delivery.h"
+#include "qmgr/pressure.h"
 #include "util/base/panic.h"
 
-enum { BATCH = 16 /* jobs an agent gets before it is the next one's turn */ };
+enum {
+    BATCH = 16,         /* jobs an agent gets before it is the next one's turn */
+    FULL_RETRY_MS = 500 /* a channel that took nothing is tried again */
+};
 
 /* A job in hand; the serial tells it from earlier ones in the same slot. */
 struct agent_slot {
@@ -38,13 +43,14 @@ struct agent {
     size_t view_count, view_cap;
     uint32_t credit, serial;
     bool suspect; /* has one in hand, and nothing else */
+    bool full;    /* its channel took no job when it was last tried */
 };
 
 struct agents {
     struct qmgr *qmgr;
     LIST_HEAD(, agent) list;
     struct turn turn;
-    struct timer idle_timer;
+    struct timer idle_timer, full_timer;
     unsigned long long last_id;
 };
 
@@ -63,8 +69,8 @@ static struct agent_view *view_find(struct agent *agent, uint64_t number)
 /* The agent closes its descriptor; the last view takes this one's place in the array. */
 static void view_drop(struct agent *agent, struct agent_view *view)
 {
-    struct agent_forget words = {view->number};
-    if (view->open && !channel_send(agent->channel, &ipc_agent_forget, &words, NULL))
+    struct agent_forget message = {view->number};
+    if (view->open && !channel_send(agent->channel, &ipc_agent_forget, &message, NULL))
         log_event(LOG_WARN, "agent-deaf", LOG_UINT("segment", view->number));
     *view = agent->views[--agent->view_count];
 }
@@ -101,44 +107,6 @@ static bool was_given_before(const struct queue_entry *entry)
     return (entry->flags & QUEUE_SEEN_BEFORE) != 0 || entry->tries > 0;
 }
 
-/* All that an agent needs to find the recipient in a segment that it has open. */
-static void send_job(struct agent *agent, size_t slot_index)
-{
-    struct agent_slot *slot = &agent->slots[slot_index];
-    const struct queue_entry *entry = queue_entry(&agent->agents->qmgr->queue, slot->number);
-    struct job words = {
-        .job = (uint64_t)slot->serial << 16 | slot_index,
-        .number = segment_number(agent->agents, entry),
-        .offset = (uint64_t)entry->place * SPOOL_ALIGN,
-        .recipient = entry->recipient,
-        .flags = was_given_before(entry) ? JOB_SEEN_BEFORE : 0,
-        .nexthop = entry->message->recipients[entry->recipient].nexthop,
-    };
-    slot->sent = true;
-    /* A channel that takes nothing is about to be closed; then this job is given to another. */
-    if (!channel_send(agent->channel, &ipc_job, &words, NULL))
-        log_event(LOG_WARN, "agent-deaf", LOG_UINT("job", words.job));
-}
-
-/* Puts the entry into a free slot; there is one, because in_hand was compared before. */
-static void give(struct agent *agent, uint32_t number)
-{
-    size_t slot = 0;
-    while (agent->slots[slot].used)
-        slot++;
-    uint64_t segment =
-        segment_number(agent->agents, queue_entry(&agent->agents->qmgr->queue, number));
-    struct agent_view *view = view_find(agent, segment);
-    if (view == NULL)
-        view = view_new(agent, segment);
-    agent->slots[slot] = (struct agent_slot){number, ++agent->serial, true, false};
-    agent->in_hand++;
-    agent->credit--;
-    view->jobs++;
-    if (view->open)
-        send_job(agent, slot);
-}
-
 /* The job is out of the agent's hands. */
 static void slot_release(struct agent *agent, struct agent_slot *slot)
 {
@@ -155,20 +123,73 @@ static void slot_release(struct agent *agent, struct agent_slot *slot)
         agent->suspect = false;
 }
 
+/* A channel that takes nothing is closed soon, or full: the job is another's, or comes again. */
+static void take_back(struct agent *agent, struct agent_slot *slot)
+{
+    struct agents *agents = agent->agents;
+    log_event(LOG_WARN, "agent-deaf", LOG_UINT("jobs", agent->in_hand));
+    slot_release(agent, slot);
+    agent->credit++;
+    agent->full = true;
+    queue_not_given(&agents->qmgr->queue, slot->number);
+    if (!timer_is_set(&agents->full_timer))
+        timer_set(&agents->full_timer, FULL_RETRY_MS);
+}
+
+/* All that an agent needs to find the recipient in a segment that it has open. False: it was not
+ * told, and the slot is free. */
+static bool send_job(struct agent *agent, size_t slot_index)
+{
+    struct agent_slot *slot = &agent->slots[slot_index];
+    const struct queue_entry *entry = queue_entry(&agent->agents->qmgr->queue, slot->number);
+    const struct job job = {
+        .job = (uint64_t)slot->serial << 16 | slot_index,
+        .number = segment_number(agent->agents, entry),
+        .offset = (uint64_t)entry->place * SPOOL_ALIGN,
+        .recipient = entry->recipient,
+        .flags = was_given_before(entry) ? JOB_SEEN_BEFORE : 0,
+        .nexthop = entry->message->recipients[entry->recipient].nexthop,
+    };
+    slot->sent = channel_send(agent->channel, &ipc_job, &job, NULL);
+    if (!slot->sent)
+        take_back(agent, slot);
+    return slot->sent;
+}
+
+/* Puts the entry into a free slot; there is one, because in_hand was compared before. False: the
+ * agent takes nothing now. */
+static bool give(struct agent *agent, uint32_t number)
+{
+    size_t slot = 0;
+    while (agent->slots[slot].used)
+        slot++;
+    uint64_t segment =
+        segment_number(agent->agents, queue_entry(&agent->agents->qmgr->queue, number));
+    struct agent_view *view = view_find(agent, segment);
+    if (view == NULL)
+        view = view_new(agent, segment);
+    agent->slots[slot] = (struct agent_slot){number, ++agent->serial, true, false};
+    agent->in_hand++;
+    agent->credit--;
+    view->jobs++;
+    return !view->open || send_job(agent, slot);
+}
+
 /* Gives up to BATCH jobs; the first agent alone takes the suspects, one at a time. */
 static size_t give_batch(struct agent *agent, bool first)
 {
     struct queue *queue = &agent->agents->qmgr->queue;
     bool suspects = first && queue->suspects > 0;
     size_t given = 0;
-    if (agent->suspect || (suspects && agent->in_hand > 0))
+    if (agent->full || agent->suspect || (suspects && agent->in_hand > 0))
         return 0;
     while (given < BATCH && agent->credit > 0 && agent->in_hand < agent->slot_count) {
         uint32_t number = queue_take_ready(queue, suspects);
         if (number == QUEUE_NONE)
             break;
         agent->suspect = suspects;
-        give(agent, number);
+        if (!give(agent, number))
+            break;
         given++;
         if (suspects)
             break;
@@ -198,6 +219,16 @@ void agents_wake(struct agents *agents)
     loop_later(agents->qmgr->loop, &agents->turn);
 }
 
+/* Whoever was full may have read meanwhile. */
+static void try_full(void *arg)
+{
+    struct agents *agents = arg;
+    struct agent *agent;
+    LIST_FOREACH (agent, &agents->list, link)
+        agent->full = false;
+    agents_wake(agents);
+}
+
 /* ---- a segment was opened ---- */
 
 /* NULL when it died since the question was asked. */
@@ -222,7 +253,7 @@ static void release_waiting(struct agent *agent, uint64_t number, bool open)
             segment_number(agent->agents, queue_entry(&qmgr->queue, slot->number)) != number)
             continue;
         if (open) {
-            send_job(agent, i);
+            (void)send_job(agent, i); /* else it is given again */
         } else {
             slot_release(agent, slot);
             agent->credit++; /* it never heard of the job */
@@ -237,9 +268,9 @@ static void hand_over(struct agent *agent, const struct task_reader *task)
     struct agent_view *view = view_find(agent, task->number);
     if (view == NULL)
         return;
-    struct agent_segment words = {task->number, task->salt};
+    struct agent_segment message = {task->number, task->salt};
     view->open =
-        task->fd >= 0 && channel_send(agent->channel, &ipc_agent_segment, &words, &task->fd);
+        task->fd >= 0 && channel_send(agent->channel, &ipc_agent_segment, &message, &task->fd);
     bool open = view->open;
     if (!open)
         log_event(LOG_ERROR, "segment-not-opened", LOG_UINT("segment", task->number),
@@ -406,6 +437,7 @@ struct agents *agents_new(struct qmgr *qmgr)
     agents->qmgr = qmgr;
     LIST_INIT(&agents->list);
     agents->turn = (struct turn){.run = give_jobs, .arg = agents};
+    timer_init(&agents->full_timer, qmgr->loop, try_full, agents);
     timer_init(&agents->idle_timer, qmgr->loop, forget_idle, agents);
     timer_set(&agents->idle_timer, AGENT_IDLE_MS);
     return agents;
@@ -414,6 +446,7 @@ struct agents *agents_new(struct qmgr *qmgr)
 /* Agents see the end of their socket, and end or wait for the next qmgr. */
 void agents_free(struct agents *agents)
 {
+    timer_cancel(&agents->full_timer);
     timer_cancel(&agents->idle_timer);
     loop_forget(agents->qmgr->loop, &agents->turn);
     while (!LIST_EMPTY(&agents->list))

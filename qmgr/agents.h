@@ -9,6 +9,7 @@
 #ifndef VEREDUS_QMGR_AGENTS_H
 #define VEREDUS_QMGR_AGENTS_H
 
+#include "qmgr/fate.h"
 #include "qmgr/qmgr.h"
 
 enum { AGENT_DEATHS_MOST = 3, AGENT_IDLE_MS = 60000 };

@@ -7,6 +7,7 @@
 #include "qmgr/bounce.h"
 
 #include "qmgr/bounce_text.h"
+#include "qmgr/delivery.h"
 #include "util/base/clock.h"
 #include "util/base/random.h"
 

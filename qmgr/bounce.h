@@ -9,6 +9,7 @@
 #ifndef VEREDUS_QMGR_BOUNCE_H
 #define VEREDUS_QMGR_BOUNCE_H
 
+#include "qmgr/fate.h"
 #include "qmgr/qmgr.h"
 
 enum { BOUNCE_GATHER_MS = 80, BOUNCE_AT_ONCE = 16, BOUNCE_TEXT_MOST = 512 };

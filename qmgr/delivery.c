@@ -3,12 +3,14 @@
  * is logged when it is known and counts when it is synced: between the two a crash repeats the
  * attempt, and never loses it.
  */
+#include "qmgr/delivery.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "qmgr/agents.h"
 #include "qmgr/bounce.h"
-#include "qmgr/qmgr.h"
+#include "qmgr/pressure.h"
 #include "qmgr/retry.h"
 #include "util/base/clock.h"
 #include "util/base/panic.h"
@@ -17,12 +19,6 @@
 static const struct message_recipient *recipient_of(const struct queue_entry *entry)
 {
     return &entry->message->recipients[entry->recipient];
-}
-
-/* What stands between a new letter and its agent. */
-static uint64_t busy_count(const struct queue *queue)
-{
-    return queue->counts[QUEUE_READY] + queue->counts[QUEUE_ACTIVE] + queue->counts[QUEUE_READING];
 }
 
 /* ---- in ---- */
@@ -34,7 +30,7 @@ static void arrive(struct qmgr *qmgr, struct segment *segment, struct message *m
 {
     const struct message_recipient *to = &message->recipients[recipient];
     struct fate fate;
-    bool cold = busy_count(&qmgr->queue) >= QMGR_BUSY_MOST &&
+    bool cold = queue_busy(&qmgr->queue) >= PRESSURE_BUSY_MOST &&
                 !fate_of_transport(to->transport, to->nexthop, &fate);
     struct queue_entry entry = {
         .message = cold ? NULL : message,
@@ -241,21 +237,22 @@ static void settled(void *arg, const struct state_change *change)
     }
 }
 
-/* A batch is through. A sync that failed is tried again with all that came meanwhile; nothing in it
- * has settled, so a crash now repeats attempts and loses none. */
+/* A batch is through. What failed is tried again with all that came meanwhile; nothing of it has
+ * settled, so a crash now repeats attempts and loses none. */
 static void written(void *arg, struct helper_task *base)
 {
     struct qmgr *qmgr = arg;
     struct task_states *task = (struct task_states *)base;
-    if (!task->ok)
+    size_t failed = states_end(&qmgr->states, settled, qmgr);
+    if (failed > 0 && failed != qmgr->states_failed)
         log_event(LOG_ERROR, "states-not-written", LOG_ERRNO(task->error),
-                  LOG_UINT("changes", task->changes->count));
+                  LOG_UINT("changes", failed));
+    qmgr->states_failed = failed;
     qmgr->segment_count = task->segments;
-    states_end(&qmgr->states, task->ok, settled, qmgr);
-    if (!task->ok)
-        delivery_flush_within(qmgr, QMGR_SYNC_RETRY_MS);
-    else if (qmgr->states.pending.count > 0)
+    if (qmgr->states.pending.count > failed)
         delivery_flush_within(qmgr, STATES_DELAY_MS);
+    else if (!task->ok)
+        delivery_flush_within(qmgr, DELIVERY_RETRY_MS);
     task_free(base);
     pressure_touch(qmgr);
 }
@@ -264,7 +261,7 @@ static void written(void *arg, struct helper_task *base)
 static void flush(void *arg)
 {
     struct qmgr *qmgr = arg;
-    const struct state_list *batch = states_begin(&qmgr->states);
+    struct state_list *batch = states_begin(&qmgr->states);
     if (batch == NULL)
         return;
     struct task_states *task = task_states_new(batch, written, qmgr);

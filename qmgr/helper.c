@@ -5,11 +5,8 @@
  */
 #include "qmgr/helper.h"
 
-#include <pthread.h>
-#include <signal.h>
-#include <sysexits.h>
-
-#include "util/base/panic.h"
+#include "util/base/arena.h"
+#include "util/sys/thread.h"
 
 /* `end` points to where the next task is linked. */
 struct task_list {
@@ -122,17 +119,9 @@ struct helper *helper_new(struct loop *loop)
     return helper;
 }
 
-/* Signals are the loop's. */
 void helper_start(struct helper *helper)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    /* The thread inherits the mask; the loop gets its own back. */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&helper->thread, NULL, thread_main, helper);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error != 0)
-        fatal(EX_OSERR, "no helper thread: error %d", error);
+    thread_start(&helper->thread, thread_main, helper);
 }
 
 /* The thread sleeps only on an empty list, so one signal is enough. */

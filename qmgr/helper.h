@@ -43,7 +43,7 @@ void helper_call(struct helper *helper, struct helper_task *task);
 /* From within work: gives another task back to the loop, a part of a long answer. */
 void helper_return(struct helper *helper, struct helper_task *part);
 
-/* From within work: the store. Elsewhere for what the store allows from any thread. */
+/* The store, which is the thread's: from within work. NULL until one was opened. */
 struct spool_store *helper_store(const struct helper *helper);
 
 /* The store becomes the helper's, which closes it. */

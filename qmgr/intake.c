@@ -13,11 +13,42 @@
 #include <unistd.h>
 
 #include "qmgr/agents.h"
+#include "qmgr/delivery.h"
 #include "qmgr/retry.h"
 #include "util/base/panic.h"
 
 static const enum spool_kind kind_of[KINDS] = {SPOOL_SHARED, SPOOL_PRIVATE};
 static const unsigned stock_of[KINDS] = {INTAKE_STOCK_SHARED, INTAKE_STOCK_PRIVATE};
+
+/* ---- whose a segment is ---- */
+
+/* It goes on the account of whoever had it before no longer. */
+static void let_go(struct segment *segment)
+{
+    if (segment->holder != NULL) {
+        segment->holder->held--;
+        intake_wake(segment->holder->intake);
+    }
+    segment->holder = NULL;
+}
+
+static void hold(struct segment *segment, struct writer *writer)
+{
+    let_go(segment);
+    segment->writer = segment->holder = writer;
+    writer->held++;
+}
+
+/* Told once in a writer's life. */
+static bool holds_too_many(struct writer *writer)
+{
+    if (writer->held < INTAKE_HELD_MOST)
+        return false;
+    if (!writer->told)
+        log_event(LOG_ERROR, "writer-holds-too-many", LOG_UINT("segments", writer->held));
+    writer->told = true;
+    return true;
+}
 
 /* ---- scans ---- */
 
@@ -36,7 +67,7 @@ static void note_damage(const struct intake *intake, const struct task_scan *tas
 static void rest(struct intake *intake, struct segment *segment, const struct task_scan *task)
 {
     bool later = task->result == SPOOL_SCAN_LATER;
-    segment->resting = !segment->sealed && (later || task->tail);
+    segment->resting = !segment->sealed && (later || task->tail || task->seal);
     if (!segment->resting)
         return;
     if (!later)
@@ -58,13 +89,15 @@ static void scanned(void *arg, struct helper_task *base)
     if (task->result != SPOOL_SCAN_LATER)
         segment->scanned_end = task->end;
     segment->sealed = task->sealed || !task->known;
+    if (segment->sealed)
+        let_go(segment);
     rest(intake, segment, task);
     for (struct message *message = task->messages, *next; message != NULL; message = next) {
         next = message->next;
         delivery_arrived(qmgr, segment, message);
     }
     /* An index of the new letters, and the space of a segment that is done, at leisure. */
-    delivery_flush_within(qmgr, segment->sealed ? STATES_DELAY_MS : QMGR_SYNC_RETRY_MS);
+    delivery_flush_within(qmgr, segment->sealed ? STATES_DELAY_MS : DELIVERY_RETRY_MS);
     task_free(base);
     if (!segments_forget_done(&qmgr->segments, segment))
         intake_pump(intake, segment);
@@ -122,26 +155,29 @@ static bool give(struct writer *writer, const struct made *made)
                           &(struct spool_grant){made->fd, made->block.number, made->block.salt,
                                                 made->block.kind, size});
     } else {
-        struct segment_give words = {made->block.number, made->block.salt,
-                                     (uint8_t)made->block.kind, size};
-        if (!channel_send(writer->channel, &ipc_segment_give, &words, &made->fd))
+        struct segment_give message = {made->block.number, made->block.salt,
+                                       (uint8_t)made->block.kind, size};
+        if (!channel_send(writer->channel, &ipc_segment_give, &message, &made->fd))
             return false;
         (void)close(made->fd);
     }
-    segments_get(&intake->qmgr->segments, made->block.number)->writer = writer;
+    hold(segments_get(&intake->qmgr->segments, made->block.number), writer);
     return true;
 }
 
-/* Hands out what is in stock; the rest waits for segments to be made. */
-static void give_wanted(struct writer *writer, size_t kind)
+/* Hands out what is in stock; how many have to be made for the rest of what it may have. */
+static unsigned give_wanted(struct writer *writer, size_t kind)
 {
     struct stock *stock = &writer->intake->stocks[kind];
-    while (writer->want[kind] > 0 && stock->count > 0) {
-        if (!give(writer, &stock->items[stock->count - 1]))
-            return;
+    while (writer->want[kind] > 0) {
+        if (holds_too_many(writer))
+            return 0;
+        if (stock->count == 0 || !give(writer, &stock->items[stock->count - 1]))
+            break;
         stock->count--;
         writer->want[kind]--;
     }
+    return writer->want[kind];
 }
 
 /* A new pair is on the disk, its directory entry too. Without one, mail is refused by smtpd (452)
@@ -160,6 +196,7 @@ static void made(void *arg, struct helper_task *base)
         require(stock->count < STOCK_MOST);
         stock->items[stock->count++] = (struct made){task->fd, task->block};
         struct segment *segment = segments_get(&intake->qmgr->segments, task->block.number);
+        segment->salt = task->block.salt;
         segment->sealed = false;
         segment->wanted_end = segment->scanned_end = SPOOL_BLOCK;
         intake_wake(intake);
@@ -190,8 +227,7 @@ static void supply(void *arg)
         unsigned wanted = 0;
         struct writer *writer;
         LIST_FOREACH (writer, &intake->writers, link) {
-            give_wanted(writer, kind);
-            wanted += writer->want[kind];
+            wanted += give_wanted(writer, kind);
         }
         make_ahead(intake, kind, wanted);
     }
@@ -210,7 +246,7 @@ static struct segment *segment_of(const struct writer *writer, uint64_t number)
 }
 
 /* Cumulative and idempotent: an end that was heard before changes nothing. */
-static void on_durable(struct writer *writer, uint64_t number, uint64_t end, bool seal)
+void intake_durable(struct writer *writer, uint64_t number, uint64_t end, bool seal)
 {
     struct segment *segment = segment_of(writer, number);
     if (segment == NULL)
@@ -231,34 +267,38 @@ static void on_want(struct writer *writer, unsigned shared, unsigned private)
     intake_wake(writer->intake);
 }
 
-/* A segment in hand. Nobody can seal a segment under another's letters: who speaks for it must know
- * its salt. Until recovery is over it counts as open; then it is known which ones are, and whoever
- * comes late speaks for his own again. */
-static void take_up(struct writer *writer, const struct segment_held *words)
+static void on_durable(struct writer *writer, uint64_t number, uint64_t end, bool seal)
 {
-    struct intake *intake = writer->intake;
-    struct segments *segments = &intake->qmgr->segments;
-    bool early = intake->state != INTAKE_SERVING;
-    if (!spool_store_proves(helper_store(intake->qmgr->helper), words->number, &words->salt)) {
-        log_event(LOG_ERROR, "segment-not-proven", LOG_UINT("segment", words->number));
-        return;
-    }
-    struct segment *segment =
-        early ? segments_get(segments, words->number) : segments_find(segments, words->number);
-    if (early)
-        segment->sealed = false;
-    if (segment != NULL && segment->writer == NULL && !segment->sealed) {
-        segment->writer = writer;
-        segment->tail_wanted = segment->resting = false;
-    }
-    on_durable(writer, words->number, words->durable_end, false);
+    if (writer->intake->state == INTAKE_SERVING)
+        intake_durable(writer, number, end, seal);
+    else
+        intake_claim_durable(writer, number, end, seal);
 }
 
-static void on_held(struct writer *writer, const struct segment_held *words)
+/* Nobody can seal a segment under another's letters: who speaks for it must know its salt. Whoever
+ * comes late, when its tail is waited for, speaks for his own again. */
+void intake_take_up(struct writer *writer, const struct segment_held *said)
 {
-    if (words->number != 0)
-        take_up(writer, words);
-    writer->reported |= words->last != 0;
+    struct segment *segment = segments_find(&writer->intake->qmgr->segments, said->number);
+    if (segment == NULL || segment->sealed || !spool_salt_equal(&segment->salt, &said->salt)) {
+        log_event(LOG_ERROR, "segment-not-proven", LOG_UINT("segment", said->number));
+        return;
+    }
+    if (segment->writer == NULL) {
+        hold(segment, writer);
+        segment->tail_wanted = segment->resting = false;
+    }
+    intake_durable(writer, said->number, said->durable_end, false);
+}
+
+/* Before recovery is over it is not known which segments there are. */
+static void on_held(struct writer *writer, const struct segment_held *held)
+{
+    if (held->number != 0 && writer->intake->state == INTAKE_SERVING)
+        intake_take_up(writer, held);
+    else if (held->number != 0)
+        intake_claim(writer, held);
+    writer->reported |= held->last != 0;
     intake_begin_when_reported(writer->intake);
 }
 
@@ -269,30 +309,32 @@ static void on_message(void *arg, struct channel *channel, const struct ipc_type
     (void)channel;
     (void)fds;
     if (type == &ipc_segment_durable) {
-        const struct segment_durable *words = message;
-        on_durable(writer, words->number, words->end, false);
+        const struct segment_durable *durable = message;
+        on_durable(writer, durable->number, durable->end, false);
     } else if (type == &ipc_segment_want) {
-        const struct segment_want *words = message;
-        on_want(writer, words->shared, words->private);
+        const struct segment_want *want = message;
+        on_want(writer, want->shared, want->private);
     } else if (type == &ipc_segment_sealed) {
-        const struct segment_sealed *words = message;
-        on_durable(writer, words->number, words->end, true);
+        const struct segment_sealed *sealed = message;
+        on_durable(writer, sealed->number, sealed->end, true);
     } else if (type == &ipc_segment_held) {
         on_held(writer, message);
     }
 }
 
-/* Its segments have no writer any more. One that recovery has not seen yet is left to it. */
+/* Its segments have no writer any more. */
 static void abandon_segments(struct writer *writer)
 {
     struct intake *intake = writer->intake;
     struct segment *segment, *next;
+    intake_forget_claims(writer);
     HASH_ITER (hh, intake->qmgr->segments.by_number, segment, next) {
+        if (segment->holder == writer)
+            let_go(segment);
         if (segment->writer != writer)
             continue;
         segment->writer = NULL;
         segment->tail_wanted = true;
-        segment->sealed = intake->state == INTAKE_GATHERING;
         if (!segments_forget_done(&intake->qmgr->segments, segment))
             intake_pump(intake, segment);
     }
@@ -404,5 +446,6 @@ void intake_free(struct intake *intake)
     for (size_t kind = 0; kind < KINDS; kind++)
         for (size_t i = 0; i < intake->stocks[kind].count; i++)
             (void)close(intake->stocks[kind].items[i].fd);
+    mem_free(intake->claims);
     mem_free(intake);
 }

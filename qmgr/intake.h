@@ -6,6 +6,9 @@
  * gone, or had its time: then the spool is recovered, all segments are sealed but those that a
  * living process has open for writing. Those that nobody speaks for are scanned to their end when
  * they are let go.
+ *
+ * A writer has INTAKE_HELD_MOST segments at most, those included that it has given up but not
+ * closed: one that is in an attacker's hands fills no disk.
  */
 #ifndef VEREDUS_QMGR_INTAKE_H
 #define VEREDUS_QMGR_INTAKE_H
@@ -15,6 +18,7 @@
 enum {
     INTAKE_STOCK_SHARED = 2, /* segments made ahead, of each kind */
     INTAKE_STOCK_PRIVATE = 1,
+    INTAKE_HELD_MOST = 128, /* segments of both kinds that one writer may have */
     INTAKE_MAKE_RETRY_MS = 1000,
     INTAKE_TAIL_RETRY_MS = 250, /* a tail that somebody still writes to is looked at again */
     INTAKE_READ_RETRY_MS = 2000 /* letters that could not be read */

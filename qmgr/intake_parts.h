@@ -27,7 +27,16 @@ struct writer {
     struct intake *intake;
     struct channel *channel; /* NULL: qmgr's own */
     unsigned want[KINDS];
+    unsigned held; /* segments on its account: in hand, or said to be sealed and not yet so */
     bool reported;
+    bool told; /* that it holds too many */
+};
+
+/* What a writer says of a segment before recovery is over; then it is compared with the disk. */
+struct claim {
+    struct writer *writer;
+    struct segment_held said;
+    bool sealed;
 };
 
 /* What the loop knows of all writers; segments themselves are in qmgr->segments. */
@@ -37,6 +46,8 @@ struct intake {
     struct writer own;
     LIST_HEAD(, writer) writers;
     struct stock stocks[KINDS];
+    struct claim *claims;
+    size_t claim_count, claim_cap;
     struct turn turn;
     struct timer make_timer, gather_timer, rest_timer;
     enum { INTAKE_GATHERING, INTAKE_RECOVERING, INTAKE_SERVING } state;
@@ -45,6 +56,19 @@ struct intake {
 
 /* Posts a scan when there is something to scan and none under way. */
 void intake_pump(struct intake *intake, struct segment *segment);
+
+/* Serving: a segment is this writer's again, if the salt is right. */
+void intake_take_up(struct writer *writer, const struct segment_held *said);
+
+/* Serving: the segment is durable up to `end`; `seal`: nothing follows. */
+void intake_durable(struct writer *writer, uint64_t number, uint64_t end, bool seal);
+
+/* Before that, the same: remembered until recovery is over. */
+void intake_claim(struct writer *writer, const struct segment_held *said);
+void intake_claim_durable(struct writer *writer, uint64_t number, uint64_t end, bool seal);
+
+/* The writer is gone: it claims nothing any more. */
+void intake_forget_claims(struct writer *writer);
 
 /* What writers want is answered at the end of the turn. */
 void intake_wake(struct intake *intake);

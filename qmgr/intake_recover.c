@@ -8,6 +8,8 @@
 
 #include <sysexits.h>
 
+#include "qmgr/delivery.h"
+#include "qmgr/pressure.h"
 #include "qmgr/retry.h"
 #include "util/base/panic.h"
 
@@ -21,23 +23,86 @@ static void found(void *arg, struct helper_task *base)
     task_free(base);
 }
 
-/* The store says which segments are open. Who writes to one that no writer reported is not known
+/* ---- what writers say before ---- */
+
+static struct claim *claim_of(const struct writer *writer, uint64_t number)
+{
+    const struct intake *intake = writer->intake;
+    for (size_t i = 0; i < intake->claim_count; i++)
+        if (intake->claims[i].writer == writer && intake->claims[i].said.number == number)
+            return &intake->claims[i];
+    return NULL;
+}
+
+/* The first word of a writer about a segment counts, with what it says later of its end; any number
+ * of writers may claim the same. */
+void intake_claim(struct writer *writer, const struct segment_held *said)
+{
+    struct intake *intake = writer->intake;
+    if (claim_of(writer, said->number) != NULL || writer->held >= INTAKE_HELD_MOST) {
+        log_event(LOG_ERROR, "segment-not-held", LOG_UINT("segment", said->number));
+        return;
+    }
+    if (intake->claim_count == intake->claim_cap) {
+        intake->claim_cap = intake->claim_cap * 2 + 16;
+        intake->claims = mem_resize(intake->claims, intake->claim_cap, sizeof *intake->claims);
+    }
+    intake->claims[intake->claim_count++] = (struct claim){writer, *said, false};
+    writer->held++;
+}
+
+void intake_claim_durable(struct writer *writer, uint64_t number, uint64_t end, bool seal)
+{
+    struct claim *claim = claim_of(writer, number);
+    if (claim == NULL)
+        return;
+    if (end > claim->said.durable_end)
+        claim->said.durable_end = end;
+    claim->sealed |= seal;
+}
+
+void intake_forget_claims(struct writer *writer)
+{
+    struct intake *intake = writer->intake;
+    size_t kept = 0;
+    for (size_t i = 0; i < intake->claim_count; i++)
+        if (intake->claims[i].writer != writer)
+            intake->claims[kept++] = intake->claims[i];
+    intake->claim_count = kept;
+}
+
+/* Now it is known which segments there are and what their salts are. */
+static void settle_claims(struct intake *intake)
+{
+    for (size_t i = 0; i < intake->claim_count; i++)
+        intake->claims[i].writer->held = 0;
+    for (size_t i = 0; i < intake->claim_count; i++) {
+        const struct claim *claim = &intake->claims[i];
+        intake_take_up(claim->writer, &claim->said);
+        if (claim->sealed)
+            intake_durable(claim->writer, claim->said.number, claim->said.durable_end, true);
+    }
+    mem_free(intake->claims);
+    intake->claims = NULL;
+    intake->claim_count = intake->claim_cap = 0;
+}
+
+/* ---- recovery ---- */
+
+/* The store says which segments are open. Who writes to one that no writer claims is not known
  * yet: he says so, or he ends. */
 static void mark_open(struct intake *intake, const struct task_recover *task)
 {
     struct segments *segments = &intake->qmgr->segments;
     struct segment *segment, *next;
-    HASH_ITER (hh, segments->by_number, segment, next) {
-        segment->sealed = true;
-    }
     for (size_t i = 0; i < task->open_count; i++) {
-        segment = segments_get(segments, task->open[i]);
+        segment = segments_get(segments, task->open[i].number);
+        segment->salt = task->open[i].salt;
         segment->sealed = false;
-        segment->tail_wanted = segment->writer == NULL;
+        segment->tail_wanted = true;
     }
+    settle_claims(intake);
     HASH_ITER (hh, segments->by_number, segment, next) {
-        if (segment->sealed)
-            segment->writer = NULL;
         if (!segments_forget_done(segments, segment))
             intake_pump(intake, segment);
     }
@@ -62,16 +127,14 @@ static void recovered(void *arg, struct helper_task *base)
     pressure_touch(qmgr);
 }
 
-/* All that the writers reported is read up to their durable end; everything else is sealed. */
+/* All that the writers claim with reason is read up to their durable end; what nobody has open is
+ * sealed. */
 static void recover(struct intake *intake)
 {
-    struct segments *segments = &intake->qmgr->segments;
-    struct task_recover *task = task_recover_new(segments->in_use, found, recovered, intake);
-    size_t count = 0;
-    for (struct segment *segment = segments->by_number; segment != NULL;
-         segment = segment->hh.next) {
-        task->held[count++] = (struct spool_held){segment->number, segment->wanted_end};
-        segment->scanned_end = segment->wanted_end;
+    struct task_recover *task = task_recover_new(intake->claim_count, found, recovered, intake);
+    for (size_t i = 0; i < intake->claim_count; i++) {
+        const struct segment_held *said = &intake->claims[i].said;
+        task->held[i] = (struct spool_held){said->number, said->durable_end, said->salt};
     }
     timer_cancel(&intake->gather_timer);
     intake->state = INTAKE_RECOVERING;

@@ -2,14 +2,16 @@
  * Pressure travels back: a spool without space and a queue without end are seen here, written into
  * the shared page, and smtpd answers 452 or slows down without asking anybody.
  */
-#include "qmgr/qmgr.h"
+#include "qmgr/pressure.h"
+
+enum { MEASURE_MS = 5000 /* between two looks at the free space */ };
 
 /* No space is worse than no time: FULL refuses, SLOW delays. */
 enum page_pressure pressure_level(unsigned free_percent, uint64_t least_percent, uint64_t busy)
 {
     if (free_percent < least_percent)
         return PRESSURE_FULL;
-    return busy > QMGR_BUSY_MOST ? PRESSURE_SLOW : PRESSURE_NONE;
+    return busy > PRESSURE_BUSY_MOST ? PRESSURE_SLOW : PRESSURE_NONE;
 }
 
 /* Relaxed stores into the shared page: cheap enough for every turn in which something happened. */
@@ -18,16 +20,14 @@ static void write_gauges(void *arg)
     struct qmgr *qmgr = arg;
     const uint64_t *counts = qmgr->queue.counts;
     /* Cold recipients cost nobody's patience: they are not counted as busy. */
-    uint64_t ready = counts[QUEUE_READY] + counts[QUEUE_READING];
-    uint64_t active = counts[QUEUE_ACTIVE] + counts[QUEUE_SETTLING];
-    page_set(qmgr->page, PAGE_QUEUED, ready + active);
+    uint64_t busy = queue_busy(&qmgr->queue);
+    page_set(qmgr->page, PAGE_QUEUED, busy);
     page_set(qmgr->page, PAGE_DEFERRED, counts[QUEUE_DEFERRED]);
     page_set(qmgr->page, PAGE_ACTIVE, counts[QUEUE_ACTIVE]);
     page_set(qmgr->page, PAGE_HELD, counts[QUEUE_HELD]);
     page_set(qmgr->page, PAGE_SEGMENTS, qmgr->segment_count);
-    page_set(
-        qmgr->page, PAGE_PRESSURE,
-        pressure_level(qmgr->free_percent, qmgr->conf->limits.free_space_percent, ready + active));
+    page_set(qmgr->page, PAGE_PRESSURE,
+             pressure_level(qmgr->free_percent, qmgr->conf->limits.free_space_percent, busy));
 }
 
 /* Once a turn, however much changed in it. */
@@ -47,7 +47,7 @@ static void measured(void *arg, struct helper_task *base)
     qmgr->free_percent = task->free_percent;
     qmgr->segment_count = task->segments;
     task_free(base);
-    timer_set(&qmgr->measure_timer, QMGR_MEASURE_MS);
+    timer_set(&qmgr->measure_timer, MEASURE_MS);
     pressure_touch(qmgr);
 }
 

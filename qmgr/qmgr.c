@@ -10,9 +10,14 @@
 
 #include "qmgr/agents.h"
 #include "qmgr/bounce.h"
+#include "qmgr/delivery.h"
 #include "qmgr/intake.h"
+#include "qmgr/pressure.h"
 #include "qmgr/retry.h"
 #include "util/base/panic.h"
+
+/* How long recovery waits for smtpds to report. */
+enum { GATHER_MS = 10000 };
 
 /* Threads and descriptors of the process's own; no file yet. */
 static void prepare(struct daemon *daemon, struct sandbox *sandbox)
@@ -22,7 +27,7 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     qmgr->loop = daemon->loop;
     qmgr->conf = daemon->conf;
     qmgr->page = daemon->page;
-    qmgr->gather_ms = QMGR_GATHER_MS;
+    qmgr->gather_ms = GATHER_MS;
     queue_init(&qmgr->queue, (uint32_t)daemon->conf->limits.delivery_concurrency);
     qmgr->helper = helper_new(daemon->loop);
     qmgr->resolver = resolver_new(daemon->loop);
@@ -94,7 +99,7 @@ static void finish(struct qmgr *qmgr)
     daemon_exit(daemon);
 }
 
-enum { DRAIN_LOOK_MS = 20 };
+enum { DRAIN_LOOK_MS = 20, DRAIN_MS = 10000 /* how long a drain waits for jobs */ };
 
 struct drain {
     struct qmgr *qmgr;
@@ -134,7 +139,7 @@ static void drain(struct daemon *daemon)
 {
     struct qmgr *qmgr = daemon->state;
     struct drain *state = mem_new(sizeof *state);
-    *state = (struct drain){.qmgr = qmgr, .until = loop_now(qmgr->loop) + QMGR_DRAIN_MS};
+    *state = (struct drain){.qmgr = qmgr, .until = loop_now(qmgr->loop) + DRAIN_MS};
     daemon->draining = true;
     intake_drain(qmgr->intake);
     delivery_flush_within(qmgr, 0);

@@ -230,17 +230,25 @@ static struct destination *destination_at(const struct queue *queue,
 /* ---- ready, active ---- */
 
 /* Who survived an agent's death goes into the other line. */
+static void stand_in_line(struct queue *queue, uint32_t number)
+{
+    struct queue_entry *entry = queue_entry(queue, number);
+    struct destination *destination = destination_at(queue, entry);
+    bool suspect = entry->deaths > 0;
+    move(queue, entry, QUEUE_READY);
+    if (suspect)
+        queue->suspects++;
+    line_put(queue, suspect ? &destination->suspects : &destination->ready, number);
+    update_turn(queue, destination);
+}
+
+/* Its line is that of its destination. */
 void queue_ready(struct queue *queue, uint32_t number, struct span transport, struct span name)
 {
     struct queue_entry *entry = queue_entry(queue, number);
     require(entry->state == QUEUE_READING && entry->message != NULL);
-    struct destination *destination = destination_of(queue, transport, name);
-    entry->destination = destination->id;
-    move(queue, entry, QUEUE_READY);
-    if (entry->deaths > 0)
-        queue->suspects++;
-    line_put(queue, entry->deaths > 0 ? &destination->suspects : &destination->ready, number);
-    update_turn(queue, destination);
+    entry->destination = destination_of(queue, transport, name)->id;
+    stand_in_line(queue, number);
 }
 
 /* The walk over destinations ends at the first that may have one more. */
@@ -290,10 +298,16 @@ void queue_abandoned(struct queue *queue, uint32_t number)
         destination->window /= 2;
     entry->deaths++;
     entry->flags |= QUEUE_SEEN_BEFORE;
-    move(queue, entry, QUEUE_READY);
-    line_put(queue, &destination->suspects, number);
-    queue->suspects++;
-    update_turn(queue, destination);
+    stand_in_line(queue, number);
+}
+
+/* Nobody has heard of it: it is as it was before it was taken. */
+void queue_not_given(struct queue *queue, uint32_t number)
+{
+    struct queue_entry *entry = queue_entry(queue, number);
+    require(entry->state == QUEUE_ACTIVE);
+    destination_at(queue, entry)->active--;
+    stand_in_line(queue, number);
 }
 
 /* qmgr's own word, without an agent: no window is touched. */
@@ -302,6 +316,13 @@ void queue_decided(struct queue *queue, uint32_t number)
     struct queue_entry *entry = queue_entry(queue, number);
     require(entry->state == QUEUE_READING);
     move(queue, entry, QUEUE_SETTLING);
+}
+
+uint64_t queue_busy(const struct queue *queue)
+{
+    const uint64_t *counts = queue->counts;
+    return counts[QUEUE_READING] + counts[QUEUE_READY] + counts[QUEUE_ACTIVE] +
+           counts[QUEUE_SETTLING];
 }
 
 /* Messages first, while entries can still be walked. */

@@ -120,6 +120,9 @@ void queue_answered(struct queue *queue, uint32_t number, bool delivered);
 /* The agent died: ACTIVE -> READY among the suspects; the window of its destination is halved. */
 void queue_abandoned(struct queue *queue, uint32_t number);
 
+/* The agent could not be told: ACTIVE -> READY, at the end of its line. */
+void queue_not_given(struct queue *queue, uint32_t number);
+
 /* READING -> SETTLING: decided without an agent. */
 void queue_decided(struct queue *queue, uint32_t number);
 
@@ -128,6 +131,10 @@ void queue_defer(struct queue *queue, uint32_t number, uint32_t time);
 
 /* The same, without a time: only an operator ends it. */
 void queue_hold(struct queue *queue, uint32_t number);
+
+/* Entries that hold a message in memory, from the first look at it until their fate is synced: what
+ * stands before a new letter. */
+uint64_t queue_busy(const struct queue *queue);
 
 /* It is done: the entry is free, its message has one user less. */
 void queue_remove(struct queue *queue, uint32_t number);

@@ -34,8 +34,8 @@ struct resolver {
 static void answer(struct resolver *resolver, struct question *question, enum resolve_status status)
 {
     HASH_DEL(resolver->questions, question);
-    struct resolver_answer words = {status, question->targets, question->count};
-    question->answered(question->arg, &words);
+    struct resolver_answer outcome = {status, question->targets, question->count};
+    question->answered(question->arg, &outcome);
     arena_free(&question->arena);
     mem_free(question->targets);
     mem_free(question);
@@ -74,23 +74,23 @@ static void send_question(struct resolver *resolver, struct question *question)
 {
     if (resolver->channel == NULL || question->unaskable)
         return;
-    struct resolve words = {question->query, address_local(&question->address),
-                            address_domain(&question->address), RESOLVE_TRUSTED};
-    if (!channel_send(resolver->channel, &ipc_resolve, &words, NULL))
+    struct resolve message = {question->query, address_local(&question->address),
+                              address_domain(&question->address), RESOLVE_TRUSTED};
+    if (!channel_send(resolver->channel, &ipc_resolve, &message, NULL))
         question->deadline = 0; /* nobody takes it: temporary, soon */
 }
 
 /* The spans of a decoded message end with its packet. */
-static void add_target(struct question *question, const struct resolved *words)
+static void add_target(struct question *question, const struct resolved *answer)
 {
     if (question->count == question->cap) {
         question->cap = question->cap == 0 ? 4 : question->cap * 2;
         question->targets = mem_resize(question->targets, question->cap, sizeof *question->targets);
     }
     question->targets[question->count++] =
-        (struct resolver_target){arena_copy(&question->arena, words->address),
-                                 arena_copy(&question->arena, words->transport),
-                                 arena_copy(&question->arena, words->nexthop)};
+        (struct resolver_target){arena_copy(&question->arena, answer->address),
+                                 arena_copy(&question->arena, answer->transport),
+                                 arena_copy(&question->arena, answer->nexthop)};
 }
 
 /* Answers to questions that nobody waits for any more are dropped. */
@@ -98,20 +98,20 @@ static void on_message(void *arg, struct channel *channel, const struct ipc_type
                        const void *message, struct fd_list *fds)
 {
     struct resolver *resolver = arg;
-    const struct resolved *words = message;
+    const struct resolved *part = message;
     (void)channel;
     (void)fds;
     if (type != &ipc_resolved)
         return;
     struct question *question;
     /* By the number that we chose: answers may come in any order. */
-    HASH_FIND(hh, resolver->questions, &words->query, sizeof words->query, question);
+    HASH_FIND(hh, resolver->questions, &part->query, sizeof part->query, question);
     if (question == NULL)
         return;
-    if (words->status == RESOLVE_OK && question->count < RESOLVER_TARGETS_MOST)
-        add_target(question, words);
-    if (words->status != RESOLVE_OK || !words->more)
-        answer(resolver, question, (enum resolve_status)words->status);
+    if (part->status == RESOLVE_OK && question->count < RESOLVER_TARGETS_MOST)
+        add_target(question, part);
+    if (part->status != RESOLVE_OK || !part->more)
+        answer(resolver, question, (enum resolve_status)part->status);
     set_timer(resolver);
 }
 
@@ -159,13 +159,13 @@ void resolver_ask(struct resolver *resolver, struct span address, resolver_answe
 }
 
 /* Without case, as mailboxes are compared here. */
-const struct resolver_target *resolver_pick(const struct resolver_answer *words,
+const struct resolver_target *resolver_pick(const struct resolver_answer *answer,
                                             struct span address)
 {
-    for (size_t i = 0; i < words->count; i++)
-        if (span_equal_nocase(words->targets[i].address, address))
-            return &words->targets[i];
-    return words->count == 1 ? &words->targets[0] : NULL;
+    for (size_t i = 0; i < answer->count; i++)
+        if (span_equal_nocase(answer->targets[i].address, address))
+            return &answer->targets[i];
+    return answer->count == 1 ? &answer->targets[0] : NULL;
 }
 
 /* Without a socket until master brings one. */

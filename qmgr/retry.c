@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#include "qmgr/delivery.h"
+#include "qmgr/pressure.h"
 #include "util/base/clock.h"
 #include "util/base/panic.h"
 

@@ -9,6 +9,7 @@
 #ifndef VEREDUS_QMGR_RETRY_H
 #define VEREDUS_QMGR_RETRY_H
 
+#include "qmgr/fate.h"
 #include "qmgr/qmgr.h"
 
 enum { RETRY_READY_MOST = 5000 };

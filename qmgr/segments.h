@@ -9,16 +9,21 @@
 #define VEREDUS_QMGR_SEGMENTS_H
 
 #include "util/base/hash.h"
+#include "util/spool/format.h"
 
 enum { SEGMENT_NONE = UINT32_MAX };
+
+struct writer; /* intake's */
 
 struct segment {
     UT_hash_handle hh;
     uint64_t number;
+    struct spool_salt salt; /* of one that is not sealed: who knows it was given the segment */
     uint32_t index;
-    uint32_t outstanding; /* entries of the queue in it */
-    const void *writer;   /* whoever was given it; NULL: nobody writes any more */
-    uint64_t wanted_end;  /* the latest durable end */
+    uint32_t outstanding;  /* entries of the queue in it */
+    struct writer *writer; /* who speaks for it; NULL: nobody */
+    struct writer *holder; /* on whose account it goes until it is sealed */
+    uint64_t wanted_end;   /* the latest durable end */
     uint64_t scanned_end;
     bool scanning;    /* a task is under way */
     bool tail_wanted; /* nobody speaks for it: when no process writes to it, it is scanned to its

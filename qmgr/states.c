@@ -26,7 +26,7 @@ void states_add(struct states *states, const struct state_change *change)
 }
 
 /* The memory of the batch before is used for what comes next. */
-const struct state_list *states_begin(struct states *states)
+struct state_list *states_begin(struct states *states)
 {
     if (states->writing)
         return NULL;
@@ -39,7 +39,7 @@ const struct state_list *states_begin(struct states *states)
     return &states->flying;
 }
 
-/* The failed batch goes before what came meanwhile: the later word on a slot must stay the last. */
+/* What failed goes before what came meanwhile: the later word on a slot must stay the last. */
 static void put_back(struct states *states)
 {
     struct state_list meanwhile = states->pending;
@@ -53,19 +53,26 @@ static void put_back(struct states *states)
     states->flying.count = 0;
 }
 
-/* Each change is given back in the order it was added. */
-void states_end(struct states *states, bool durable,
-                void (*settled)(void *arg, const struct state_change *change), void *arg)
+/* Each change is given back in the order it was added; those that failed move up in the list. */
+size_t states_end(struct states *states,
+                  void (*settled)(void *arg, const struct state_change *change), void *arg)
 {
+    struct state_list *batch = &states->flying;
+    size_t failed = 0;
     require(states->writing);
-    states->writing = false;
-    if (!durable) {
-        put_back(states);
-        return;
+    for (size_t i = 0; i < batch->count; i++) {
+        if (!batch->items[i].failed) {
+            settled(arg, &batch->items[i]);
+            continue;
+        }
+        batch->items[failed] = batch->items[i];
+        batch->items[failed++].failed = false;
     }
-    for (size_t i = 0; i < states->flying.count; i++)
-        settled(arg, &states->flying.items[i]);
-    states->flying.count = 0;
+    batch->count = failed;
+    states->writing = false;
+    if (failed > 0)
+        put_back(states);
+    return failed;
 }
 
 /* Both lists; the disk has what it has. */

@@ -66,7 +66,7 @@ static void note_open(void *arg, const struct spool_segment *segment)
         task->open_cap = task->open_cap == 0 ? 16 : task->open_cap * 2;
         task->open = mem_resize(task->open, task->open_cap, sizeof *task->open);
     }
-    task->open[task->open_count++] = spool_segment_block(segment)->number;
+    task->open[task->open_count++] = *spool_segment_block(segment);
 }
 
 /* errno is kept at once: the loop reads it later, in another thread. */
@@ -179,7 +179,8 @@ static void scan_work(struct helper *helper, struct helper_task *base)
         task->result = spool_segment_scan_tail(segment, indexed, task);
     else
         task->result = spool_segment_scan(segment, task->end, indexed, task);
-    if (task->seal && task->result != SPOOL_SCAN_LATER)
+    /* Whoever says that he is through has closed it: what he keeps open he may still write to. */
+    if (task->seal && task->result != SPOOL_SCAN_LATER && !spool_segment_has_writer(segment))
         spool_segment_seal(segment);
     task->sealed = spool_segment_is_sealed(segment);
 }
@@ -322,26 +323,44 @@ struct task_check *task_check_new(uint64_t number, uint64_t offset, task_done *d
 /* ---- states, space ---- */
 
 /* Changes come in runs of one segment: it is looked up once a run. */
+static void each_change(struct spool_store *store, struct state_list *changes,
+                        void (*visit)(struct spool_segment *segment, struct state_change *change))
+{
+    struct spool_segment *segment = NULL;
+    for (size_t i = 0; i < changes->count; i++) {
+        struct state_change *change = &changes->items[i];
+        if (i == 0 || changes->items[i - 1].number != change->number)
+            segment = spool_segment_find(store, change->number);
+        if (segment != NULL)
+            visit(segment, change);
+    }
+}
+
+static void set_state(struct spool_segment *segment, struct state_change *change)
+{
+    spool_segment_set(segment, change->slot, &change->entry);
+}
+
+/* A segment that is gone by now was given back, because all in it was synced. */
+static void note_failure(struct spool_segment *segment, struct state_change *change)
+{
+    change->failed = !spool_segment_is_synced(segment);
+}
+
+/* One segment's trouble is its own: the states of all others count. */
 static void states_work(struct helper *helper, struct helper_task *base)
 {
     struct task_states *task = (struct task_states *)base;
     struct spool_store *store = helper_store(helper);
-    struct spool_segment *segment = NULL;
-    uint64_t number = 0;
-    for (size_t i = 0; i < task->changes->count; i++) {
-        const struct state_change *change = &task->changes->items[i];
-        if (segment == NULL || number != change->number)
-            segment = spool_segment_find(store, change->number);
-        number = change->number;
-        if (segment != NULL)
-            spool_segment_set(segment, change->slot, &change->entry);
-    }
+    each_change(store, task->changes, set_state);
     task->ok = spool_store_sync(store);
     task->error = errno;
+    if (!task->ok)
+        each_change(store, task->changes, note_failure);
     task->segments = spool_store_segments(store);
 }
 
-struct task_states *task_states_new(const struct state_list *changes, task_done *done, void *arg)
+struct task_states *task_states_new(struct state_list *changes, task_done *done, void *arg)
 {
     struct task_states *task = task_new(sizeof *task, states_work, done, arg);
     task->changes = changes;

@@ -51,7 +51,8 @@ struct task_recover {
     task_done *found;        /* for each part: a struct task_found, to be freed with task_free */
     bool ok;
     int error;
-    uint64_t *open; /* segments that stay open, because their writers live */
+    struct spool_block *open; /* segments that stay open, because their writers live, or because
+                                 they could not be read to their end */
     size_t open_count, open_cap;
     size_t held_count;
     struct spool_held held[];
@@ -166,14 +167,14 @@ struct task_check *task_check_new(uint64_t number, uint64_t offset, task_done *d
 /* A batch of states, written and synced. */
 struct task_states {
     struct helper_task task;
-    const struct state_list *changes; /* unchanged meanwhile */
-    bool ok;
+    struct state_list *changes; /* the thread's meanwhile; it marks what failed */
+    bool ok;                    /* false: the state file of some segment failed */
     int error;
     size_t segments;
 };
 
-/* The list stays its owner's and must not change until `done`. */
-struct task_states *task_states_new(const struct state_list *changes, task_done *done, void *arg);
+/* The list stays its owner's, who does not touch it until `done`. */
+struct task_states *task_states_new(struct state_list *changes, task_done *done, void *arg);
 
 /* Free space and segments, as the disk has them. */
 struct task_measure {

@@ -27,15 +27,10 @@ static void write_out(struct session *session, struct reply reply)
 }
 
 /* Only what the client did wrong counts as its error: 4yz is our trouble (RFC 5321 §4.2.1). */
-void answer_write(struct session *session, struct span subject, struct reply reply)
+static void give(struct session *session, struct reply reply)
 {
-    /* Behind the last word there is no other; and a pending reply is not a reply yet. */
-    if (session->end != SESSION_OPEN || (reply.code == 0 && !reply.close))
-        return;
-    if (reply.code >= 400 || reply.code == 0) {
-        log_refusal(session, subject, reply);
+    if (reply.code >= 400 || reply.code == 0)
         page_add(session->worker->page, PAGE_REFUSED, 1);
-    }
     if (reply.code == 0) {
         session_drop(session);
         return;
@@ -51,6 +46,29 @@ void answer_write(struct session *session, struct span subject, struct reply rep
         if (!reply_is_pending(sentence))
             write_out(session, sentence);
     }
+}
+
+/* Behind the last word there is no other; and a pending reply is not a reply yet. */
+static bool is_said(const struct session *session, struct reply reply)
+{
+    return session->end == SESSION_OPEN && (reply.code != 0 || reply.close);
+}
+
+/* The line of the log comes first: the reply may drop the session. */
+void answer_write(struct session *session, struct span subject, struct reply reply)
+{
+    if (!is_said(session, reply))
+        return;
+    if (reply.code >= 400 || reply.code == 0)
+        log_refusal(session, subject, reply);
+    give(session, reply);
+}
+
+/* Counted in the page like any other. */
+void answer_unlogged(struct session *session, struct reply reply)
+{
+    if (is_said(session, reply))
+        give(session, reply);
 }
 
 /* All replies of the commands that were read together leave together (RFC 2920 §3.2). */

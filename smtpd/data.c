@@ -186,12 +186,13 @@ static bool encode_envelope(struct session *session)
     return envelope_encode(&envelope, &transaction->envelope);
 }
 
-/* All that the writer needs is ready before the first octet, so that a message may be streamed. */
+/* All that the writer needs is ready before the first octet, so that a message may be streamed. An
+ * envelope that is refused although every recipient was accepted is our trouble: 4yz. */
 struct reply data_begin(struct session *session)
 {
     struct transaction *transaction = session->transaction;
     if (!encode_envelope(session))
-        return answer(554, "5.5.0", "The envelope can not be stored");
+        return answer(452, "4.3.0", "The envelope can not be stored, try again later");
     transaction->letter = (struct letter){
         .envelope = buf_span(&transaction->envelope),
         .arrival_us = clock_wall_us(),
@@ -214,16 +215,6 @@ static void decide(struct session *session, struct reply verdict)
     abort_stream(session);
 }
 
-/* Counts the hops in as much of the header as a session holds (RFC 5321 §6.3). */
-static void inspect(struct session *session)
-{
-    struct transaction *transaction = session->transaction;
-    const struct conf_limits *limits = &session->worker->conf->limits;
-    struct header_facts facts = header_scan(buf_span(&transaction->message), limits->header_size);
-    if (facts.received > limits->received_hops)
-        decide(session, answer(554, "5.4.6", "Too many hops: mail loop"));
-}
-
 /* The octets are copied or stored when it returns: place() empties the buffer behind it. */
 static void write_stream(struct session *session)
 {
@@ -238,13 +229,8 @@ static void write_stream(struct session *session)
 static void spill(struct session *session)
 {
     struct transaction *transaction = session->transaction;
-    if (transaction->stream == NULL) {
-        /* The header is in the buffer now and leaves it next: there is no later time to count. */
-        inspect(session);
-        if (!reply_is_pending(transaction->verdict))
-            return;
+    if (transaction->stream == NULL)
         transaction->stream = spool_stream_open(session->worker->writer, &transaction->letter);
-    }
     if (transaction->stream != NULL)
         write_stream(session);
 }
@@ -284,13 +270,27 @@ void data_give_up(struct session *session)
     place(session);
 }
 
-/* After some octets were decoded: limits, and where they go. */
-static void account(struct session *session)
+/* The hops are counted as they come: where the octets go next is not ours to know (RFC 5321
+ * §6.3). */
+static void judge(struct session *session, struct span decoded)
 {
     struct transaction *transaction = session->transaction;
     const struct conf_limits *limits = &session->worker->conf->limits;
-    if (transaction->size > limits->message_size && reply_is_pending(transaction->verdict))
+    if (!transaction->header.ended)
+        header_scan(&transaction->header, decoded, limits->header_size);
+    if (transaction->size > limits->message_size)
         decide(session, answer(552, "5.3.4", "Message is too big"));
+    else if (transaction->header.received > limits->received_hops)
+        decide(session, answer(554, "5.4.6", "Too many hops: mail loop"));
+}
+
+/* Some octets were decoded, to the end of the buffer: limits, and where they go. */
+static void account(struct session *session, size_t grown)
+{
+    struct transaction *transaction = session->transaction;
+    struct span held = buf_span(&transaction->message);
+    if (reply_is_pending(transaction->verdict))
+        judge(session, span_skip(held, held.len - grown));
     place(session);
 }
 
@@ -300,9 +300,6 @@ static void finish(struct session *session)
 {
     struct transaction *transaction = session->transaction;
     starve(session, false);
-    /* A streamed message was inspected when its stream was opened. */
-    if (transaction->stream == NULL && reply_is_pending(transaction->verdict))
-        inspect(session);
     if (!reply_is_pending(transaction->verdict)) {
         conclude(session, transaction->verdict);
         return;
@@ -355,7 +352,7 @@ void data_input(struct session *session, struct span *input)
         conclude(session, answer_close(550, "5.6.0", "Bare CR or LF in the message"));
         return;
     }
-    account(session);
+    account(session, grown);
     if (result == DOT_END)
         finish(session);
     else

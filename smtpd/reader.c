@@ -9,6 +9,7 @@
 #include "smtpd/answer.h"
 #include "smtpd/data.h"
 #include "smtpd/login.h"
+#include "smtpd/recipients.h"
 #include "smtpd/sasl_exchange.h"
 #include "smtpd/verbs.h"
 #include "util/mail/line.h"
@@ -47,10 +48,18 @@ static bool has_foreign_octet(struct span line)
     return span_find(line, '\0') < line.len || span_find(line, '\r') < line.len;
 }
 
-/* RCPTs wait for their answers; of the commands behind them, only more RCPTs are served. */
+/* RCPTs wait for their answers. */
 static bool lookup_is_asked(const struct session *session)
 {
     return session->transaction != NULL && session->transaction->waiting != NULL;
+}
+
+/* Of the commands behind them, only more RCPTs are served, and of these not more than the
+ * transaction has room for. `verb` is NULL for what is no command. */
+static bool has_to_wait(const struct session *session, const struct verb *verb)
+{
+    return lookup_is_asked(session) &&
+           (verb == NULL || !verb->overlaps || recipients_may_suffice(session));
 }
 
 /* What a refusal may be logged with. Whatever is no command of ours may be a password: a client
@@ -75,7 +84,7 @@ static bool serve_line(struct session *session, struct span line)
     struct span arguments;
     const struct verb *verb = verb_find(verb_name(line, &arguments));
     bool foreign = has_foreign_octet(line);
-    if (lookup_is_asked(session) && (foreign || verb == NULL || !verb->overlaps))
+    if (has_to_wait(session, foreign ? NULL : verb))
         return false;
     session->progress = true;
     answer_write(session, loggable(verb, line),

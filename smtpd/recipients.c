@@ -5,6 +5,9 @@
  *
  * A question survives the process that was asked: when lookup dies, what waits is asked again at
  * the next one, and only after 30 seconds the client is told to come back (451).
+ *
+ * A transaction costs memory for each recipient that was asked about, and a reply that puts one off
+ * (4yz) is no error of the client: so their number is bounded, and they share two lines of the log.
  */
 #include "smtpd/recipients.h"
 
@@ -12,12 +15,32 @@
 #include "smtpd/known.h"
 #include "smtpd/limits.h"
 
-enum { FIRST_ROOM = 4 };
+enum {
+    FIRST_ROOM = 4,
+    /* RCPTs of a transaction that are put off before the session is closed. Few clients send more
+     * than some hundreds at once; these get the 452 for each that is too many, as RFC 5321
+     * §4.5.3.1.10 wants it. */
+    PUT_OFF_MOST = 1000,
+    /* What recipients may take of an envelope; the rest has its bounds elsewhere, far below. */
+    FINAL_OCTETS_MOST = SPOOL_ENVELOPE_MAX - 16384
+};
+
+_Static_assert(CONF_RECIPIENTS_MOST <= (int)ENVELOPE_RECIPIENTS_MAX,
+               "whatever is accepted at RCPT finds room in an envelope");
 
 /* 4yz although it is a limit: the client sends the rest in another transaction. */
 static struct reply too_many(void)
 {
     return answer(452, "4.5.3", "Too many recipients"); /* RFC 5321 §4.5.3.1.10 */
+}
+
+/* A list that is too long for any transaction: 452 would have the client try for days what can not
+ * succeed. RFC 3463 §3.3: X.2.4 is a list that could not be expanded, permanently; X.5.3 tells the
+ * client to divide the message, and this can not be divided. The settings may contradict each other
+ * (alias_expansion above recipients) without any list being too long, so only here it is known. */
+static struct reply too_long(void)
+{
+    return answer(550, "5.2.4", "Alias has too many recipients");
 }
 
 /* Nothing is known about the recipient, so nothing final is said. */
@@ -53,33 +76,55 @@ static bool is_taken(const struct transaction *transaction, const struct envelop
     return false;
 }
 
-/* All final recipients of one RCPT, or none: a refused one leaves nothing behind. */
-static bool take_finals(struct session *session, const struct recipient *recipient)
+/* One more, if the limit of the settings and the size of an envelope allow it. */
+static bool take_final(struct session *session, const struct envelope_recipient *final)
 {
     struct transaction *transaction = session->transaction;
-    size_t before = transaction->final_count;
-    for (size_t i = 0; i < recipient->final_count; i++) {
-        if (is_taken(transaction, &recipient->finals[i]))
-            continue;
-        if (transaction->final_count == session->worker->conf->limits.recipients) {
-            /* Those of this RCPT are at the end of the list: to cut it takes them all back. */
-            transaction->final_count = before;
-            return false;
-        }
-        append(&session->transaction_arena, &transaction->finals, &transaction->final_count,
-               &transaction->final_room, recipient->finals[i]);
-    }
+    size_t octets = envelope_recipient_size(final);
+    if (transaction->final_count >= session->worker->conf->limits.recipients ||
+        transaction->final_octets + octets > FINAL_OCTETS_MOST)
+        return false;
+    append(&session->transaction_arena, &transaction->finals, &transaction->final_count,
+           &transaction->final_room, *final);
+    transaction->final_octets += octets;
     return true;
+}
+
+/* All final recipients of one RCPT, or none: a refused one leaves nothing behind. The reply to it
+ * depends on whether another transaction would have room. */
+static struct reply take_finals(struct session *session, const struct recipient *recipient)
+{
+    struct transaction *transaction = session->transaction;
+    size_t count = transaction->final_count, octets = transaction->final_octets;
+    for (size_t i = 0; i < recipient->final_count; i++) {
+        if (is_taken(transaction, &recipient->finals[i]) ||
+            take_final(session, &recipient->finals[i]))
+            continue;
+        /* Those of this RCPT are at the end of the list: to cut it takes them all back. */
+        transaction->final_count = count;
+        transaction->final_octets = octets;
+        return count == 0 ? too_long() : too_many();
+    }
+    return recipient->reply;
 }
 
 /* ---- the replies, in order ---- */
 
-/* RCPT is the one command whose next state depends on an answer from elsewhere. */
-static void answer_one(struct session *session, struct recipient *recipient)
+/* Counted, and the last word when there are too many. Only the first is logged by itself. */
+static void put_off(struct session *session, struct span subject, struct reply reply)
 {
-    struct reply reply = recipient->reply;
-    if (reply.code == 250 && !take_finals(session, recipient))
-        reply = too_many();
+    size_t count = ++session->transaction->put_off;
+    if (count > PUT_OFF_MOST)
+        reply = answer_close(421, "4.5.3", "Too many recipients, far too many");
+    if (count == 1 || reply.close)
+        answer_write(session, subject, reply);
+    else
+        answer_unlogged(session, reply);
+}
+
+/* RCPT is the one command whose next state depends on an answer from elsewhere. */
+static void answer_one(struct session *session, struct span subject, struct reply reply)
+{
     if (reply.code == 250) {
         session->transaction->accepted++;
         session->state = SESSION_RCPT;
@@ -89,7 +134,10 @@ static void answer_one(struct session *session, struct recipient *recipient)
          * is. */
         session->state = SESSION_REFUSED;
     }
-    answer_write(session, recipient->given, reply);
+    if (reply.code >= 400 && reply.code < 500)
+        put_off(session, subject, reply);
+    else
+        answer_write(session, subject, reply);
 }
 
 /* Answers from the head of the list on, up to the first that is still pending. */
@@ -100,9 +148,12 @@ static void settle(struct session *session)
         struct recipient *recipient = transaction->waiting;
         /* Off the list before it is answered: a reply that is written is not waited for. */
         transaction->waiting = recipient->next;
+        transaction->waiting_count--;
         if (transaction->waiting == NULL)
             transaction->waiting_end = &transaction->waiting;
-        answer_one(session, recipient);
+        if (recipient->reply.code == 250)
+            recipient->reply = take_finals(session, recipient);
+        answer_one(session, recipient->given, recipient->reply);
     }
 }
 
@@ -116,14 +167,18 @@ static struct recipient *add(struct session *session, struct span given)
     recipient->given = arena_copy(&session->transaction_arena, given);
     *transaction->waiting_end = recipient;
     transaction->waiting_end = &recipient->next;
+    transaction->waiting_count++;
     return recipient;
 }
 
-/* With nobody before it the answer is given at once. */
+/* With nobody before it the answer is given at once, and costs no memory. Whoever waits at the head
+ * of the list is pending: nobody else needs to be looked at. */
 void recipients_refuse(struct session *session, struct span subject, struct reply reply)
 {
-    add(session, subject)->reply = reply;
-    settle(session);
+    if (session->transaction->waiting == NULL)
+        answer_one(session, subject, reply);
+    else
+        add(session, subject)->reply = reply;
 }
 
 /* ---- what lookup says ---- */
@@ -141,7 +196,7 @@ static struct reply reply_of(uint8_t status)
     case RESOLVE_LOOP:
         return answer(550, "5.4.6", "Alias loop");
     case RESOLVE_TOO_MANY:
-        return answer(550, "5.3.4", "Alias has too many recipients");
+        return too_long();
     case RESOLVE_DENIED:
         return answer(550, "5.1.1", "Alias target is not allowed");
     case RESOLVE_TEMPORARY:
@@ -241,19 +296,30 @@ static void begin_query(struct worker *worker, struct recipient *recipient)
         end_query(recipient, no_lookup());
 }
 
+/* A client that pipelines thousands would have them all asked about before the first is counted. */
+bool recipients_may_suffice(const struct session *session)
+{
+    const struct transaction *transaction = session->transaction;
+    return transaction->accepted + transaction->waiting_count >=
+           session->worker->conf->limits.recipients;
+}
+
 /* The epoch is read before lookup is asked: a table that changes meanwhile makes the answer old.
  * Who has enough recipients already costs lookup nothing more. */
 void recipients_ask(struct session *session, const struct address *address)
 {
     char text[ADDRESS_TEXT_MAX];
     struct transaction *transaction = session->transaction;
-    struct recipient *recipient = add(session, address_text(address, text));
+    struct span given = address_text(address, text);
+    if (transaction->accepted >= session->worker->conf->limits.recipients) {
+        recipients_refuse(session, given, too_many());
+        return;
+    }
+    struct recipient *recipient = add(session, given);
     /* Everything is filled in before settle: it may answer this one and all before it. */
     recipient->address = *address;
     recipient->epoch = epoch_of(session->worker);
-    if (transaction->accepted >= session->worker->conf->limits.recipients)
-        recipient->reply = too_many();
-    else if (!answer_from_memory(session->worker, recipient))
+    if (!answer_from_memory(session->worker, recipient))
         begin_query(session->worker, recipient);
     settle(session);
 }
@@ -273,11 +339,17 @@ void recipients_give_up(struct session *session)
 void recipients_forget(struct session *session)
 {
     struct transaction *transaction = session->transaction;
+    if (transaction->put_off > 1)
+        log_event(LOG_INFO, "recipients-put-off", LOG_SPAN("session", session_id(session)),
+                  LOG_SPAN("client", session_client(session)),
+                  LOG_UINT("count", transaction->put_off),
+                  LOG_UINT("accepted", transaction->accepted));
     for (struct recipient *each = transaction->waiting; each != NULL; each = each->next)
         if (each->query != 0)
             end_query(each, no_lookup());
     transaction->waiting = NULL;
     transaction->waiting_end = &transaction->waiting;
+    transaction->waiting_count = 0;
 }
 
 /* ---- the answers ---- */
@@ -293,12 +365,12 @@ void recipients_resolved(struct worker *worker, const struct resolved *answer)
     if (answer->status == RESOLVE_OK)
         add_final(recipient, answer);
     /* Not kept beyond the limit: parts that still come find no question any more. */
-    bool too_long = recipient->final_count > worker->conf->limits.recipients;
-    if (answer->status == RESOLVE_OK && answer->more && !too_long)
+    bool overflows = recipient->final_count > worker->conf->limits.recipients;
+    if (answer->status == RESOLVE_OK && answer->more && !overflows)
         return;
     /* A single final recipient came with this very part, so its spans are still valid. */
     remember(worker, recipient, answer);
-    end_query(recipient, too_long ? too_many() : reply_of(answer->status));
+    end_query(recipient, overflows ? too_long() : reply_of(answer->status));
     settle(session);
     session_wake(session);
 }

@@ -27,6 +27,9 @@ struct recipient {
     UT_hash_handle hh; /* in worker->queries */
 };
 
+/* True when those that wait for an answer may fill the transaction: no more are asked about now. */
+bool recipients_may_suffice(const struct session *session);
+
 /* Takes one more recipient; its reply comes when lookup has answered. */
 void recipients_ask(struct session *session, const struct address *address);
 

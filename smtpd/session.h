@@ -13,6 +13,7 @@
 
 #include "smtpd/worker.h"
 #include "util/mail/dot.h"
+#include "util/mail/header.h"
 #include "util/mail/reply.h"
 #include "util/spool/envelope.h"
 #include "util/sys/stream.h"
@@ -66,11 +67,15 @@ struct transaction {
     bool is_8bit;       /* BODY=8BITMIME, RFC 6152 */
 
     struct recipient *waiting, **waiting_end; /* RCPTs not answered yet, in their order */
-    size_t accepted;                          /* RCPTs answered with 250 */
-    struct envelope_recipient *finals;        /* without duplicates */
+    size_t waiting_count;
+    size_t accepted;                   /* RCPTs answered with 250 */
+    size_t put_off;                    /* RCPTs answered with 4yz */
+    struct envelope_recipient *finals; /* without duplicates */
     size_t final_count, final_room;
+    size_t final_octets; /* of the envelope that they will take */
 
     struct dot_decoder decoder;
+    struct header_scan header; /* of what was decoded */
     struct buf envelope, trace, message;
     uint64_t size;               /* octets of the message so far */
     int64_t started;             /* of the data, loop_now() */

@@ -25,7 +25,6 @@ static void check_round_trip(const struct address *address)
     struct address parsed;
     struct span printed = address_text(address, text);
     require(address_parse(printed, &parsed) == ADDRESS_OK);
-    require(address_equal(address, &parsed));
     require(span_equal(address_local(address), address_local(&parsed)));
     require(span_equal(address_domain(address), address_domain(&parsed)));
     require(address->domain_is_literal == parsed.domain_is_literal);
@@ -47,7 +46,8 @@ static void check_bracketed(const struct address *address)
     buf_add(&path, address_text(address, text));
     buf_add(&path, SPAN("> SIZE=1"));
     require(address_parse_path(buf_span(&path), SPAN(""), &parsed, &rest) == ADDRESS_OK);
-    require(address_equal(address, &parsed));
+    require(span_equal(address_local(address), address_local(&parsed)));
+    require(span_equal(address_domain(address), address_domain(&parsed)));
     require(span_equal(rest, SPAN(" SIZE=1")));
     buf_free(&path);
 }

@@ -162,6 +162,28 @@ def test_recipient_1001_is_452_and_the_first_thousand_stay(make_instance):
         assert len(server.log_has("event=recipient-delivered", "discard")) == 1000
 
 
+def test_a_flood_of_recipients_costs_no_memory_and_ends(make_instance):
+    with make_instance(limits={"recipients": 5}) as server:
+        talk = greeted(server)
+        talk.command("MAIL FROM:<a@example.org>", "250")
+        pids = server.pids("smtpd")
+        before = {pid: memory_kb(pid) for pid in pids}
+        lines = b"RCPT TO:<alice@example.test>\r\n" * 2000
+        replies = []
+        try:
+            for _ in range(100):
+                talk.send(lines)
+        except OSError:
+            pass
+        while (line := talk.line()) is not None:
+            replies.append(line[:3])
+        assert replies[:5] == ["250"] * 5 and replies.count("452") == 1000
+        assert replies[-1] == "421" and len(replies) == 1006
+        assert max(memory_kb(pid) - before[pid] for pid in pids) < 8192
+        assert len(server.log_has("event=refused", "code=452")) == 1
+        server.wait_log("event=recipients-put-off", "count=1001")
+
+
 def test_one_recipient_a_thousand_times_is_one_delivery(make_instance):
     with make_instance() as server:
         server.send(b"Subject: once\r\n\r\n", recipients=["alice@example.test"] * 1000)

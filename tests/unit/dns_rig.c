@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/dns_rig.h"
+#include "tests/unit/local_address.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -319,7 +320,7 @@ static int open_sockets(struct dns_rig *rig)
     int udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     for (;;) {
         int tcp = net_listen(&any, 4);
-        assert_true(tcp >= 0 && net_local_address(tcp, &rig->address));
+        assert_true(tcp >= 0 && local_address(tcp, &rig->address));
         rig->listener.fd = tcp;
         if (bind(udp, &rig->address.any, sizeof rig->address.v4) == 0)
             return udp;

@@ -4,6 +4,7 @@
  */
 #include "tests/unit/master_rig.h"
 
+#include "tests/unit/local_address.h"
 #include "util/base/clock.h"
 
 #include <errno.h>
@@ -161,7 +162,7 @@ unsigned rig_free_port(void)
     union net_address address;
     rig_loopback(0, &address);
     int fd = net_listen(&address, 1);
-    assert_true(fd >= 0 && net_local_address(fd, &address));
+    assert_true(fd >= 0 && local_address(fd, &address));
     (void)close(fd);
     return net_port(&address);
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "local/mailbox_list.h"
+#include "tests/unit/buf_text.h"
 
 enum { QUIET_TURNS = 6, PAIR_BUFFER = 1 << 18, SUCCESSOR = 191 /* the highest index */ };
 
@@ -145,7 +146,7 @@ static void on_delete(struct rig *rig, struct channel *channel,
     struct span name;
     rig->deletes++;
     for (; span_next(&names, '\0', &name); deleted.count++)
-        assert_true(buf_printf(&rig->deleted, "%zu ", number_of(name)));
+        assert_true(buf_text(&rig->deleted, "%zu ", number_of(name)));
     assert_true(channel_send(channel, &ipc_mailbox_deleted, &deleted, NULL));
 }
 

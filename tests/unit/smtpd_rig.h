@@ -271,7 +271,9 @@ static inline void rig_expect(struct rig *rig, const char *expected)
 static inline unsigned rig_hear_code(struct rig *rig)
 {
     int64_t deadline = clock_ms() + RIG_DEADLINE_MS;
-    for (bool open = true;;) {
+    for (;;) {
+        /* Listens before it waits: most replies are there already. */
+        bool open = rig_listen(rig);
         struct span rest = buf_span(&rig->heard), line;
         while (span_find(rest, '\n') < rest.len && span_next(&rest, '\n', &line))
             if (line.len > 3 && line.data[3] == ' ') {
@@ -282,7 +284,6 @@ static inline unsigned rig_hear_code(struct rig *rig)
         if (!open || clock_ms() > deadline)
             return 0;
         loop_turn(rig->loop, 20);
-        open = rig_listen(rig);
     }
 }
 

@@ -2,6 +2,7 @@
  * Which connections an acceptor takes, and when it leaves the socket alone. The clients connect
  * over loopback; a turn of the loop that finds nothing to do returns at once.
  */
+#include "tests/unit/local_address.h"
 #include "util/daemon/acceptor.h"
 
 #include <setjmp.h>
@@ -61,7 +62,7 @@ static int set_up(void **state)
     assert_true(net_parse_address(SPAN("127.0.0.1"), &fixture->address));
     int fd = net_listen(&fixture->address, CLIENTS);
     assert_true(fd >= 0);
-    assert_true(net_local_address(fd, &fixture->address));
+    assert_true(local_address(fd, &fixture->address));
     acceptor_open(&fixture->acceptor, fixture->loop, fd, &calls);
     connect_clients(fixture);
     *state = fixture;

@@ -262,7 +262,8 @@ static void text_parses_back_to_the_same_address(void **state)
         struct span written = address_text(&address, text);
         assert_span(written, rows[i].text);
         assert_int_equal(address_parse(written, &again), ADDRESS_OK);
-        assert_true(address_equal(&address, &again));
+        assert_span(address_local(&again), address_local(&address));
+        assert_span(address_domain(&again), address_domain(&address));
     }
 }
 
@@ -290,7 +291,7 @@ static void key_is_in_lower_case_and_unquoted(void **state)
     assert_span(address_key(&address, text), SPAN("al ice@b.test"));
 }
 
-static void equal_ignores_case_and_nothing_else(void **state)
+static void keys_of_one_address_differ_in_no_spelling(void **state)
 {
     (void)state;
     static const struct {
@@ -304,9 +305,10 @@ static void equal_ignores_case_and_nothing_else(void **state)
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct address a, b;
+        char key_a[ADDRESS_TEXT_MAX], key_b[ADDRESS_TEXT_MAX];
         assert_int_equal(address_parse(rows[i].a, &a), ADDRESS_OK);
         assert_int_equal(address_parse(rows[i].b, &b), ADDRESS_OK);
-        assert_int_equal(address_equal(&a, &b), rows[i].equal);
+        assert_int_equal(span_equal(address_key(&a, key_a), address_key(&b, key_b)), rows[i].equal);
     }
 }
 
@@ -352,7 +354,7 @@ int main(void)
         cmocka_unit_test(text_parses_back_to_the_same_address),
         cmocka_unit_test(longest_quoted_local_part_fits_its_text),
         cmocka_unit_test(key_is_in_lower_case_and_unquoted),
-        cmocka_unit_test(equal_ignores_case_and_nothing_else),
+        cmocka_unit_test(keys_of_one_address_differ_in_no_spelling),
         cmocka_unit_test(domain_has_letters_digits_hyphens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,9 +2,15 @@
 #include "auth/hasher.h"
 
 #include <crypt.h>
+#include <dirent.h>
+#include <inttypes.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -182,6 +188,37 @@ static void jobs_that_were_not_done_are_dropped_at_the_end(void **state)
     assert_int_equal(fixture->done, 0);
 }
 
+/* What the kernel says of a thread's mask. */
+static uint64_t blocked_signals(const char *thread)
+{
+    char path[64], line[256];
+    uint64_t mask = 0;
+    (void)snprintf(path, sizeof(path), "/proc/self/task/%s/status", thread);
+    FILE *status = fopen(path, "re");
+    assert_non_null(status);
+    while (fgets(line, sizeof(line), status) != NULL)
+        (void)sscanf(line, "SigBlk: %" SCNx64, &mask);
+    (void)fclose(status);
+    return mask;
+}
+
+static void signals_are_left_to_the_loop(void **state)
+{
+    const struct fixture *fixture = *state;
+    unsigned threads = 0;
+    hasher_start(fixture->hasher, 3);
+    DIR *tasks = opendir("/proc/self/task");
+    assert_non_null(tasks);
+    for (const struct dirent *entry; (entry = readdir(tasks)) != NULL;) {
+        if (entry->d_name[0] == '.' || atoi(entry->d_name) == getpid())
+            continue;
+        assert_true((blocked_signals(entry->d_name) & (UINT64_C(1) << (SIGTERM - 1))) != 0);
+        threads++;
+    }
+    (void)closedir(tasks);
+    assert_int_equal(threads, 3);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -193,6 +230,7 @@ int main(void)
         TEST(the_dummy_costs_what_a_new_hash_costs),
         TEST(nothing_matches_the_dummy),
         TEST(every_job_is_done_once_and_hears_its_own_answer),
+        TEST(signals_are_left_to_the_loop),
         TEST(jobs_that_were_not_done_are_dropped_at_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

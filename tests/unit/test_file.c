@@ -86,9 +86,27 @@ static void nothing_is_written_without_a_call(void **state)
     assert_int_equal(errno, EBADF);
 }
 
+static void what_is_closed_is_closed_once(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    int fd = ends[1];
+    file_close(&fd);
+    assert_int_equal(fd, -1);
+    assert_int_equal(write(ends[1], "x", 1), -1);
+    /* The number may be somebody else's by now. */
+    int other = dup2(ends[0], ends[1]);
+    file_close(&fd);
+    assert_true(fcntl(other, F_GETFD) >= 0);
+    file_close(&other);
+    file_close(&ends[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_closed_is_closed_once),
         cmocka_unit_test(writes_all_to_one_who_reads_slowly),
         cmocka_unit_test(goes_on_behind_a_short_write_until_the_error),
         cmocka_unit_test(nothing_is_written_without_a_call),

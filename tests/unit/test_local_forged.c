@@ -339,6 +339,60 @@ static void names_that_lead_elsewhere_open_and_delete_nothing(void **state)
     (void)close(lock);
 }
 
+/* ---- a lookup that hangs ---- */
+
+static void assert_temporary(struct fixture *fixture)
+{
+    struct mailbox_refused refused;
+    struct fd_list fds = {0};
+    assert_ptr_equal(hear(fixture, fixture->pop3d, &refused, &fds), &ipc_mailbox_refused);
+    assert_int_equal(refused.status, MAILBOX_TEMPORARY);
+}
+
+static void lookup_that_hangs_is_waited_for_once_and_asked_for_anew(void **state)
+{
+    struct fixture *fixture = *state;
+    uint8_t ticket[TICKET_SIZE];
+    struct mailbox_ask ask;
+    struct control_unlinked unlinked;
+    struct fd_list fds = {0};
+    const struct mailbox_open open = true_open(ALICE, ticket);
+    for (int i = 0; i < 4; i++)
+        daemon_rig_send(fixture->pop3d, &ipc_mailbox_open, &open);
+    assert_temporary(fixture);
+
+    /* The others wait for nothing and ask for nothing. */
+    int64_t before = clock_ms();
+    for (int i = 0; i < 3; i++)
+        assert_temporary(fixture);
+    assert_true(clock_ms() - before < 1000);
+    assert_ptr_equal(hear(fixture, fixture->lookup, &ask, &fds), &ipc_mailbox_ask);
+    assert_true(daemon_rig_is_hung_up(fixture->lookup));
+    assert_ptr_equal(hear(fixture, fixture->daemon.control, &unlinked, &fds),
+                     &ipc_control_unlinked);
+    assert_int_equal(unlinked.role, ROLE_LOOKUP);
+
+    /* A new socket is good again. */
+    (void)close(fixture->lookup);
+    fixture->lookup = daemon_rig_peer(&fixture->daemon, ROLE_LOOKUP);
+    (void)close(lock_of_alice(fixture));
+}
+
+static void lookup_that_goes_on_hanging_is_not_waited_for_as_long(void **state)
+{
+    struct fixture *fixture = *state;
+    uint8_t ticket[TICKET_SIZE];
+    const struct mailbox_open open = true_open(ALICE, ticket);
+    daemon_rig_send(fixture->pop3d, &ipc_mailbox_open, &open);
+    assert_temporary(fixture);
+    (void)close(fixture->lookup);
+    fixture->lookup = daemon_rig_peer(&fixture->daemon, ROLE_LOOKUP);
+    int64_t before = clock_ms();
+    daemon_rig_send(fixture->pop3d, &ipc_mailbox_open, &open);
+    assert_temporary(fixture);
+    assert_true(clock_ms() - before < 2000);
+}
+
 /* lookup is bounded, too: what it says is a path beneath the mail root or none. */
 static void path_outside_the_mail_root_is_no_mailbox(void **state)
 {
@@ -416,6 +470,8 @@ int main(void)
         FORGED_TEST(lock_of_one_mailbox_does_not_open_another),
         FORGED_TEST(names_that_lead_elsewhere_open_and_delete_nothing),
         FORGED_TEST(path_outside_the_mail_root_is_no_mailbox),
+        FORGED_TEST(lookup_that_hangs_is_waited_for_once_and_asked_for_anew),
+        FORGED_TEST(lookup_that_goes_on_hanging_is_not_waited_for_as_long),
         FORGED_TEST(garbage_ends_that_peer_and_no_other),
         FORGED_TEST(request_without_its_descriptor_ends_that_peer),
         FORGED_TEST(words_of_another_role_are_not_obeyed),

@@ -5,6 +5,7 @@
 #include "master/journal.h"
 #include "master/listeners.h"
 #include "master/pages.h"
+#include "tests/unit/local_address.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -146,7 +147,7 @@ static unsigned free_port(void)
     union net_address address;
     assert_true(net_parse_endpoint(SPAN("127.0.0.1:0"), &address));
     int fd = net_listen(&address, 1);
-    assert_true(fd >= 0 && net_local_address(fd, &address));
+    assert_true(fd >= 0 && local_address(fd, &address));
     (void)close(fd);
     return net_port(&address);
 }

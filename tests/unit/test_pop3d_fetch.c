@@ -2,6 +2,7 @@
  * Bodies: windows of descriptors, TOP, dots, and clients that do not read.
  */
 #include "pop3d_rig.h"
+#include "tests/unit/buf_text.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -99,7 +100,7 @@ static void test_pipelined_retrievals_come_in_order(void **state)
     fill(rig, 40);
     rig_log_in(rig);
     for (int i = 40; i >= 1; i--) {
-        assert_true(buf_printf(&lines, "RETR %d\r\n", i));
+        assert_true(buf_text(&lines, "RETR %d\r\n", i));
         buf_add(&expected, SPAN(retrieved));
     }
     buf_add(&lines, span_of("", 1));

@@ -3,6 +3,9 @@
  */
 #include "pop3d_rig.h"
 
+#include "pop3d/commands.h"
+#include "tests/unit/local_address.h"
+
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -240,6 +243,16 @@ static void test_an_emptied_maildrop_is_said_to_be_empty(void **state)
     rig_log_in(rig);
     (void)rig_talk(rig, "DELE 1\r\nDELE 2\r\nDELE 3\r\n");
     rig_expect(rig, "QUIT\r\n", "+OK POP3 server signing off (maildrop empty)\r\n");
+}
+
+/* No turn of the loop lies between: the reply has not gone out yet. */
+static void test_quit_unlocks_before_the_client_hears_of_it(void **state)
+{
+    struct rig *rig = *state;
+    rig_log_in(rig);
+    assert_false(rig_lock_is_free(rig));
+    (void)cmd_quit(rig_session(rig), NULL);
+    assert_true(rig_lock_is_free(rig));
 }
 
 static void test_quit_waits_for_the_deletion(void **state)
@@ -578,7 +591,7 @@ static void test_a_full_worker_stops_listening_until_somebody_leaves(void **stat
     assert_true(net_parse_address(SPAN("127.0.0.1"), &any));
     int listener = net_listen(&any, 8);
     assert_true(listener >= 0);
-    assert_true(net_local_address(listener, &any));
+    assert_true(local_address(listener, &any));
     worker_listen(&rig->worker, listener);
     int clients[5];
     for (size_t i = 0; i < 5; i++) {
@@ -619,6 +632,7 @@ int main(void)
         RIGGED(test_an_idle_session_holds_no_buffer),
         RIGGED(test_quit_deletes_what_is_marked_and_unlocks),
         RIGGED(test_an_emptied_maildrop_is_said_to_be_empty),
+        RIGGED(test_quit_unlocks_before_the_client_hears_of_it),
         RIGGED(test_quit_waits_for_the_deletion),
         RIGGED(test_a_partial_deletion_is_an_error),
         RIGGED(test_long_lists_of_names_are_deleted_in_parts),

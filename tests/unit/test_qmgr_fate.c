@@ -3,6 +3,7 @@
  * transports that need no agent.
  */
 #include "qmgr/fate.h"
+#include "qmgr/pressure.h"
 #include "qmgr/retry.h"
 #include "util/base/clock.h"
 
@@ -297,10 +298,10 @@ static void pressure_follows_space_first_and_load_second(void **state)
 {
     (void)state;
     assert_int_equal(pressure_level(50, 5, 0), PRESSURE_NONE);
-    assert_int_equal(pressure_level(5, 5, QMGR_BUSY_MOST), PRESSURE_NONE);
-    assert_int_equal(pressure_level(5, 5, QMGR_BUSY_MOST + 1), PRESSURE_SLOW);
+    assert_int_equal(pressure_level(5, 5, PRESSURE_BUSY_MOST), PRESSURE_NONE);
+    assert_int_equal(pressure_level(5, 5, PRESSURE_BUSY_MOST + 1), PRESSURE_SLOW);
     assert_int_equal(pressure_level(4, 5, 0), PRESSURE_FULL);
-    assert_int_equal(pressure_level(4, 5, QMGR_BUSY_MOST + 1), PRESSURE_FULL);
+    assert_int_equal(pressure_level(4, 5, PRESSURE_BUSY_MOST + 1), PRESSURE_FULL);
 }
 
 int main(void)

@@ -6,6 +6,7 @@
 
 #include "qmgr/intake.h"
 #include "util/base/clock.h"
+#include "util/sys/seqpacket.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -145,6 +146,95 @@ static void worker_that_wants_without_end_gets_what_there_is_room_for(void **sta
     channel_free(liar);
 }
 
+/* ---- a worker that hoards ---- */
+
+/* Takes whatever it is given and wants more; what it `seals` it keeps open, or does not. */
+struct hoarder {
+    struct channel *channel;
+    unsigned given;
+    bool seals, keeps;
+    int fds[2 * INTAKE_HELD_MOST];
+};
+
+static void hoard(void *arg, struct channel *channel, const struct ipc_type *type,
+                  const void *message, struct fd_list *fds)
+{
+    struct hoarder *hoarder = arg;
+    assert_ptr_equal(type, &ipc_segment_give);
+    assert_true(hoarder->given < 2 * INTAKE_HELD_MOST);
+    int fd = fd_list_take(fds);
+    hoarder->fds[hoarder->given++] = hoarder->keeps ? fd : -1;
+    if (!hoarder->keeps)
+        (void)close(fd);
+    const struct segment_sealed sealed = {((const struct segment_give *)message)->number,
+                                          SPOOL_BLOCK};
+    if (hoarder->seals)
+        say(channel, &ipc_segment_sealed, &sealed);
+    say(channel, &ipc_segment_want, &(struct segment_want){0, 4});
+}
+
+static void ignore(void *arg, struct channel *channel)
+{
+    (void)arg;
+    (void)channel;
+}
+
+static void start_hoarding(struct world *world, struct hoarder *hoarder)
+{
+    const struct channel_calls calls = {hoard, ignore, hoarder};
+    int pair[2];
+    assert_true(seqpacket_pair(pair, 1 << 20));
+    qmgr_calls.peer(&world->daemon, ROLE_SMTPD, 1, pair[1]);
+    hoarder->channel = channel_new(world->loop, pair[0], &calls);
+    say(hoarder->channel, &ipc_segment_held, &(struct segment_held){.last = 1});
+    say(hoarder->channel, &ipc_segment_want, &(struct segment_want){0, 4});
+}
+
+static void stop_hoarding(struct hoarder *hoarder)
+{
+    channel_free(hoarder->channel);
+    for (unsigned i = 0; i < hoarder->given; i++)
+        if (hoarder->fds[i] >= 0)
+            (void)close(hoarder->fds[i]);
+}
+
+/* Until no more come; the mail of the others goes on meanwhile. */
+static void expect_hoard(struct world *world, struct hoarder *hoarder, unsigned most)
+{
+    unsigned before;
+    start_hoarding(world, hoarder);
+    do {
+        before = hoarder->given;
+        turn_for(world, 500);
+    } while (hoarder->given > before && hoarder->given <= most);
+    assert_int_equal(hoarder->given, most);
+    send_letter(world, "alice@example.test", "discard", 3);
+    wait_for(world, delivered_three);
+    stop_hoarding(hoarder);
+}
+
+static void worker_is_given_no_more_segments_than_one_may_hold(void **state)
+{
+    struct hoarder hoarder = {.keeps = true};
+    expect_hoard(*state, &hoarder, INTAKE_HELD_MOST);
+}
+
+static void segments_said_to_be_sealed_and_kept_open_count(void **state)
+{
+    struct hoarder hoarder = {.keeps = true, .seals = true};
+    expect_hoard(*state, &hoarder, INTAKE_HELD_MOST);
+}
+
+static void segments_sealed_and_closed_are_forgotten(void **state)
+{
+    struct world *world = *state;
+    struct hoarder hoarder = {.seals = true};
+    start_hoarding(world, &hoarder);
+    while (hoarder.given <= INTAKE_HELD_MOST)
+        turn_for(world, 20);
+    stop_hoarding(&hoarder);
+}
+
 /* ---- agents ---- */
 
 static void agent_with_endless_credit_gets_no_more_than_its_slots(void **state)
@@ -264,6 +354,9 @@ int main(void)
         FORGED_TEST(numbers_that_name_no_segment_are_ignored),
         FORGED_TEST(end_beyond_everything_makes_no_letter),
         FORGED_TEST(worker_that_wants_without_end_gets_what_there_is_room_for),
+        FORGED_TEST(worker_is_given_no_more_segments_than_one_may_hold),
+        FORGED_TEST(segments_said_to_be_sealed_and_kept_open_count),
+        FORGED_TEST(segments_sealed_and_closed_are_forgotten),
         FORGED_TEST(agent_with_endless_credit_gets_no_more_than_its_slots),
         FORGED_TEST(results_with_forged_numbers_settle_nothing),
         FORGED_TEST(words_of_another_role_are_not_obeyed),

@@ -130,6 +130,48 @@ static void delivery_widens_the_window_and_deferral_does_not(void **state)
     assert_int_equal(queue->counts[QUEUE_SETTLING], 2);
 }
 
+static void entry_that_was_not_given_stands_in_line_as_before(void **state)
+{
+    struct queue *queue = *state;
+    uint32_t first = add_ready(queue, SPAN("a")), second = add_ready(queue, SPAN("a"));
+    assert_int_equal(queue_take_ready(queue, false), first);
+    queue_not_given(queue, first);
+    assert_int_equal(queue->destinations[0]->active, 0);
+    assert_int_equal(queue->destinations[0]->window, WINDOW);
+    assert_int_equal(queue->suspects, 0);
+    assert_int_equal(queue_entry(queue, first)->flags, 0);
+    assert_int_equal(queue_take_ready(queue, false), second);
+    assert_int_equal(queue_take_ready(queue, false), first);
+}
+
+static void suspect_that_was_not_given_stays_a_suspect(void **state)
+{
+    struct queue *queue = *state;
+    uint32_t number = add_ready(queue, SPAN("a"));
+    (void)queue_take_ready(queue, false);
+    queue_abandoned(queue, number);
+    assert_int_equal(queue_take_ready(queue, true), number);
+    queue_not_given(queue, number);
+    assert_int_equal(queue->suspects, 1);
+    assert_int_equal(queue_take_ready(queue, false), QUEUE_NONE);
+    assert_int_equal(queue_take_ready(queue, true), number);
+}
+
+static void whoever_holds_a_message_in_memory_is_busy(void **state)
+{
+    struct queue *queue = *state;
+    for (int i = 0; i < 2; i++) /* ready, and one of them active */
+        (void)add_ready(queue, SPAN("a"));
+    uint32_t number = queue_take_ready(queue, false);
+    assert_int_equal(queue_busy(queue), 2);
+    queue_answered(queue, number, true);
+    assert_int_equal(queue_busy(queue), 2); /* settling */
+    queue_defer(queue, number, 5);
+    assert_int_equal(queue_busy(queue), 1);
+    assert_int_equal(queue_take_due(queue, 5), number);
+    assert_int_equal(queue_busy(queue), 2); /* reading */
+}
+
 static void window_never_outgrows_its_bound(void **state)
 {
     struct queue *queue = *state;
@@ -254,6 +296,9 @@ int main(void)
         QUEUE_TEST(window_bounds_what_is_active),
         QUEUE_TEST(full_window_of_one_destination_does_not_stop_another),
         QUEUE_TEST(delivery_widens_the_window_and_deferral_does_not),
+        QUEUE_TEST(entry_that_was_not_given_stands_in_line_as_before),
+        QUEUE_TEST(suspect_that_was_not_given_stays_a_suspect),
+        QUEUE_TEST(whoever_holds_a_message_in_memory_is_busy),
         QUEUE_TEST(window_never_outgrows_its_bound),
         QUEUE_TEST(abandoned_entry_is_a_suspect_and_seen_before),
         QUEUE_TEST(answer_clears_the_suspicion),

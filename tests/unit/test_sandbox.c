@@ -4,6 +4,7 @@
  * build: SIGSYS in release, EPERM under sanitizers, EACCES where Landlock or a polite refusal is
  * first.
  */
+#include "tests/unit/local_address.h"
 #include "util/base/clock.h"
 #include "util/sys/net.h"
 #include "util/sys/sandbox.h"
@@ -139,6 +140,65 @@ static int try_kill_parent(void)
 static int try_ftruncate(void)
 {
     return result(ftruncate(scene.file, 100));
+}
+
+static int try_fchmod(void)
+{
+    return result(fchmod(scene.file, 0600));
+}
+
+static int try_link(void)
+{
+    return result(linkat(scene.root_fd, "writable/file", scene.root_fd, "writable/link", 0));
+}
+
+static int try_symlink(void)
+{
+    return result(symlinkat("file", scene.root_fd, "writable/symlink"));
+}
+
+static int try_remove_directory(void)
+{
+    return result(syscall(SYS_rmdir, "/nowhere"));
+}
+
+static int try_change_times(void)
+{
+    return result(futimens(scene.file, NULL));
+}
+
+static int try_copy_range(void)
+{
+    off_t from = 0, to = 100;
+    return result(copy_file_range(scene.file, &from, scene.file, &to, 1, 0));
+}
+
+static int try_advise(void)
+{
+    return posix_fadvise(scene.file, 0, 0, POSIX_FADV_SEQUENTIAL);
+}
+
+static int try_change_directory(void)
+{
+    return result(fchdir(scene.root_fd));
+}
+
+static int try_lock_range(void)
+{
+    struct flock range = {.l_type = F_WRLCK, .l_len = 1};
+    return result(fcntl(scene.file, F_OFD_SETLK, &range));
+}
+
+static int try_begin_writing(void)
+{
+    return result(sync_file_range(scene.file, 0, 0, SYNC_FILE_RANGE_WRITE));
+}
+
+static int try_list_directory(void)
+{
+    char entries[4096];
+    int fd = openat(scene.root_fd, "readable", O_RDONLY | O_DIRECTORY);
+    return fd < 0 ? errno : result(syscall(SYS_getdents64, fd, entries, sizeof(entries)));
 }
 
 static int try_fallocate(void)
@@ -318,7 +378,7 @@ static struct attempt {
     {"file owners open files for writing", try_open_for_writing, OWNERS},
     {"file owners create files", try_create_file, OWNERS},
     {"nobody creates files in readable directories", try_create_elsewhere, NONE},
-    {"file owners open beneath a directory", try_openat2, OWNERS},
+    {"local alone opens beneath a directory", try_openat2, OF(ROLE_DELIVER) | OF(ROLE_MAILBOX)},
     {"file owners rename from one directory to another", try_rename_across, OWNERS},
     {"file owners unlink", try_unlink, OWNERS},
     {"nobody executes", try_execve, NONE},
@@ -326,13 +386,24 @@ static struct attempt {
     {"nobody forks", try_fork, NONE},
     {"nobody traces", try_ptrace, NONE},
     {"nobody signals others", try_kill_parent, NONE},
-    {"file owners alone truncate", try_ftruncate, OWNERS},
+    {"nobody truncates", try_ftruncate, NONE},
+    {"nobody changes modes", try_fchmod, NONE},
+    {"nobody makes links", try_link, NONE},
+    {"nobody makes symbolic links", try_symlink, NONE},
+    {"nobody removes directories", try_remove_directory, NONE},
+    {"nobody changes times", try_change_times, NONE},
+    {"nobody copies from file to file", try_copy_range, NONE},
+    {"nobody advises", try_advise, NONE},
+    {"nobody changes the directory", try_change_directory, NONE},
+    {"file readers list directories", try_list_directory, READERS | OWNERS},
+    {"qmgr alone locks ranges", try_lock_range, OF(ROLE_QMGR)},
+    {"local alone begins to write", try_begin_writing, OF(ROLE_DELIVER) | OF(ROLE_MAILBOX)},
     {"qmgr alone allocates and punches", try_fallocate, OF(ROLE_QMGR)},
-    {"who receives mail and file owners write at an offset", try_pwritev, OWNERS | RECEIVERS},
+    {"who receives mail and qmgr write at an offset", try_pwritev, OF(ROLE_QMGR) | RECEIVERS},
     {"nobody writes with flags", try_pwritev2, NONE},
-    {"who receives mail and file owners sync", try_fdatasync, OWNERS | RECEIVERS},
-    {"servers do not change the flags of a descriptor", try_setfl, OWNERS | READERS},
-    {"a command with its upper half set is no way around", try_setfl_in_disguise, OWNERS | READERS},
+    {"who receives mail and qmgr sync data", try_fdatasync, OF(ROLE_QMGR) | RECEIVERS},
+    {"nobody changes the flags of a descriptor", try_setfl, NONE},
+    {"a command with its upper half set is no way around", try_setfl_in_disguise, NONE},
     {"everybody reads the flags of a descriptor", try_getfl, ALL},
     {"nobody makes a UNIX socket", try_socket_unix, NONE},
     {"nobody makes a netlink socket", try_socket_netlink, NONE},
@@ -341,8 +412,8 @@ static struct attempt {
     {"nobody connects to other ports", try_connect_elsewhere, NONE},
     {"nobody binds", try_bind, NONE},
     {"servers alone accept connections", try_accept, SERVERS},
-    {"who receives mail, lookup and auth do not send files", try_sendfile, OWNERS | OF(ROLE_POP3D)},
-    {"file owners make memory files", try_memfd, OWNERS},
+    {"nobody sends files", try_sendfile, NONE},
+    {"mailbox alone makes memory files", try_memfd, OF(ROLE_MAILBOX)},
     {"everybody gets memory", try_map_memory, ALL},
     {"nobody maps executable memory", try_map_executable, NONE},
     {"nobody makes memory executable", try_make_executable, NONE},
@@ -569,7 +640,7 @@ static int set_scene(void **state)
 
     assert_true(net_parse_endpoint(SPAN("127.0.0.1:0"), &scene.address));
     scene.listener = net_listen(&scene.address, 4);
-    assert_true(net_local_address(scene.listener, &scene.address));
+    assert_true(local_address(scene.listener, &scene.address));
     scene.tcp = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, scene.pair), 0);
     scene.parent = getpid();

@@ -32,7 +32,7 @@ static void write_word(struct fixture *fixture, const char *word, uint32_t query
                        struct span octets)
 {
     fixture->query = query;
-    assert_true(buf_printf(&fixture->heard, "%s %u <%.*s>;", word, query, SPAN_ARG(octets)));
+    assert_true(buf_text(&fixture->heard, "%s %u <%.*s>;", word, query, SPAN_ARG(octets)));
 }
 
 static void on_auth_message(void *arg, struct channel *channel, const struct ipc_type *type,

@@ -339,6 +339,28 @@ static void hops_of_a_streamed_message_count(void **state)
     rig_expect(rig, "554 5.4.6 Too many hops: mail loop\r\n");
 }
 
+/* A message of 101 hops whose every piece leaves the buffer at once, wherever it is cut. */
+static void hops_count_however_little_is_held(void **state)
+{
+    static const size_t pieces[] = {1, 5, 8, 13, 29, 1000};
+    struct rig *rig = rig_of(state);
+    rig->conf->limits.buffer_budget = 0;
+    for (size_t row = 0; row < COUNT(pieces); row++) {
+        struct buf text = {0};
+        for (unsigned i = 0; i < 101; i++)
+            buf_add(&text, SPAN("Received: by somewhere.test\r\n"));
+        rig_reach(rig, SESSION_DATA);
+        for (struct span rest = buf_span(&text); rest.len > 0;
+             rest = span_skip(rest, pieces[row])) {
+            rig_write(rig, span_first(rest, pieces[row]));
+            loop_turn(rig->loop, 0);
+        }
+        rig_write(rig, SPAN("\r\nx\r\n.\r\n"));
+        rig_expect(rig, "554 5.4.6 Too many hops: mail loop\r\n");
+        buf_free(&text);
+    }
+}
+
 static void end_amid_the_message_queues_nothing(void **state)
 {
     static const struct span starts[] = {
@@ -506,6 +528,7 @@ int main(void)
         RIG_TEST(streamed_message_above_the_limit_is_refused),
         RIG_TEST(too_many_hops_are_a_loop),
         RIG_TEST(hops_of_a_streamed_message_count),
+        RIG_TEST(hops_count_however_little_is_held),
         RIG_TEST(end_amid_the_message_queues_nothing),
         RIG_TEST(end_behind_the_dot_keeps_the_message),
         RIG_TEST(client_that_is_dropped_during_the_commit_is_safe),

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/buf_text.h"
+
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
 enum { QUERY = 7 };
@@ -28,9 +30,9 @@ static void write_begin(struct buf *out, const struct sasl_begin *begin)
     assert_int_equal(begin->query, QUERY);
     assert_true(span_equal(begin->client, SPAN("192.0.2.1")));
     assert_int_equal(begin->session, 99);
-    assert_true(buf_printf(out, "begin %d ", begin->mechanism));
+    assert_true(buf_text(out, "begin %d ", begin->mechanism));
     if (begin->binding_kind != SASL_BINDING_NONE) {
-        assert_true(buf_printf(out, "bound %d ", begin->binding_kind));
+        assert_true(buf_text(out, "bound %d ", begin->binding_kind));
         buf_add(out, begin->binding);
         buf_add(out, SPAN(" "));
     }

@@ -119,6 +119,27 @@ static void test_limits_are_refused(void **state)
     arena_free(&arena);
 }
 
+static void test_size_of_a_recipient_is_what_it_adds(void **state)
+{
+    (void)state;
+    const struct envelope_recipient rows[] = {
+        {.address = SPAN("a@b.test")},
+        {.address = SPAN("a@b.test"), .original = SPAN("c@b.test"), .notify = 3},
+        {.address = SPAN("a@b"), .transport = SPAN("local"), .nexthop = SPAN("b/a"), .notify = 10},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct buf one = {0}, two = {0};
+        const struct envelope_recipient both[] = {rows[0], rows[i]};
+        struct envelope envelope = {.recipients = both, .recipient_count = 1};
+        assert_true(envelope_encode(&envelope, &one));
+        envelope.recipient_count = 2;
+        assert_true(envelope_encode(&envelope, &two));
+        assert_int_equal(buf_len(&two) - buf_len(&one), envelope_recipient_size(&rows[i]));
+        buf_free(&one);
+        buf_free(&two);
+    }
+}
+
 static void test_unsound_octets_are_refused(void **state)
 {
     (void)state;
@@ -176,6 +197,7 @@ int main(void)
         cmocka_unit_test(test_null_reverse_path_reads_back),
         cmocka_unit_test(test_values_that_break_a_line_are_refused),
         cmocka_unit_test(test_limits_are_refused),
+        cmocka_unit_test(test_size_of_a_recipient_is_what_it_adds),
         cmocka_unit_test(test_unsound_octets_are_refused),
         cmocka_unit_test(test_every_prefix_and_every_changed_octet_is_survived),
     };

@@ -136,21 +136,42 @@ static void test_segment_of_a_living_writer_stays_open(void **state)
     assert_int_equal(rig_times_found(rig, third), 1);
 }
 
+static void restart_with(struct rig *rig, const struct spool_held *held)
+{
+    struct span problem;
+    spool_store_close(rig->store);
+    rig->store = spool_store_open(rig->directory, &rig->arena, &problem);
+    assert_non_null(rig->store);
+    rig_recover(rig, held, 1);
+}
+
 static void test_held_segment_is_read_to_its_durable_end(void **state)
 {
     struct rig *rig = *state;
     rig_start_writer(rig, 0, 0);
     uint64_t id = rig_store_letter(rig, 1, 100);
-    const struct spool_held held = {rig->durable[0].number, rig->durable[0].end};
+    uint64_t number = spool_id_number(id);
+    const struct spool_block *block = spool_segment_block(spool_segment_find(rig->store, number));
+    const struct spool_held held = {number, rig->durable[0].end, block->salt};
     rig_restart_store(rig); /* nothing is proven without the writer's word */
     assert_int_equal(rig->found_count, 0);
-    spool_store_close(rig->store);
-    struct span problem;
-    rig->store = spool_store_open(rig->directory, &rig->arena, &problem);
-    assert_non_null(rig->store);
-    rig_recover(rig, &held, 1);
+    restart_with(rig, &held);
     assert_int_equal(rig_times_found(rig, id), 1);
     assert_false(spool_segment_is_sealed(spool_segment_find(rig->store, held.number)));
+}
+
+static void test_word_without_the_salt_of_the_segment_is_not_believed(void **state)
+{
+    struct rig *rig = *state;
+    rig_start_writer(rig, 0, 0);
+    uint64_t number = spool_id_number(rig_store_letter(rig, 1, 100));
+    struct spool_held held = {number, rig->durable[0].end, {{0}}};
+    restart_with(rig, &held);
+    assert_int_equal(rig->found_count, 0);
+    held.salt = spool_segment_block(spool_segment_find(rig->store, number))->salt;
+    held.salt.octets[SPOOL_SALT - 1] ^= 1;
+    restart_with(rig, &held);
+    assert_int_equal(rig->found_count, 0);
 }
 
 static void count_open(void *arg, const struct spool_segment *segment)
@@ -437,6 +458,7 @@ int main(void)
         TEST(test_recovered_segments_with_nothing_to_do_are_released),
         TEST(test_segment_of_a_living_writer_stays_open),
         TEST(test_held_segment_is_read_to_its_durable_end),
+        TEST(test_word_without_the_salt_of_the_segment_is_not_believed),
         TEST(test_tail_is_scanned_when_its_writer_is_gone),
         TEST(test_every_flipped_octet_of_a_first_record_is_set_aside),
         TEST(test_every_flipped_octet_of_a_middle_record_is_set_aside),

@@ -197,20 +197,6 @@ static void test_segment_has_one_writer(void **state)
     close(writer);
 }
 
-static void test_salt_proves_its_own_segment_alone(void **state)
-{
-    struct rig *rig = *state;
-    const struct spool_block *first = spool_segment_block(new_segment(rig, SPOOL_SHARED));
-    const struct spool_block *second = spool_segment_block(new_segment(rig, SPOOL_SHARED));
-    const struct spool_salt none = {{0}};
-    assert_true(spool_store_proves(rig->store, first->number, &first->salt));
-    assert_false(spool_store_proves(rig->store, first->number, &second->salt));
-    assert_false(spool_store_proves(rig->store, first->number, &none));
-    assert_false(spool_store_proves(rig->store, second->number + 1, &second->salt));
-    rig_flip(rig_path(rig, first->number, ".seg"), 9); /* its block is damaged */
-    assert_false(spool_store_proves(rig->store, first->number, &first->salt));
-}
-
 /* ---- scanning ---- */
 
 static void test_scan_reports_each_recipient_once(void **state)
@@ -474,7 +460,6 @@ int main(void)
         TEST(test_new_segment_is_written_ahead),
         TEST(test_writer_can_not_read_and_reader_can_not_write),
         TEST(test_segment_has_one_writer),
-        TEST(test_salt_proves_its_own_segment_alone),
         TEST(test_scan_reports_each_recipient_once),
         TEST(test_scan_reads_no_further_than_durable),
         TEST(test_scan_sets_a_bad_record_aside_and_goes_on),

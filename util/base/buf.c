@@ -3,18 +3,23 @@
  * price is a move now and then; it is paid only when at least as much was consumed as is moved, or
  * when the limit forbids to grow, so each octet costs a constant on average.
  *
- * One octet more than asked for is always there: vsnprintf(3) writes its NUL into it.
+ * One octet more than asked for is always there, so that room for nothing is an address, too.
  */
 #include "util/base/buf.h"
 
 #include "util/base/arena.h"
 #include "util/base/panic.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <sysexits.h>
 
 enum { CAP_FIRST = 256 };
+
+/* explicit_bzero(3), because a compiler may drop a memset(3) of what is not read any more. */
+static void wipe(const struct buf *buf, size_t from, size_t to)
+{
+    if (buf->secret && from < to)
+        explicit_bzero(buf->data + from, to - from);
+}
 
 /* The one copy that consuming costs; see above for when it is paid. */
 static void move_to_front(struct buf *buf)
@@ -22,11 +27,12 @@ static void move_to_front(struct buf *buf)
     size_t held = buf_len(buf);
     if (held > 0 && buf->start > 0)
         memmove(buf->data, buf->data + buf->start, held);
+    wipe(buf, held, buf->end);
     buf->start = 0;
     buf->end = held;
 }
 
-/* The capacity for `needed` octets: doubling, but never past the limit (and its NUL). */
+/* The capacity for `needed` octets: doubling, but never past the limit (and its one more). */
 static size_t cap_for(const struct buf *buf, size_t needed)
 {
     size_t cap = buf->cap > 0 ? buf->cap * 2 : CAP_FIRST;
@@ -35,7 +41,23 @@ static size_t cap_for(const struct buf *buf, size_t needed)
     return cap < needed ? needed : cap;
 }
 
-/* Room for `size` octets behind what is held, and one for a NUL. Both comparisons subtract
+/* realloc(3) would leave the old memory as it is, so secrets are copied by hand. */
+static void grow(struct buf *buf, size_t cap)
+{
+    if (buf->secret) {
+        char *data = mem_array(cap, 1);
+        if (buf->end > 0)
+            memcpy(data, buf->data, buf->end);
+        wipe(buf, 0, buf->end);
+        mem_free(buf->data);
+        buf->data = data;
+    } else {
+        buf->data = mem_resize(buf->data, cap, 1);
+    }
+    buf->cap = cap;
+}
+
+/* Room for `size` octets behind what is held, and one more. Both comparisons subtract
  * instead of adding, so that a size near SIZE_MAX can not pass the limit by wrapping. */
 static bool reserve(struct buf *buf, size_t size)
 {
@@ -52,10 +74,8 @@ static bool reserve(struct buf *buf, size_t size)
     /* Moving pays when no more is moved than was consumed, or when the memory can not grow. */
     bool worth_moving = buf->start >= held || (buf->limit > 0 && buf->cap > buf->limit);
     move_to_front(buf);
-    if (needed > buf->cap || !worth_moving) {
-        buf->cap = cap_for(buf, needed);
-        buf->data = mem_resize(buf->data, buf->cap, 1);
-    }
+    if (needed > buf->cap || !worth_moving)
+        grow(buf, cap_for(buf, needed));
     return true;
 }
 
@@ -66,25 +86,6 @@ bool buf_append(struct buf *buf, struct span s)
     if (s.len > 0)
         memcpy(buf->data + buf->end, s.data, s.len);
     buf->end += s.len;
-    return true;
-}
-
-/* Printed twice, once to measure: what does not fit the limit must not be there in part. */
-bool buf_printf(struct buf *buf, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    int length = vsnprintf(NULL, 0, format, arguments);
-    va_end(arguments);
-    require(length >= 0);
-
-    size_t size = (size_t)length;
-    if (!reserve(buf, size))
-        return false;
-    va_start(arguments, format);
-    (void)vsnprintf(buf->data + buf->end, size + 1, format, arguments);
-    va_end(arguments);
-    buf->end += size;
     return true;
 }
 
@@ -111,20 +112,24 @@ void buf_filled(struct buf *buf, size_t count)
 void buf_consume(struct buf *buf, size_t count)
 {
     size_t held = buf_len(buf);
-    if (count < held)
+    if (count < held) {
+        wipe(buf, buf->start, buf->start + count);
         buf->start += count;
-    else
+    } else {
         buf_reset(buf);
+    }
 }
 
 void buf_reset(struct buf *buf)
 {
+    wipe(buf, buf->start, buf->end);
     buf->start = buf->end = 0;
 }
 
 /* The limit stays: the buffer is empty and can be used again. */
 void buf_free(struct buf *buf)
 {
+    wipe(buf, buf->start, buf->end);
     mem_free(buf->data);
-    *buf = (struct buf){.limit = buf->limit};
+    *buf = (struct buf){.limit = buf->limit, .secret = buf->secret};
 }

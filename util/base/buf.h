@@ -3,6 +3,8 @@
  *
  * Owns its memory; zero-initialised is a valid, empty buffer without limit. Appending past `limit`
  * fails and leaves the buffer as it was: a limit is an error to be answered, never a truncation.
+ *
+ * What was in a secret buffer is nowhere in memory once it was consumed, moved or freed.
  */
 #ifndef VEREDUS_BASE_BUF_H
 #define VEREDUS_BASE_BUF_H
@@ -15,6 +17,7 @@ struct buf {
     size_t end;   /* behind the last octet */
     size_t cap;
     size_t limit; /* most octets held at once; 0: none */
+    bool secret;  /* wiped wherever octets leave; set before the first secret is appended */
 };
 
 /* The octets held. Valid until the next call that changes the buffer. */
@@ -29,10 +32,8 @@ static inline size_t buf_len(const struct buf *buf)
     return buf->end - buf->start;
 }
 
-/* Each appends all or nothing; false when the limit is in the way. */
+/* Appends all or nothing; false when the limit is in the way. */
 bool buf_append(struct buf *buf, struct span s) __attribute__((warn_unused_result));
-bool buf_printf(struct buf *buf, const char *format, ...)
-    __attribute__((format(printf, 2, 3), warn_unused_result));
 
 /* Appends to a buffer without a limit, where nothing can fail.
  * A limit that is in the way is a bug, not an error. */

@@ -16,6 +16,9 @@
 #include "util/sys/net.h"
 #include "util/sys/tls.h"
 
+/* Recipients of a message, at most: what an envelope in the spool has room for. */
+enum { CONF_RECIPIENTS_MOST = 10000 };
+
 /* What is spoken on a listener. */
 enum conf_service { SERVICE_SMTP, SERVICE_SUBMISSION, SERVICE_POP3, SERVICE_COUNT };
 
@@ -134,7 +137,7 @@ struct conf_limits {
     uint64_t retry_first, retry_most;
     uint64_t message_life, bounce_life;
     uint64_t alias_depth, alias_expansion;
-    uint64_t pop3_idle, pop3_login, pop3_bad_commands, pop3_sessions_per_user;
+    uint64_t pop3_idle, pop3_login, pop3_bad_commands;
     uint64_t auth_delay_first, auth_delay_most;
     uint64_t delivery_concurrency; /* jobs a local process is given at once */
 };

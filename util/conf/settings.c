@@ -136,7 +136,7 @@ const struct setting settings[] = {
     /* ---- limits: a message ---- */
     {LIMIT(message_size, SETTING_SIZE, KIB, 2048ull * MIB), .fallback = "50M",
      .help = "A message; larger ones are refused with 552."},
-    {LIMIT(recipients, SETTING_NUMBER, 1, 50000), .fallback = "1000",
+    {LIMIT(recipients, SETTING_NUMBER, 1, CONF_RECIPIENTS_MOST), .fallback = "1000",
      .help = "Recipients of a message; more are put off with 452."},
     {LIMIT(command_line, SETTING_SIZE, 512, 65536), .fallback = "2048",
      .help = "A command line with its end (RFC 5321 §4.5.3.1.4 wants 512)."},
@@ -182,7 +182,7 @@ const struct setting settings[] = {
     /* ---- limits: aliases ---- */
     {LIMIT(alias_depth, SETTING_NUMBER, 1, 100), .fallback = "30",
      .help = "How often an alias may lead to an alias."},
-    {LIMIT(alias_expansion, SETTING_NUMBER, 1, 50000), .fallback = "1000",
+    {LIMIT(alias_expansion, SETTING_NUMBER, 1, CONF_RECIPIENTS_MOST), .fallback = "1000",
      .help = "Final recipients that one address may lead to."},
     /* ---- limits: POP3 and logins ---- */
     {LIMIT(pop3_idle, SETTING_TIME, 1, DAY), .fallback = "10m",
@@ -191,8 +191,6 @@ const struct setting settings[] = {
      .help = "How long a POP3 client may take to log in."},
     {LIMIT(pop3_bad_commands, SETTING_NUMBER, 1, 10000), .fallback = "20",
      .help = "Bad commands after which a POP3 session is closed."},
-    {LIMIT(pop3_sessions_per_user, SETTING_NUMBER, 1, 10000), .fallback = "10",
-     .help = "POP3 sessions of one user that may wait for the mailbox at once."},
     {LIMIT(auth_delay_first, SETTING_TIME, 1, 3600), .fallback = "2",
      .help = "How long the first failed login is made to wait for its answer."},
     {LIMIT(auth_delay_most, SETTING_TIME, 1, 3600), .fallback = "15",

@@ -40,6 +40,17 @@ struct channel {
     bool freed;  /* channel_free came from one of them */
 };
 
+/* One comparison, unless somebody debugs; secrets stay out (ipc_trace). */
+static void trace(const char *event, const struct ipc_type *type, const void *message)
+{
+    struct buf text = {0};
+    if (!log_enabled(LOG_DEBUG))
+        return;
+    ipc_trace(type, message, &text);
+    log_event(LOG_DEBUG, event, LOG_SPAN("message", buf_span(&text)));
+    buf_free(&text);
+}
+
 /* ---- the end ---- */
 
 /* Descriptors that were queued and never sent are closed with it. */
@@ -201,10 +212,13 @@ bool channel_send(struct channel *channel, const struct ipc_type *type, const vo
         return false;
     if (!queue_descriptors(channel, fds, type->fds))
         return false;
+    /* From the first secret on: a password must not outlive its way to auth. */
+    channel->frames.secret = channel->frames.secret || ipc_is_secret(type);
     if (!ipc_encode(type, message, &channel->frames)) {
         unqueue_descriptors(channel, type->fds);
         return false;
     }
+    trace("message-sent", type, message);
     loop_later(channel->loop, &channel->turn);
     return true;
 }
@@ -217,6 +231,7 @@ static bool pass_on(void *arg, const struct ipc_type *type, const void *message,
 {
     struct channel *channel = arg;
 
+    trace("message-received", type, message);
     channel->calls.message(channel->calls.arg, channel, type, message, fds);
     return !channel->closed;
 }

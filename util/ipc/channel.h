@@ -5,7 +5,7 @@
  * Messages of one turn leave in as few packets as possible. When the other side does not read, up
  * to CHANNEL_BACKLOG octets wait here; past that channel_send fails and the caller decides
  * (pressure travels back). A closed or malformed channel calls `closed` once; descriptors nobody
- * took are closed.
+ * took are closed. At level debug the log tells of each message, without its secrets.
  */
 #ifndef VEREDUS_IPC_CHANNEL_H
 #define VEREDUS_IPC_CHANNEL_H

@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 
+#include "util/base/octets.h"
 #include "util/base/panic.h"
 #include "util/ipc/messages.h"
 
@@ -115,8 +116,7 @@ static size_t encoded_size(const struct ipc_field *field, const void *message)
 /* Lowest octet first, whatever the machine. */
 static char *put_number(char *out, uint64_t number, size_t width)
 {
-    for (size_t i = 0; i < width; i++)
-        out[i] = (char)(number >> (8 * i));
+    octets_put(out, number, (unsigned)width);
     return out + width;
 }
 
@@ -138,6 +138,14 @@ static char *put_field(char *out, const struct ipc_field *field, const void *mes
         return put_octets(put_number(out, s.len, SPAN_HEADER), s.data, s.len);
     }
     return put_number(out, load_number(field, message), number_width(field->kind));
+}
+
+bool ipc_is_secret(const struct ipc_type *type)
+{
+    for (size_t i = 0; i < type->field_count; i++)
+        if (type->fields[i].secret)
+            return true;
+    return false;
 }
 
 /* Measured and checked first, then written in one piece: a frame is in the buffer whole or not
@@ -177,14 +185,11 @@ static struct span take_octets(struct ipc_cursor *cursor, size_t size)
     return taken;
 }
 
-/* From the highest octet down; of missing octets comes 0, and the cursor is bad. */
+/* Of missing octets comes 0, and the cursor is bad. */
 static uint64_t take_number(struct ipc_cursor *cursor, size_t width)
 {
     struct span octets = take_octets(cursor, width);
-    uint64_t number = 0;
-    for (size_t i = octets.len; i-- > 0;)
-        number = number << 8 | (uint8_t)octets.data[i];
-    return number;
+    return octets_get(octets.data, (unsigned)octets.len);
 }
 
 /* An unknown type is malformed as well: both ends know the same list. */
@@ -245,10 +250,10 @@ static void trace_octets(struct span s, struct buf *out)
 
     for (size_t i = 0; i < shown.len; i++) {
         unsigned char octet = (unsigned char)shown.data[i];
-        char text[5] = {(char)octet, '\0'};
-        if (octet <= ' ' || octet >= 0x7f || octet == '\\')
-            (void)snprintf(text, sizeof(text), "\\x%02x", octet);
-        buf_add(out, span_cstr(text));
+        char escape[SPAN_ESCAPE];
+        bool plain = octet > ' ' && octet < 0x7f && octet != '\\';
+        span_escape(shown.data[i], escape);
+        buf_add(out, plain ? span_of(shown.data + i, 1) : span_of(escape, SPAN_ESCAPE));
     }
     if (shown.len < s.len)
         buf_add(out, SPAN("..."));

@@ -30,6 +30,9 @@ struct ipc_type {
     size_t field_count;
 };
 
+/* True when a field of it is secret: its frames must not stay in memory. */
+bool ipc_is_secret(const struct ipc_type *type);
+
 /* Appends one frame to `out` (a limit there is respected). False when a value exceeds its `most`.
  */
 bool ipc_encode(const struct ipc_type *type, const void *message, struct buf *out)

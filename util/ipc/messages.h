@@ -170,7 +170,9 @@ struct agent_forget {
     uint64_t number;
 };
 
-enum { JOB_SEEN_BEFORE = 1 /* older than this qmgr: may have been delivered already */ };
+enum {
+    JOB_SEEN_BEFORE = 1 /* an agent had it before, or may have: look whether it was delivered */
+};
 
 /* One recipient of one record. */
 struct job {
@@ -182,8 +184,8 @@ struct job {
     struct span nexthop;
 };
 
-/* JOB_DEFERRED is tried again; the other two are the last word on that recipient. */
-/* JOB_DAMAGED: the letter can not be what was accepted; qmgr looks for itself. */
+/* JOB_DELIVERED and JOB_FAILED are the last word on that recipient, JOB_DEFERRED is tried again.
+ * JOB_DAMAGED: the letter can not be what was accepted; qmgr looks for itself. */
 enum job_fate { JOB_DELIVERED, JOB_DEFERRED, JOB_FAILED, JOB_DAMAGED };
 
 struct job_result {

@@ -5,6 +5,7 @@
  */
 #include "util/ipc/ticket.h"
 
+#include "util/base/octets.h"
 #include "util/base/panic.h"
 
 #include <openssl/crypto.h>
@@ -21,22 +22,6 @@ enum {
 };
 
 static const char label[16] = "veredus-ticket1";
-
-/* Little-endian, as everything that leaves a process. */
-static void put_u64(uint8_t *out, uint64_t number)
-{
-    for (unsigned i = 0; i < 8; i++)
-        out[i] = (uint8_t)(number >> (8 * i));
-}
-
-/* What put_u64 wrote. */
-static uint64_t get_u64(const uint8_t *in)
-{
-    uint64_t number = 0;
-    for (unsigned i = 0; i < 8; i++)
-        number |= (uint64_t)in[i] << (8 * i);
-    return number;
-}
 
 /* RFC 2104 over label, the head of the ticket and the user. False: the name is too long for one. */
 static bool authenticate(struct span key, struct span user, const uint8_t head[MAC_AT],
@@ -71,8 +56,8 @@ void ticket_warm_up(void)
 void ticket_make(struct span key, struct span user, uint64_t session, uint64_t expiry,
                  uint8_t out[TICKET_SIZE])
 {
-    put_u64(out + EXPIRY_AT, expiry);
-    put_u64(out + SESSION_AT, session);
+    octets_put(out + EXPIRY_AT, expiry, 8);
+    octets_put(out + SESSION_AT, session, 8);
     require(authenticate(key, user, out, out + MAC_AT));
 }
 
@@ -87,5 +72,6 @@ bool ticket_check(struct span key, struct span user, uint64_t session, uint64_t 
     if (!authenticate(key, user, octets, mac))
         return false;
     return CRYPTO_memcmp(mac, octets + MAC_AT, MAC_SIZE) == 0 &&
-           get_u64(octets + SESSION_AT) == session && now <= get_u64(octets + EXPIRY_AT);
+           octets_get(octets + SESSION_AT, 8) == session &&
+           now <= octets_get(octets + EXPIRY_AT, 8);
 }

@@ -313,13 +313,6 @@ struct span address_key(const struct address *address, char out[ADDRESS_TEXT_MAX
     return span_of(out, (size_t)(at - out));
 }
 
-/* Both are parsed forms: spelling was settled there, only the case of local parts is left. */
-bool address_equal(const struct address *a, const struct address *b)
-{
-    return span_equal_nocase(address_local(a), address_local(b)) &&
-           span_equal_nocase(address_domain(a), address_domain(b));
-}
-
 /* sub-domain = Let-dig [Ldh-str], RFC 5321 §4.1.2 */
 static bool label_is_valid(struct span label)
 {

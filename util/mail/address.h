@@ -64,9 +64,6 @@ struct span address_text(const struct address *address, char out[ADDRESS_TEXT_MA
  * compares local parts without case (RFC 5321 §2.4 leaves that to the host). */
 struct span address_key(const struct address *address, char out[ADDRESS_TEXT_MAX]);
 
-/* Equal, local parts and domains without case. */
-bool address_equal(const struct address *a, const struct address *b);
-
 /* True for a name of letters, digits, hyphens, dots in its right places (RFC 5321 §2.3.5). */
 bool domain_is_valid(struct span domain);
 

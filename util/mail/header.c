@@ -1,7 +1,7 @@
 /*
  * Headers come from strangers: half a million fields, ten megabytes without an empty line, a first
- * line that continues nothing. Everything here goes forward only, a line at a time, and stops where
- * it was told to.
+ * line that continues nothing. Everything here goes forward only and stops where it was told to.
+ * Hops are counted as the octets come, so that nobody has to hold a header to judge it.
  */
 #include "util/mail/header.h"
 
@@ -14,46 +14,6 @@ static struct span first_line(struct span rest, size_t *with_end)
     if (span_has_suffix(line, SPAN("\r")))
         line.len--;
     return line;
-}
-
-/* WSP, with which a folded line goes on (RFC 5322 §2.2.3). */
-static bool begins_with_blank(struct span s)
-{
-    return s.len > 0 && (s.data[0] == ' ' || s.data[0] == '\t');
-}
-
-/* field-name, RFC 5322 §2.2, with the blanks before the colon that §4.5 knows. */
-static bool name_of(struct span line, struct span *name)
-{
-    size_t colon = span_find(line, ':');
-    if (colon == line.len || begins_with_blank(line))
-        return false;
-    *name = span_trim(span_first(line, colon));
-    for (size_t i = 0; i < name->len; i++)
-        /* ftext of RFC 5322 §3.6.8: printable, without the colon; signed char makes octets
-         * above 127 fail as well. */
-        if (name->data[i] < 33 || name->data[i] > 126)
-            return false;
-    return name->len > 0;
-}
-
-/* *rest moves only when there was a field, so whoever stops sees what was none. */
-bool header_next(struct span *rest, struct header_field *field)
-{
-    size_t used;
-    struct span line = first_line(*rest, &used);
-    if (!name_of(line, &field->name))
-        return false;
-
-    const char *value = line.data + span_find(line, ':') + 1;
-    struct span after = span_skip(*rest, used);
-    while (begins_with_blank(after)) { /* folded, RFC 5322 §2.2.3 */
-        line = first_line(after, &used);
-        after = span_skip(after, used);
-    }
-    field->value = span_of(value, (size_t)(line.data + line.len - value));
-    *rest = after;
-    return true;
 }
 
 /* The empty line belongs to the header block; the body begins behind it (RFC 5322 §2.1). */
@@ -70,29 +30,54 @@ size_t header_end(struct span message)
     return message.len;
 }
 
-/* The prefix first: of half a million lines few need their name parsed. */
-static bool is_received(struct span line)
+/* An octet of a line that began like a Received field; blanks may stand before the colon (RFC 5322
+ * §4.5). */
+static void match_received(struct header_scan *scan, char octet)
 {
-    struct span name;
-    return span_has_prefix_nocase(line, SPAN("received")) && name_of(line, &name) &&
-           span_equal_nocase(name, SPAN("received"));
+    static const char name[] = "received";
+    bool named = scan->matched == sizeof(name) - 1;
+    if (!named && span_equal_nocase(span_of(&octet, 1), span_of(&name[scan->matched], 1))) {
+        scan->matched++;
+        return;
+    }
+    if (named && (octet == ' ' || octet == '\t'))
+        return;
+    scan->received += named && octet == ':';
+    scan->place = HEADER_OTHER;
 }
 
 /* Lines that are no field do not end the block here: hops are counted to break loops, and a line
- * of nonsense must not hide them. */
-struct header_facts header_scan(struct span message, size_t most)
+ * of nonsense must not hide them. Only an empty line does. */
+static void scan_octet(struct header_scan *scan, char octet)
 {
-    struct span rest = span_first(message, most);
-    struct header_facts facts = {.size = rest.len};
-    while (rest.len > 0) {
-        size_t used;
-        struct span line = first_line(rest, &used);
-        facts.received += is_received(line);
-        rest = span_skip(rest, used);
-        if (line.len == 0) {
-            facts.size -= rest.len;
-            break;
-        }
+    bool at_start = scan->place == HEADER_START || scan->place == HEADER_START_CR;
+    if (octet == '\n') {
+        scan->ended = at_start;
+        scan->place = HEADER_START;
+        scan->matched = 0;
+    } else if (octet == '\r') {
+        scan->place = scan->place == HEADER_START ? HEADER_START_CR : HEADER_OTHER;
+    } else if (scan->place == HEADER_START_CR) {
+        scan->place = HEADER_OTHER;
+    } else {
+        scan->place = HEADER_NAME;
+        match_received(scan, octet);
     }
-    return facts;
+}
+
+/* What is no hop is passed over in one step: of half a million lines few begin like one. */
+void header_scan(struct header_scan *scan, struct span piece, size_t most)
+{
+    struct span rest = span_first(piece, most > scan->size ? most - scan->size : 0);
+    size_t whole = rest.len;
+    while (rest.len > 0 && !scan->ended) {
+        if (scan->place == HEADER_OTHER)
+            rest = span_skip(rest, span_find(rest, '\n'));
+        if (rest.len == 0)
+            break;
+        scan_octet(scan, rest.data[0]);
+        rest = span_skip(rest, 1);
+    }
+    scan->size += whole - rest.len;
+    scan->ended = scan->ended || scan->size >= most;
 }

@@ -8,26 +8,23 @@
 
 #include "util/base/span.h"
 
-struct header_field {
-    struct span name;  /* without the colon and blanks before it */
-    struct span value; /* unfolded it is not: CR LF and blanks inside are kept */
-};
-
-/*
- * Cuts the next field off `*rest` (lines end in CR LF or LF). False at the end of the block: an
- * empty line, the end of the octets, or a line that is no field.
- */
-bool header_next(struct span *rest, struct header_field *field);
-
 /* Offset of the body behind the empty line; message.len when there is no empty line. */
 size_t header_end(struct span message);
 
-struct header_facts {
-    size_t received; /* Received fields: hops (RFC 5321 §6.3) */
-    size_t size;     /* octets of the header block */
+/* Where in a line of the header block the next octet stands. */
+enum header_place { HEADER_START, HEADER_START_CR, HEADER_NAME, HEADER_OTHER };
+
+/* What is known of a message that comes in pieces. Zero-initialised is its start. */
+struct header_scan {
+    size_t received; /* Received fields so far: hops (RFC 5321 §6.3) */
+    size_t size;     /* octets of the header block so far */
+    bool ended;      /* the body was reached, or the most that is looked at */
+    enum header_place place;
+    size_t matched; /* octets of the line so far that are those of a Received field */
 };
 
-/* Counts over the header block of `message`, of which at most `most` octets are looked at. */
-struct header_facts header_scan(struct span message, size_t most);
+/* Counts over the next piece, cut anywhere; at most `most` octets of the whole block are looked
+ * at. */
+void header_scan(struct header_scan *scan, struct span piece, size_t most);
 
 #endif

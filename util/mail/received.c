@@ -21,14 +21,14 @@ static bool is_word(char c)
 /* Pieces are added whole: an escape is never cut in its middle. */
 static void add_foreign(struct buf *out, struct span word)
 {
-    static const char digits[] = "0123456789abcdef";
     size_t printed = 0;
     if (word.len == 0)
         buf_add(out, SPAN("unknown"));
     for (size_t i = 0; i < word.len; i++) {
-        unsigned char octet = (unsigned char)word.data[i];
-        char escaped[4] = {'\\', 'x', digits[octet >> 4], digits[octet & 15]};
-        struct span piece = is_word(word.data[i]) ? span_of(word.data + i, 1) : span_of(escaped, 4);
+        char escape[SPAN_ESCAPE];
+        span_escape(word.data[i], escape);
+        struct span piece =
+            is_word(word.data[i]) ? span_of(word.data + i, 1) : span_of(escape, SPAN_ESCAPE);
         if (printed + piece.len > FOREIGN_MAX) {
             buf_add(out, SPAN("..."));
             return;

@@ -4,12 +4,7 @@
  */
 #include "util/spool/committer.h"
 
-#include "util/base/log.h"
-#include "util/base/panic.h"
-
-#include <signal.h>
-#include <string.h>
-#include <sysexits.h>
+#include "util/sys/thread.h"
 
 /* `last` points into the struct, so a queue must not be copied. */
 static void queue_init(struct sync_queue *queue)
@@ -103,25 +98,12 @@ void committer_init(struct committer *committer, struct loop *loop, const struct
     wake_init(&committer->wake, loop, on_wake, committer);
 }
 
-/* Signals are the loop's: the thread is born with all of them blocked. */
-static void start_thread(struct committer *committer)
-{
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&committer->thread, NULL, serve, committer);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error != 0)
-        fatal(EX_OSERR, "cannot start the committer thread: %s", log_errno_text(error));
-    committer->running = true;
-}
-
 /* The thread is started here, at first use: behind the sandbox. */
 void committer_submit(struct committer *committer, struct sync_job *job, bool urgent)
 {
     if (!committer->running)
-        start_thread(committer);
+        thread_start(&committer->thread, serve, committer);
+    committer->running = true;
     pthread_mutex_lock(&committer->lock);
     if (urgent)
         queue_prepend(&committer->waiting, job);

@@ -8,8 +8,8 @@
  */
 #include "util/spool/envelope.h"
 
+#include "util/base/octets.h"
 #include "util/spool/format.h"
-#include "util/spool/octets.h"
 
 enum { FIELD_HEAD = 3 }; /* tag, 16 bits of length */
 enum { TAG_RECIPIENT = 32 };
@@ -64,18 +64,25 @@ static bool put_field(struct buf *out, uint8_t tag, struct span value)
     return buf_append(out, span_of(head, sizeof head)) && buf_append(out, value);
 }
 
+/* The octets of one value. Empty: it is absent and not written; decoding finds the zero that it
+ * was. */
+static struct span value_of(const struct field_rule *rule, const void *object)
+{
+    const char *member = (const char *)object + rule->offset;
+    struct span text;
+    if (rule->number)
+        return span_of(member, *member != 0);
+    /* The member's type follows from the rule, so it is copied, not cast. */
+    memcpy(&text, member, sizeof text);
+    return text;
+}
+
 /* The values of one struct, by its rules. */
 static bool put_fields(struct buf *out, const struct field_rule *rules, const void *object)
 {
     for (const struct field_rule *rule = rules; rule->tag != 0; rule++) {
-        const char *member = (const char *)object + rule->offset;
-        struct span value = span_of(member, 1);
-        if (!rule->number)
-            /* The member's type follows from the rule, so it is copied, not cast. */
-            memcpy(&value, member, sizeof value);
-        /* What is absent is not written; decoding finds the zero that it was. */
-        bool absent = rule->number ? *member == 0 : value.len == 0;
-        if (absent)
+        struct span value = value_of(rule, object);
+        if (value.len == 0)
             continue;
         if (!rule->number && !text_is_clean(value))
             return false;
@@ -83,6 +90,17 @@ static bool put_fields(struct buf *out, const struct field_rule *rules, const vo
             return false;
     }
     return true;
+}
+
+/* As put_fields and put_field write it. */
+size_t envelope_recipient_size(const struct envelope_recipient *recipient)
+{
+    size_t size = FIELD_HEAD;
+    for (const struct field_rule *rule = recipient_rules; rule->tag != 0; rule++) {
+        size_t length = value_of(rule, recipient).len;
+        size += length > 0 ? FIELD_HEAD + length : 0;
+    }
+    return size;
 }
 
 /* Each recipient is encoded by itself first, because its length stands before it. */

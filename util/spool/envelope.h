@@ -35,6 +35,9 @@ struct envelope {
 bool envelope_encode(const struct envelope *envelope, struct buf *out)
     __attribute__((warn_unused_result));
 
+/* Octets that this recipient takes of an encoded envelope. */
+size_t envelope_recipient_size(const struct envelope_recipient *recipient);
+
 /* Reads it; spans point into `octets`, the recipients live in `arena`. */
 bool envelope_decode(struct span octets, struct arena *arena, struct envelope *envelope)
     __attribute__((warn_unused_result));

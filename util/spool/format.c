@@ -10,7 +10,7 @@
 
 #include "util/base/base64.h"
 #include "util/base/crc32c.h"
-#include "util/spool/octets.h"
+#include "util/base/octets.h"
 
 /* A reader refuses any other version: guessing at old octets loses mail. */
 enum { FORMAT_VERSION = 1, PLACE_BITS = 20, NUMBER_BITS = 44 };

@@ -9,8 +9,6 @@
 
 #include <sys/types.h>
 
-#include <sys/types.h>
-
 #include "util/spool/envelope.h"
 #include "util/spool/format.h"
 

@@ -254,11 +254,13 @@ static void ask_writer(const struct recovery *recovery, struct evidence *evidenc
         return;
     evidence->writing = segment_is_open_for(evidence->fd, LOCK_WRITER);
     for (size_t i = 0; i < recovery->held_count; i++) {
-        if (recovery->held[i].number == evidence->block.number) {
-            /* Its word is better than the lock: it may have been asked between two opens. */
-            evidence->writing = true;
-            evidence->durable_end = recovery->held[i].durable_end;
-        }
+        const struct spool_held *held = &recovery->held[i];
+        if (held->number != evidence->block.number ||
+            !spool_salt_equal(&held->salt, &evidence->block.salt))
+            continue;
+        /* Its word is better than the lock: it may have been asked between two opens. */
+        evidence->writing = true;
+        evidence->durable_end = held->durable_end;
     }
 }
 

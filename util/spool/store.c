@@ -14,6 +14,7 @@
 #include "util/base/clock.h"
 #include "util/base/log.h"
 #include "util/base/random.h"
+#include "util/sys/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -82,6 +83,11 @@ void spool_store_each_open(struct spool_store *store,
         if (segment->sealed_end == 0)
             visit(arg, segment);
     }
+}
+
+bool spool_salt_equal(const struct spool_salt *left, const struct spool_salt *right)
+{
+    return memcmp(left->octets, right->octets, SPOOL_SALT) == 0;
 }
 
 const struct spool_block *spool_segment_block(const struct spool_segment *segment)
@@ -165,24 +171,6 @@ enum record_result spool_segment_read(struct spool_segment *segment, uint64_t of
         close(fd);
     errno = error;
     return result;
-}
-
-/* Looks at nothing of the store that changes once it is open. */
-bool spool_store_proves(const struct spool_store *store, uint64_t number,
-                        const struct spool_salt *salt)
-{
-    uint8_t octets[SPOOL_BLOCK];
-    char name[STORE_NAME_MAX];
-    struct spool_block block;
-    store_name(number, ".seg", name);
-    int fd = store->io->openat(store->queue, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
-    if (fd < 0)
-        return false;
-    bool good = pread(fd, octets, sizeof octets, 0) == (ssize_t)sizeof octets &&
-                spool_block_decode(octets, &block) && block.number == number &&
-                memcmp(block.salt.octets, salt->octets, SPOOL_SALT) == 0;
-    close(fd);
-    return good;
 }
 
 /* ---- numbers ---- */
@@ -403,13 +391,6 @@ struct spool_store *spool_store_open(const char *directory, struct arena *arena,
     return spool_store_open_io(directory, &spool_io_system, arena, problem);
 }
 
-/* -1 stands for what was never opened. */
-static void close_if_open(int fd)
-{
-    if (fd >= 0)
-        close(fd);
-}
-
 /* The lock goes with the descriptor of the directory. */
 void spool_store_close(struct spool_store *store)
 {
@@ -417,9 +398,9 @@ void spool_store_close(struct spool_store *store)
     HASH_ITER (hh, store->segments, segment, next) {
         store_forget(segment);
     }
-    close_if_open(store->corrupt);
-    close_if_open(store->queue);
-    close_if_open(store->directory);
+    file_close(&store->corrupt);
+    file_close(&store->queue);
+    file_close(&store->directory);
     arena_free(&store->arena);
     mem_free(store);
 }

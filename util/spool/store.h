@@ -27,11 +27,6 @@ struct spool_store *spool_store_open_io(const char *directory, const struct spoo
 /* Writes nothing: call spool_store_sync before it. */
 void spool_store_close(struct spool_store *store);
 
-/* True when the salt is that of the segment's block: whoever knows it was given the segment. From
- * any thread; waits for no sync. A block that can not be read proves nothing. */
-bool spool_store_proves(const struct spool_store *store, uint64_t number,
-                        const struct spool_salt *salt);
-
 /* What recovery and scans report, in the order of the records. `slot` is the index of the entry in
  * the state file. `record` is NULL for an entry known from the state file alone. */
 struct spool_found {
@@ -42,11 +37,16 @@ struct spool_found {
 };
 typedef void spool_visit(void *arg, const struct spool_found *found);
 
-/* A segment that a living writer still holds: what it said when this qmgr connected to it. */
+/* A segment that a living writer says it holds: believed when the salt is the segment's, which only
+ * who was given the segment knows. */
 struct spool_held {
     uint64_t number;
     uint64_t durable_end;
+    struct spool_salt salt;
 };
+
+/* Whether the salts are the same. */
+bool spool_salt_equal(const struct spool_salt *left, const struct spool_salt *right);
 
 /* Recovery at start: for every pair, the state file first, then the letters behind the last indexed
  * one; a bad record is set aside, an unfinished last batch is cut, foreign files are logged.

@@ -400,7 +400,6 @@ void spool_writer_free(struct spool_writer *writer)
     mem_free(writer);
 }
 
-/* At the end of the list, so that grants are used in the order they came. */
 /* Without an answer it is taken for empty, and grown: more work, no harm. */
 static uint64_t size_of(int fd)
 {
@@ -408,6 +407,7 @@ static uint64_t size_of(int fd)
     return fstat(fd, &status) == 0 ? (uint64_t)status.st_size : 0;
 }
 
+/* At the end of the list, so that grants are used in the order they came. */
 void spool_writer_give(struct spool_writer *writer, const struct spool_grant *grant)
 {
     bool shared = grant->kind == SPOOL_SHARED;
@@ -452,7 +452,7 @@ void spool_writer_seal(struct spool_writer *writer)
     loop_later(writer->loop, &writer->turn);
 }
 
-/* Wants are forgotten, so that the new qmgr is asked for all of them. */
+/* While a sync is under way the segment is sealed behind it: its letters are accepted there. */
 void spool_writer_rotate(struct spool_writer *writer)
 {
     if (writer->open == NULL || writer->open->end == SPOOL_BLOCK)
@@ -464,6 +464,7 @@ void spool_writer_rotate(struct spool_writer *writer)
     loop_later(writer->loop, &writer->turn);
 }
 
+/* Wants are forgotten, so that the new qmgr is asked for all of them. */
 void spool_writer_repeat(struct spool_writer *writer)
 {
     if (writer->open != NULL)

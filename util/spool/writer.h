@@ -89,11 +89,6 @@ void spool_writer_give(struct spool_writer *writer, const struct spool_grant *gr
 /* Submits a whole letter. Its done comes later, never from within this call. */
 void spool_writer_submit(struct spool_writer *writer, struct letter *letter);
 
-/* Calls `held` for every segment in hand, with its durable end (SPOOL_BLOCK when nothing is in it
- * yet): what a new qmgr has to be told before it looks at the spool; then `want` is called anew. */
-void spool_writer_report(struct spool_writer *writer,
-                         void (*held)(void *arg, uint64_t number, uint64_t durable_end), void *arg);
-
 /* True while letters are on their way. */
 bool spool_writer_busy(const struct spool_writer *writer);
 

@@ -21,3 +21,11 @@ bool file_write(int fd, struct span octets)
     }
     return true;
 }
+
+/* A second call finds -1: nobody else's descriptor is closed by mistake. */
+void file_close(int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+    *fd = -1;
+}

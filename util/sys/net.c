@@ -238,13 +238,3 @@ int net_accept(int listener, union net_address *peer)
         unmap(peer);
     return fd;
 }
-
-bool net_local_address(int fd, union net_address *address)
-{
-    socklen_t size = sizeof(*address);
-    *address = (union net_address){0};
-    if (getsockname(fd, &address->any, &size) != 0)
-        return false;
-    unmap(address);
-    return true;
-}

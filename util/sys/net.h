@@ -59,7 +59,4 @@ int net_listen(const union net_address *address, int backlog) __attribute__((war
 /* Accepts one connection, non-blocking, close-on-exec, TCP_NODELAY; -1 with errno. */
 int net_accept(int listener, union net_address *peer) __attribute__((warn_unused_result));
 
-/* The local address of a connected or listening socket. */
-bool net_local_address(int fd, union net_address *address) __attribute__((warn_unused_result));
-
 #endif

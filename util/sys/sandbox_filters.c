@@ -89,41 +89,43 @@ static const struct call calls_of_resolvers[] = {
     CALL_IF_EQUAL(socket, 0, AF_INET), CALL_IF_EQUAL(socket, 0, AF_INET6), CALL(connect), END,
 };
 
-/* Who appends to the segments that it was handed: nothing that shortens them, makes holes in them
- * or changes how they are written. */
+/* Who appends to segments: nothing that shortens them, makes holes in them or changes how they are
+ * written. */
 static const struct call calls_of_segment_writers[] = {
     CALL(pwrite64), CALL(pwritev), CALL(fdatasync), END,
 };
 
-/* Who sends messages from the descriptors that it was handed. */
-static const struct call calls_of_message_senders[] = {CALL(sendfile), CALL(fadvise64), END};
-
-/* Looking around in the file system; Berkeley DB naps with select(2). */
+/* Looking around in the file system; which of them the C library takes for stat(2) is its affair. */
 static const struct call calls_of_file_finders[] = {
-    CALL(statx), CALL(stat), CALL(lstat), CALL(access), CALL(faccessat), CALL(faccessat2),
-    CALL(readlink), CALL(readlinkat), CALL(getdents64), CALL(statfs), CALL(fstatfs), CALL(getcwd),
-    CALL(fadvise64), CALL(flock), CALL(select), CALL(pselect6), CALL(umask), END,
+    CALL(statx), CALL(stat), CALL(lstat), CALL(getdents64), CALL(flock), END,
 };
 
 enum { OPEN_TO_CHANGE = O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND };
 
-/* Who opens files, and for reading only. */
+/* Who opens files, and for reading only. Berkeley DB naps with select(2). */
 static const struct call calls_of_table_readers[] = {
-    CALL_IF_BITS(openat, 2, OPEN_TO_CHANGE, O_RDONLY), CALL_IF_BITS(open, 1, OPEN_TO_CHANGE, O_RDONLY),
-    CALL(fcntl), END,
+    CALL_IF_BITS(openat, 2, OPEN_TO_CHANGE, O_RDONLY), CALL(select), CALL(pselect6), END,
 };
 
 /* Who owns files: a spool, mailboxes. */
 static const struct call calls_of_file_owners[] = {
-    CALL(openat), CALL(openat2), CALL(open), CALL(fcntl), CALL(rename), CALL(renameat),
-    CALL(renameat2), CALL(link), CALL(linkat), CALL(unlink), CALL(unlinkat), CALL(mkdir),
-    CALL(mkdirat), CALL(rmdir), CALL(fchmod), CALL(utimensat), CALL(pwrite64), CALL(pwritev),
-    CALL(ftruncate), CALL(fsync), CALL(fdatasync), CALL(sync_file_range), CALL(copy_file_range),
-    CALL(sendfile), CALL(memfd_create), END,
+    CALL(openat), CALL(renameat), CALL(renameat2), CALL(unlinkat), CALL(mkdirat), CALL(fsync), END,
 };
 
-/* Holes in finished segments. */
-static const struct call calls_of_spool_owner[] = {CALL(fallocate), END};
+/* Who finds mailboxes: openat2 keeps beneath the mail root. Delivering begins the writing of all
+ * files before it waits for the first. */
+static const struct call calls_of_mail_root[] = {CALL(openat2), CALL(sync_file_range), END};
+
+/* The list of a mailbox is a sealed file in memory. */
+static const struct call calls_of_list_makers[] = {
+    CALL(memfd_create), CALL_IF_EQUAL(fcntl, 1, F_ADD_SEALS), END,
+};
+
+/* States, holes in finished segments, the locks of descriptors that were handed out. */
+static const struct call calls_of_spool_owner[] = {
+    CALL(fallocate), CALL(fstatfs), CALL_IF_EQUAL(fcntl, 1, F_OFD_SETLK),
+    CALL_IF_EQUAL(fcntl, 1, F_OFD_GETLK), END,
+};
 
 /* Hashing must not slow down the rest. */
 static const struct call calls_of_hashers[] = {CALL(setpriority), END};
@@ -135,13 +137,16 @@ enum { GROUPS = 5 };
 static const struct call *const roles[ROLE_COUNT][GROUPS] = {
     [ROLE_LOOKUP] = {calls_of_all, calls_of_file_finders, calls_of_table_readers},
     [ROLE_AUTH] = {calls_of_all, calls_of_file_finders, calls_of_table_readers, calls_of_hashers},
-    [ROLE_QMGR] = {calls_of_all, calls_of_file_finders, calls_of_file_owners, calls_of_spool_owner},
-    [ROLE_DELIVER] = {calls_of_all, calls_of_file_finders, calls_of_file_owners},
-    [ROLE_MAILBOX] = {calls_of_all, calls_of_file_finders, calls_of_file_owners},
+    [ROLE_QMGR] = {calls_of_all, calls_of_file_finders, calls_of_file_owners,
+                   calls_of_segment_writers, calls_of_spool_owner},
+    [ROLE_DELIVER] = {calls_of_all, calls_of_file_finders, calls_of_file_owners,
+                      calls_of_mail_root},
+    [ROLE_MAILBOX] = {calls_of_all, calls_of_file_finders, calls_of_file_owners, calls_of_mail_root,
+                      calls_of_list_makers},
     [ROLE_SMTPD] = {calls_of_all, calls_of_servers, calls_of_segment_writers, calls_of_resolvers},
     [ROLE_SUBMISSION] = {calls_of_all, calls_of_servers, calls_of_segment_writers,
                          calls_of_resolvers},
-    [ROLE_POP3D] = {calls_of_all, calls_of_servers, calls_of_message_senders},
+    [ROLE_POP3D] = {calls_of_all, calls_of_servers},
 };
 
 static const struct {
