@@ -4,6 +4,8 @@
  */
 #include "smtpd_rig.h"
 
+#include "tests/unit/buf_text.h"
+
 #include "smtpd/authenticate.h"
 
 enum { EXCHANGES = 3 };

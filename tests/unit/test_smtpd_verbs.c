@@ -177,7 +177,7 @@ static void help_lists_what_the_table_has(void **state)
     struct rig *rig = rig_of(state);
     rig_reach(rig, SESSION_READY);
     rig_say(rig, "HELP\r\n",
-            "214-2.0.0 Commands: HELO EHLO MAIL RCPT DATA STARTTLS RSET VRFY HELP NOOP QUIT\r\n"
+            "214-2.0.0 Commands: HELO EHLO MAIL RCPT DATA STARTTLS AUTH RSET VRFY HELP NOOP QUIT\r\n"
             "214 2.0.0 HELP command says more\r\n");
     rig_say(rig, "HELP DATA\r\n", "214-2.0.0 DATA\r\n214 2.0.0 RFC 5321 4.1.1.4\r\n");
 }
