@@ -58,7 +58,6 @@ struct worker {
     bool want_untold;
     bool backlogged;               /* qmgr reads so slowly that words have to be repeated */
     struct channel *qmgr, *lookup; /* NULL: not there now */
-    struct tls_server *tls;        /* NULL: no certificate is configured */
     struct recipient *queries;     /* what lookup was asked, by number */
     uint32_t last_query;
     struct known *known; /* recipients of a moment ago */
