@@ -239,6 +239,14 @@ class Instance:
         return self.base + 25
 
     @property
+    def submission_port(self):
+        return self.base + 587
+
+    @property
+    def submissions_port(self):
+        return self.base + 465
+
+    @property
     def pop3_port(self):
         return self.base + 110
 

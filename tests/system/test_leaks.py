@@ -7,7 +7,7 @@ import pytest
 
 import harness
 
-ROLES = {"lookup", "auth", "qmgr", "deliver", "mailbox", "smtpd", "pop3d"}
+ROLES = {"lookup", "auth", "qmgr", "deliver", "mailbox", "smtpd", "submission", "pop3d"}
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import harness
 
 def test_every_process_is_there_and_serves(instance):
     roles = [role for _, role in instance.children()]
-    for role in ("smtpd", "qmgr", "lookup", "auth", "pop3d", "deliver", "mailbox"):
+    for role in ("smtpd", "submission", "qmgr", "lookup", "auth", "pop3d", "deliver", "mailbox"):
         assert role in roles, roles
     assert roles.count("smtpd") == (os.cpu_count() or 1)
 
@@ -59,7 +59,8 @@ def test_a_second_master_on_the_same_spool_refuses(instance):
     instance.send(b"Subject: still served\r\n\r\n")
 
 
-@pytest.mark.parametrize("role", ["smtpd", "qmgr", "lookup", "auth", "pop3d", "deliver", "mailbox"])
+@pytest.mark.parametrize("role", ["smtpd", "submission", "qmgr", "lookup", "auth", "pop3d", "deliver",
+                                  "mailbox"])
 def test_a_killed_child_comes_back_and_its_neighbours_go_on(make_instance, role):
     with make_instance() as instance:
         instance.deaths_expected = True

@@ -11,6 +11,7 @@ import pathlib
 import pwd
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -20,9 +21,9 @@ import pytest
 import harness
 
 USERS = {"service": "daemon", "queue": "news", "mail": "mail", "auth": "bin"}
-USER_OF_ROLE = {"smtpd": "service", "pop3d": "service", "lookup": "service", "auth": "auth",
-                "qmgr": "queue", "deliver": "mail", "mailbox": "mail"}
-CHROOTED = ("smtpd", "pop3d")
+USER_OF_ROLE = {"smtpd": "service", "submission": "service", "pop3d": "service",
+                "lookup": "service", "auth": "auth", "qmgr": "queue", "deliver": "mail", "mailbox": "mail"}
+CHROOTED = ("smtpd", "submission", "pop3d")
 TABLES = ("users", "aliases", "passwords")
 EX_NOUSER, EX_NOPERM, EX_CONFIG = 67, 77, 78
 ALICE = "alice@example.test"
@@ -40,6 +41,8 @@ class Installation(harness.Instance):
         users = "".join(f"{kind}_user = {name}\n" for kind, name in USERS.items())
         return (f'spool_directory = "spool"\nmail_root = "mail"\nrun_directory = "run"\n{users}'
                 f'listen "mx" {{ service = smtp address = "127.0.0.1:{self.smtp_port}" }}\n'
+                f'listen "submission" {{ service = submission '
+                f'address = "127.0.0.1:{self.submission_port}" }}\n'
                 f'listen "pop3" {{ service = pop3 address = "127.0.0.1:{self.pop3_port}" }}\n'
                 f'{self.settings}\n')
 
@@ -150,6 +153,22 @@ def test_master_alone_stays_root_and_leaves_the_directory_of_the_caller(installa
     with installation:
         assert status_of(installation.process.pid)["Uid"] == ["0"] * 4
         assert os.readlink(f"/proc/{installation.process.pid}/cwd") == "/"
+
+
+def test_a_key_that_root_alone_may_read_is_served_by_workers_that_can_not_open_it(installation):
+    certificates = installation.directory / "certificates"
+    subprocess.run([installation.command, "init", certificates, "--hostname", "mx.example.test",
+                    "--domain", "example.test"], check=True, capture_output=True)
+    certificate, key = certificates / "tls/cert.pem", certificates / "tls/key.pem"
+    installation.configure('listen "mx"', f'tls {{ certificate = "{certificate}" key = "{key}" }}\n'
+                           'listen "mx"')
+    installation.add_user()
+    with installation:
+        assert_confined(installation)
+        assert owner(key) == (0, 0o600)
+        with harness.smtplib.SMTP("127.0.0.1", installation.submission_port) as client:
+            client.starttls(context=ssl.create_default_context(cafile=certificate))
+            assert client.ehlo()[0] == 250
 
 
 def test_the_start_makes_directories_for_their_users_whatever_the_umask(installation):

