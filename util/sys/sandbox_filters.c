@@ -23,6 +23,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -82,6 +83,9 @@ static const struct call calls_of_all[] = {
 /* Who takes connections. */
 static const struct call calls_of_servers[] = {CALL(accept4), CALL(setsockopt), END};
 
+/* Who is handed mailboxes: the lock of one may be given up, not taken. */
+static const struct call calls_of_mailbox_users[] = {CALL_IF_EQUAL(flock, 1, LOCK_UN), END};
+
 /* Who appends to segments: nothing that shortens them, makes holes in them or changes how they are
  * written. */
 static const struct call calls_of_segment_writers[] = {
@@ -137,7 +141,7 @@ static const struct call *const roles[ROLE_COUNT][GROUPS] = {
     [ROLE_MAILBOX] = {calls_of_all, calls_of_file_finders, calls_of_file_owners, calls_of_mail_root,
                       calls_of_list_makers},
     [ROLE_SMTPD] = {calls_of_all, calls_of_servers, calls_of_segment_writers},
-    [ROLE_POP3D] = {calls_of_all, calls_of_servers},
+    [ROLE_POP3D] = {calls_of_all, calls_of_servers, calls_of_mailbox_users},
 };
 
 static const struct {
