@@ -215,12 +215,19 @@ void child_drain(struct child *child, int64_t ms, bool patient)
         (void)kill(child->pid, SIGTERM);
 }
 
-/* Only a child that was told to end and exited with 0 is no news. Every other end is an error,
- * an exit with 0 that nobody asked for included. */
+/* Once master stops all of them are to end, whoever tells them: timeout(1) and a shell that
+ * controls jobs send SIGTERM to the whole process group. */
+static bool is_to_end(const struct child *child)
+{
+    return child->state == CHILD_DRAINING || child->master->stopping;
+}
+
+/* Only a child that is to end and exited with 0 is no news. Every other end is an error, an exit
+ * with 0 that nobody asked for included. */
 static void log_death(const struct child *child, int status)
 {
     bool killed = WIFSIGNALED(status);
-    bool expected = child->state == CHILD_DRAINING && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    bool expected = is_to_end(child) && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     int number = killed ? WTERMSIG(status) : WEXITSTATUS(status);
 
     log_event(expected ? LOG_INFO : LOG_ERROR, expected ? "child-done" : "child-died",

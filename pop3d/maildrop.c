@@ -5,6 +5,7 @@
 #include "pop3d/maildrop.h"
 
 #include <limits.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "util/base/arena.h"
@@ -27,8 +28,12 @@ bool maildrop_open(struct maildrop *maildrop, int lock, int list)
     return opened;
 }
 
+/* In so many words: to close it is not enough while the process that opened it, and sends it to and
+ * fro, has the same open file a moment longer. */
 void maildrop_unlock(struct maildrop *maildrop)
 {
+    if (maildrop->lock >= 0)
+        (void)flock(maildrop->lock, LOCK_UN);
     file_close(&maildrop->lock);
 }
 

@@ -23,32 +23,42 @@ enum { SIZE_FACTOR = 2 /* a refused message is read up to so many times the limi
 
 /* ---- what a message holds ---- */
 
-/* The worker's sum and the buffer change together: all sessions share one budget. */
-static void give_back_buffer(struct session *session)
-{
-    session->worker->buffered -= buf_len(&session->transaction->message);
-    buf_free(&session->transaction->message);
-}
-
-/* Notes that nothing more is read until a segment comes, or that one did. */
+/* Notes that nothing more is read until there is room, or that there is. Who waits already keeps
+ * its place. */
 static void starve(struct session *session, bool starved)
 {
     if (starved && !session->starved)
-        session->worker->starved_count++;
+        TAILQ_INSERT_TAIL(&session->worker->starved, session, starved_entry);
     else if (!starved && session->starved)
-        session->worker->starved_count--;
+        TAILQ_REMOVE(&session->worker->starved, session, starved_entry);
     session->starved = starved;
 }
 
-/* All of them are woken, the first takes it: who finds none left goes on waiting. */
-void data_segment_came(struct worker *worker)
+/* All of them are woken, who waits longest first, and that one takes what there is: who finds
+ * nothing left goes on waiting. */
+void data_room_came(struct worker *worker)
 {
     struct session *session;
-    if (worker->starved_count == 0)
-        return;
-    LIST_FOREACH (session, &worker->sessions, entry)
-        if (session->starved)
-            session_wake(session);
+    TAILQ_FOREACH (session, &worker->starved, starved_entry)
+        session_wake(session);
+}
+
+/* What all sessions of the worker may hold. */
+static bool budget_is_spent(const struct worker *worker)
+{
+    return worker->buffered > worker->conf->limits.buffer_budget;
+}
+
+/* The worker's sum and the buffer change together: all sessions share one budget, and others may
+ * wait for a part of it. */
+static void give_back_buffer(struct session *session)
+{
+    struct worker *worker = session->worker;
+    bool was_spent = budget_is_spent(worker);
+    worker->buffered -= buf_len(&session->transaction->message);
+    buf_free(&session->transaction->message);
+    if (was_spent && !budget_is_spent(worker))
+        data_room_came(worker);
 }
 
 /* The segment is a spare again: somebody else may wait for it. */
@@ -59,16 +69,16 @@ static void abort_stream(struct session *session)
         return;
     spool_stream_abort(transaction->stream);
     transaction->stream = NULL;
-    data_segment_came(session->worker);
+    data_room_came(session->worker);
 }
 
 /* Never while the letter is being committed: the writer still reads these buffers then. */
 void data_forget(struct session *session)
 {
     struct transaction *transaction = session->transaction;
+    starve(session, false);
     give_back_buffer(session);
     abort_stream(session);
-    starve(session, false);
     buf_free(&transaction->envelope);
     buf_free(&transaction->trace);
 }
@@ -240,7 +250,7 @@ static bool holds_too_much(const struct session *session)
 {
     const struct conf_limits *limits = &session->worker->conf->limits;
     return buf_len(&session->transaction->message) > limits->session_buffer ||
-           session->worker->buffered > limits->buffer_budget;
+           budget_is_spent(session->worker);
 }
 
 /* Where the octets go that were decoded: they stay, they leave, or nobody wants them. */
@@ -263,9 +273,13 @@ void data_resume(struct session *session)
     place(session);
 }
 
-/* The rest is read nevertheless, like that of any message that is refused. */
+/* The last look: others that gave up in this very turn may have left room. The rest is read
+ * nevertheless, like that of any message that is refused. */
 void data_give_up(struct session *session)
 {
+    place(session);
+    if (!session->starved)
+        return;
     decide(session, reply_of(SPOOL_NO_SEGMENT));
     place(session);
 }

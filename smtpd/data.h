@@ -15,13 +15,14 @@ void data_input(struct session *session, struct span *input);
 /* The transaction ends: whatever is held for its message is given back. */
 void data_forget(struct session *session);
 
-/* A segment for large messages is in store: those who wait for one try again, in this turn. */
-void data_segment_came(struct worker *worker);
+/* A segment for large messages is in store, or memory in the budget: those who wait try again in
+ * this turn, in the order in which they came to wait. */
+void data_room_came(struct worker *worker);
 
 /* Tries again to find a place for what the session holds and may not keep. */
 void data_resume(struct session *session);
 
-/* No segment came in time: the message will be refused (452). */
+/* The time is over: the message will be refused (452), unless there is room for it now. */
 void data_give_up(struct session *session);
 
 #endif

@@ -20,7 +20,7 @@ enum {
 };
 
 /* A command that is too long, or its next part (RFC 5321 §4.5.3.1.4). */
-static bool swallow(struct session *session, struct span *input)
+static void swallow(struct session *session, struct span *input)
 {
     /* Only the end of the line matters: nothing of it is kept, so its length costs nothing. */
     size_t feed = span_find(*input, '\n');
@@ -39,7 +39,6 @@ static bool swallow(struct session *session, struct span *input)
                      login_wants_line(session) ? login_line_too_long(session)
                                                : answer(500, "5.5.2", "Command line too long"));
     }
-    return true;
 }
 
 /* A bare CR is no line end (RFC 5321 §2.3.8), and NUL has no place in any command (§4.1.2). */
@@ -107,8 +106,10 @@ static size_t longest_line(const struct session *session, struct span input)
 /* One command from the front of `*input`; false when it needs more input or has to wait. */
 static bool serve_command(struct session *session, struct span *input)
 {
-    if (session->swallowed > 0)
-        return swallow(session, input);
+    if (session->swallowed > 0) {
+        swallow(session, input);
+        return true;
+    }
     if (input->data[0] == TLS_HANDSHAKE && session->state == SESSION_START) {
         answer_write(session, SPAN("TLS handshake"), ANSWER_DROP);
         return true;
@@ -119,7 +120,10 @@ static bool serve_command(struct session *session, struct span *input)
     case LINE_MORE:
         return false;
     case LINE_TOO_LONG:
-        return !lookup_is_asked(session) && swallow(session, input);
+        if (lookup_is_asked(session))
+            return false;
+        swallow(session, input);
+        return true;
     case LINE_OK:
         break;
     }

@@ -51,7 +51,7 @@ enum session_wait {
     WAIT_DATA,
     WAIT_LOOKUP,
     WAIT_LOGIN,   /* for auth */
-    WAIT_SEGMENT, /* to stream the message into */
+    WAIT_SEGMENT, /* to stream the message into, or for room in memory */
     WAIT_PAUSE,
     WAIT_OUTPUT,
     WAIT_LINGER
@@ -88,6 +88,7 @@ struct transaction {
  * from outside. */
 struct session {
     LIST_ENTRY(session) entry;
+    TAILQ_ENTRY(session) starved_entry; /* while it is starved */
     struct worker *worker;
     const struct daemon_listener *listener; /* where it came in */
     struct stream stream;
@@ -111,7 +112,7 @@ struct session {
     bool trusted, loopback, extended /* EHLO */, paused, progress, quit;
     bool behind;  /* there is input behind the command being served */
     bool stalled; /* input waits for replies to be sent first */
-    bool starved; /* no segment for a message that may not stay in memory: nothing is read */
+    bool starved; /* no segment and no room for what its message holds: nothing is read */
     char id[SPOOL_ID_MAX];
     char client[NET_TEXT_MAX];
 };

@@ -181,7 +181,7 @@ static void on_message(void *arg, struct channel *channel, const struct ipc_type
      * there. */
     hold(worker, &grant);
     spool_writer_give(worker->writer, &grant);
-    data_segment_came(worker);
+    data_room_came(worker);
 }
 
 /* A new qmgr would have come. If the old one lives and closed our socket alone, it waits for us to

@@ -61,6 +61,7 @@ void worker_init(struct worker *worker, struct loop *loop, const struct conf *co
     worker->input = mem_new(WORKER_INPUT);
     worker->known = known_new();
     LIST_INIT(&worker->sessions);
+    TAILQ_INIT(&worker->starved);
     write_texts(worker);
     struct spool_writer_calls calls = spool_calls(worker);
     worker->writer = spool_writer_new(loop, &calls, SHARED_SPARES, PRIVATE_SPARES);

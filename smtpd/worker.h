@@ -69,7 +69,8 @@ struct worker {
 
     LIST_HEAD(session_list, session) sessions;
     size_t session_count;
-    size_t starved_count; /* of these: they wait for a segment */
+    TAILQ_HEAD(starved_list, session)
+    starved; /* of these, in the order in which they came to wait */
     uint64_t last_session;
     uint64_t buffered; /* octets of messages held by all sessions */
     char *input;       /* WORKER_INPUT octets for whoever reads now */

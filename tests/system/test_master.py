@@ -23,6 +23,19 @@ def test_sigterm_ends_cleanly_and_leaves_no_process(make_instance):
     assert not [pid for pid in children if os.path.exists(f"/proc/{pid}")]
 
 
+@pytest.mark.parametrize("reloads", [0, 2])
+def test_sigterm_to_the_process_group_is_nobodys_death(make_instance, reloads):
+    """What timeout(1) does, and the kill of a shell that controls jobs. stop() reads the log."""
+    instance = make_instance()
+    instance.within = ["setsid"]
+    instance.start()
+    for reload in range(reloads):
+        instance.process.send_signal(signal.SIGHUP)
+        instance.wait_log("event=ready", "process=master", f"generation={reload + 2}")
+    os.killpg(instance.process.pid, signal.SIGTERM)
+    assert instance.stop() == 0
+
+
 def test_sigterm_lets_a_message_in_flight_finish(make_instance):
     instance = make_instance().start()
     talk = harness.connect(instance.smtp_port)

@@ -6,12 +6,14 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "local/mailbox_list.h"
 #include "tests/unit/buf_text.h"
+#include "util/sys/file.h"
 
 enum { QUIET_TURNS = 6, PAIR_BUFFER = 1 << 18, SUCCESSOR = 191 /* the highest index */ };
 
@@ -88,20 +90,29 @@ static int list_of(const struct rig *rig)
     return mailbox_list_seal(entries, rig->count);
 }
 
+/* The same file in an open file description of its own, as another session would have it. */
+static int open_anew(int fd)
+{
+    char path[40];
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    int own = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(own >= 0);
+    return own;
+}
+
 static void on_open(struct rig *rig, struct channel *channel, const struct mailbox_open *open)
 {
-    int ends[2];
     assert_int_equal(open->ticket.len, TICKET_SIZE);
     if (rig->open_status != MAILBOX_OK) {
         struct mailbox_refused refused = {open->query, (uint8_t)rig->open_status};
         assert_true(channel_send(channel, &ipc_mailbox_refused, &refused, NULL));
         return;
     }
-    assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
-    if (rig->lock >= 0)
-        (void)close(rig->lock);
-    rig->lock = ends[0];
-    int fds[2] = {ends[1], list_of(rig)};
+    int lock = memfd_create("lock", MFD_CLOEXEC);
+    assert_int_equal(flock(lock, LOCK_EX | LOCK_NB), 0);
+    file_close(&rig->lock);
+    rig->lock = open_anew(lock);
+    int fds[2] = {lock, list_of(rig)};
     struct mailbox_opened opened = {open->query, (uint32_t)rig->count};
     assert_true(channel_send(channel, &ipc_mailbox_opened, &opened, fds));
     (void)close(fds[0]);
@@ -323,8 +334,7 @@ void rig_log_in(struct rig *rig)
 
 bool rig_lock_is_free(struct rig *rig)
 {
-    char octet;
-    return read(rig->lock, &octet, 1) == 0;
+    return flock(rig->lock, LOCK_EX | LOCK_NB) == 0 && flock(rig->lock, LOCK_UN) == 0;
 }
 
 /* ---- set-up ---- */
@@ -376,8 +386,7 @@ int rig_tear_down(void **state)
     page_unmap(rig->page);
     buf_free(&rig->heard);
     buf_free(&rig->deleted);
-    if (rig->lock >= 0)
-        (void)close(rig->lock);
+    file_close(&rig->lock);
     mem_free(rig);
     return 0;
 }

@@ -45,7 +45,7 @@ struct rig {
     struct buf deleted;   /* names, a blank behind each */
     struct span password; /* of the last verify */
     char password_text[256];
-    int lock; /* read end of a pipe whose write end is the lock */
+    int lock; /* the file of the lock, as another session would open it */
 };
 
 /* For cmocka: a worker, peers, a connected client on loopback, three messages of 20, 30 and 9

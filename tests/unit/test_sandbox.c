@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -181,6 +182,16 @@ static int try_advise(void)
 static int try_change_directory(void)
 {
     return result(fchdir(scene.root_fd));
+}
+
+static int try_lock(void)
+{
+    return result(flock(scene.file, LOCK_EX | LOCK_NB));
+}
+
+static int try_unlock(void)
+{
+    return result(flock(scene.file, LOCK_UN));
 }
 
 static int try_lock_range(void)
@@ -396,6 +407,8 @@ static struct attempt {
     {"nobody advises", try_advise, NONE},
     {"nobody changes the directory", try_change_directory, NONE},
     {"file readers list directories", try_list_directory, READERS | OWNERS},
+    {"file readers and owners lock files", try_lock, READERS | OWNERS},
+    {"pop3d unlocks them, too", try_unlock, READERS | OWNERS | OF(ROLE_POP3D)},
     {"qmgr alone locks ranges", try_lock_range, OF(ROLE_QMGR)},
     {"local alone begins to write", try_begin_writing, OF(ROLE_DELIVER) | OF(ROLE_MAILBOX)},
     {"qmgr alone allocates and punches", try_fallocate, OF(ROLE_QMGR)},

@@ -216,14 +216,14 @@ static void outgrow(struct rig *rig)
     rig_expect_silence(rig);
     assert_true(rig->session->starved);
     assert_int_equal(rig->session->wait, WAIT_SEGMENT);
-    assert_int_equal(rig->worker.starved_count, 1);
+    assert_ptr_equal(TAILQ_FIRST(&rig->worker.starved), rig->session);
 }
 
 static void assert_fed(struct rig *rig)
 {
     rig_expect_silence(rig);
     assert_false(rig->session->starved);
-    assert_int_equal(rig->worker.starved_count, 0);
+    assert_true(TAILQ_EMPTY(&rig->worker.starved));
     assert_int_equal(rig->worker.buffered, 0);
     rig_write(rig, SPAN("\r\n.\r\n"));
     struct rig_letter letter = rig_hear_letter(rig);
@@ -250,7 +250,7 @@ static void large_message_takes_the_segment_of_one_that_was_aborted(void **state
     take_all_segments(rig, &letter, taken);
     outgrow(rig);
     spool_stream_abort(taken[0]);
-    data_segment_came(&rig->worker);
+    data_room_came(&rig->worker);
     assert_fed(rig);
 }
 
@@ -263,7 +263,7 @@ static void large_message_without_a_segment_is_refused_after_a_while(void **stat
     outgrow(rig);
     rig_time_out(rig, WAIT_SEGMENT);
     rig_expect_silence(rig);
-    assert_int_equal(rig->worker.starved_count, 0);
+    assert_true(TAILQ_EMPTY(&rig->worker.starved));
     assert_int_equal(rig->worker.buffered, 0);
     rig_write(rig, SPAN("\r\n.\r\n"));
     rig_expect(rig, "452 4.3.1 No space to store the message, try again later\r\n");
@@ -283,8 +283,117 @@ static void whole_message_needs_no_segment_of_its_own(void **state)
     rig_write(rig, span_of(text, sizeof(text)));
     struct rig_letter stored = rig_hear_letter(rig);
     assert_int_equal(rig_message(&stored).len, 5000);
-    assert_int_equal(rig->worker.starved_count, 0);
+    assert_true(TAILQ_EMPTY(&rig->worker.starved));
     rig_free_letter(&stored);
+}
+
+/* A client amid its message, which has sent `octets` of it; the rig's client is another one then.
+ */
+struct sender {
+    int client;
+    struct session *session;
+};
+
+static struct sender begin_message(struct rig *rig, size_t octets)
+{
+    static char text[8192];
+    memset(text, 'x', sizeof(text));
+    rig_reach(rig, SESSION_DATA);
+    rig_write(rig, span_of(text, octets));
+    rig_expect_silence(rig);
+    struct sender sender = {rig->client, rig->session};
+    rig->client = -1;
+    return sender;
+}
+
+/* It is the rig's client again, and ends its message. */
+static void end_message(struct rig *rig, const struct sender *sender, size_t size)
+{
+    rig->client = sender->client;
+    rig->session = sender->session;
+    rig_write(rig, SPAN("\r\n.\r\n"));
+    struct rig_letter letter = rig_hear_letter(rig);
+    assert_int_equal(rig_message(&letter).len, size);
+    rig_free_letter(&letter);
+}
+
+/* No segment can help: whoever goes on does so because there is memory. */
+static void spend_budget(struct rig *rig, struct letter *letter, struct spool_stream **taken,
+                         struct sender *senders)
+{
+    take_all_segments(rig, letter, taken);
+    rig->conf->limits.session_buffer = 65536;
+    rig->conf->limits.buffer_budget = 10000;
+    senders[0] = begin_message(rig, 8000);
+    senders[1] = begin_message(rig, 4000);
+    senders[2] = begin_message(rig, 100);
+    assert_false(senders[0].session->starved);
+    assert_true(senders[1].session->starved);
+    assert_true(senders[2].session->starved);
+}
+
+static void those_the_budget_starved_go_on_when_there_is_room(void **state)
+{
+    struct rig *rig = rig_of(state);
+    struct letter letter = {0};
+    struct spool_stream *taken[2];
+    struct sender senders[3];
+    spend_budget(rig, &letter, taken, senders);
+    end_message(rig, &senders[0], 8000 + 2);
+    rig_expect_silence(rig);
+    assert_true(TAILQ_EMPTY(&rig->worker.starved));
+    (void)close(senders[0].client);
+    end_message(rig, &senders[2], 100 + 2);
+    (void)close(senders[2].client);
+    end_message(rig, &senders[1], 4000 + 2);
+    assert_int_equal(rig->worker.buffered, 0);
+}
+
+static void those_the_budget_starved_go_on_when_a_client_leaves(void **state)
+{
+    struct rig *rig = rig_of(state);
+    struct letter letter = {0};
+    struct spool_stream *taken[2];
+    struct sender senders[3];
+    spend_budget(rig, &letter, taken, senders);
+    (void)close(senders[0].client);
+    for (int i = 0; i < 4; i++)
+        loop_turn(rig->loop, 0);
+    assert_true(TAILQ_EMPTY(&rig->worker.starved));
+    (void)close(senders[1].client);
+    end_message(rig, &senders[2], 100 + 2);
+}
+
+static void who_waits_longest_gets_the_segment(void **state)
+{
+    struct rig *rig = rig_of(state);
+    struct letter letter = {0};
+    struct spool_stream *taken[2];
+    struct sender senders[3];
+    spend_budget(rig, &letter, taken, senders);
+    rig->conf->limits.buffer_budget = 0;
+    rig_give(rig, SPOOL_PRIVATE);
+    for (int i = 0; i < 4; i++)
+        loop_turn(rig->loop, 0);
+    assert_non_null(senders[1].session->transaction->stream);
+    assert_ptr_equal(TAILQ_FIRST(&rig->worker.starved), senders[2].session);
+    for (size_t i = 0; i < COUNT(senders); i++)
+        (void)close(senders[i].client);
+}
+
+static void room_in_the_last_moment_is_no_refusal(void **state)
+{
+    struct rig *rig = rig_of(state);
+    struct letter letter = {0};
+    struct spool_stream *taken[2];
+    struct sender senders[3];
+    spend_budget(rig, &letter, taken, senders);
+    rig->conf->limits.buffer_budget = 20000;
+    rig->session = senders[1].session;
+    rig_time_out(rig, WAIT_SEGMENT);
+    (void)close(senders[0].client);
+    (void)close(senders[2].client);
+    end_message(rig, &senders[1], 4000 + 2);
 }
 
 static void client_that_leaves_waits_no_more(void **state)
@@ -296,7 +405,7 @@ static void client_that_leaves_waits_no_more(void **state)
     outgrow(rig);
     session_drop(rig->session);
     loop_turn(rig->loop, 0);
-    assert_int_equal(rig->worker.starved_count, 0);
+    assert_true(TAILQ_EMPTY(&rig->worker.starved));
     assert_int_equal(rig->worker.session_count, 0);
     assert_int_equal(rig->worker.buffered, 0);
 }
@@ -524,6 +633,10 @@ int main(void)
         RIG_TEST(large_message_takes_the_segment_of_one_that_was_aborted),
         RIG_TEST(large_message_without_a_segment_is_refused_after_a_while),
         RIG_TEST(whole_message_needs_no_segment_of_its_own),
+        RIG_TEST(those_the_budget_starved_go_on_when_there_is_room),
+        RIG_TEST(those_the_budget_starved_go_on_when_a_client_leaves),
+        RIG_TEST(who_waits_longest_gets_the_segment),
+        RIG_TEST(room_in_the_last_moment_is_no_refusal),
         RIG_TEST(client_that_leaves_waits_no_more),
         RIG_TEST(streamed_message_above_the_limit_is_refused),
         RIG_TEST(too_many_hops_are_a_loop),

@@ -23,6 +23,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sysexits.h>
@@ -89,6 +90,9 @@ static const struct call calls_of_resolvers[] = {
     CALL_IF_EQUAL(socket, 0, AF_INET), CALL_IF_EQUAL(socket, 0, AF_INET6), CALL(connect), END,
 };
 
+/* Who is handed mailboxes: the lock of one may be given up, not taken. */
+static const struct call calls_of_mailbox_users[] = {CALL_IF_EQUAL(flock, 1, LOCK_UN), END};
+
 /* Who appends to segments: nothing that shortens them, makes holes in them or changes how they are
  * written. */
 static const struct call calls_of_segment_writers[] = {
@@ -146,7 +150,7 @@ static const struct call *const roles[ROLE_COUNT][GROUPS] = {
     [ROLE_SMTPD] = {calls_of_all, calls_of_servers, calls_of_segment_writers, calls_of_resolvers},
     [ROLE_SUBMISSION] = {calls_of_all, calls_of_servers, calls_of_segment_writers,
                          calls_of_resolvers},
-    [ROLE_POP3D] = {calls_of_all, calls_of_servers},
+    [ROLE_POP3D] = {calls_of_all, calls_of_servers, calls_of_mailbox_users},
 };
 
 static const struct {
