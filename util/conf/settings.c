@@ -79,7 +79,7 @@ const struct setting settings[] = {
     {TOP("mail_root", mail_root, SETTING_PATH), .fallback = "/var/mail/veredus",
      .help = "Mailboxes lie beneath it: DOMAIN/USER/."},
     {TOP("table_directory", table_directory, SETTING_PATH), .fallback = ".",
-     .help = "Where the tables users, aliases and passwords lie."},
+     .help = "Where the tables users, aliases, senders, access and passwords lie."},
     {TOP("run_directory", run_directory, SETTING_PATH), .fallback = "/run/veredus",
      .help = "The socket and the process number of the running master."},
     /* ---- system users; only for a start by root ---- */
