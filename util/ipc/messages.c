@@ -85,6 +85,11 @@ static const struct ipc_field control_tickets_fields[] = {
 };
 TABLE(control_tickets, 0);
 
+static const struct ipc_field control_rates_fields[] = {
+    FIELD(control_rates, unused, IPC_U8, MOST_U8),
+};
+TABLE(control_rates, 1);
+
 static const struct ipc_field control_start_fields[] = {
     FIELD(control_start, index, IPC_U16, MOST_U16),
     FIELD(control_start, generation, IPC_U32, MOST_U32),

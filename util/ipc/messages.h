@@ -48,6 +48,11 @@ struct control_tickets {
     struct span secret; /* 32 octets */
 };
 
+/* The memory of all rates (rates.h): to those who serve the network. One descriptor. */
+struct control_rates {
+    uint8_t unused;
+};
+
 /* Everything was sent: sandbox, start, answer ready. */
 struct control_start {
     uint16_t index;
@@ -403,7 +408,7 @@ struct operator_answer {
 #define IPC_MESSAGES(X) \
     X(1, control_config) X(2, control_page) X(3, control_listener) X(4, control_peer) \
     X(5, control_key) X(6, control_start) X(7, control_ready) X(8, control_drain) \
-    X(9, control_unlinked) X(10, control_tickets) \
+    X(9, control_unlinked) X(10, control_tickets) X(11, control_rates) \
     X(16, segment_held) X(17, segment_want) X(18, segment_give) X(19, segment_durable) \
     X(20, segment_sealed) \
     X(32, resolve) X(33, resolved) X(34, mailbox_ask) X(35, mailbox_answer) \
