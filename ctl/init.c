@@ -214,6 +214,9 @@ static void add_entries(const struct plan *plan, enum tables_id id, struct buf *
             set_entry(text, "postmaster", plan->users[0].name.key);
         return;
     }
+    /* What users may do besides is for the operator to write. */
+    if (id == TABLE_SENDERS || id == TABLE_ACCESS)
+        return;
     for (size_t i = 0; i < plan->user_count; i++)
         set_entry(text, plan->users[i].name.key, id == TABLE_PASSWORDS ? plan->users[i].entry : "");
 }

@@ -10,11 +10,12 @@
 #include "ctl/verbs.h"
 #include "util/table/table.h"
 
-/* A wrong name is a wrong call: there are three tables, and nobody adds another. */
+/* A wrong name is a wrong call: the tables are these, and nobody adds another. */
 static int say_no_table(struct ctl *ctl, const char *name)
 {
-    return ctl_misused(ctl, "there is no table \"%s\"; there are users, aliases and passwords",
-                       name);
+    return ctl_misused(
+        ctl, "there is no table \"%s\"; there are users, aliases, senders, access and passwords",
+        name);
 }
 
 /* ---- tables ---- */

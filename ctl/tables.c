@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 #include "ctl/files.h"
-#include "util/table/table.h"
+#include "util/mail/access_table.h"
+#include "util/mail/senders_table.h"
 
 /* In the order in which they are compiled and checked. Passwords alone are closed to others. */
 const struct tables_row tables_rows[TABLES] = {
@@ -23,6 +24,16 @@ const struct tables_row tables_rows[TABLES] = {
                        "# NAME TARGET, TARGET...: mail to NAME goes to the targets; each is an "
                        "address or a\n# name of the same domain. Compiled by `veredus table build "
                        "aliases`.\n"},
+    [TABLE_SENDERS] = {"senders", 0644,
+                       "# LOGIN ADDRESS, @DOMAIN...: what a user may send from besides the own "
+                       "address; * is\n# any. Compiled by `veredus table build senders`.\n",
+                       &senders_rules},
+    [TABLE_ACCESS] =
+        {"access", 0644,
+         "# client:ADDRESS|NETWORK|NAME, helo:NAME, sender:ADDRESS|DOMAIN, "
+         "recipient:ADDRESS|DOMAIN, then\n# OK, HOLD, REJECT [text], DEFER [text] or a code. "
+         "Compiled by `veredus table build access`.\n",
+         &access_rules},
     [TABLE_PASSWORDS] =
         {"passwords", 0600,
          "# ADDRESS HASH KEYS: what crypt(3) and SCRAM make of the password. Changed "
@@ -145,7 +156,9 @@ bool tables_compile(struct ctl *ctl, struct span directory, enum tables_id id)
                 log_errno_text(errno));
         return false;
     }
-    if (table_build(path, tables_rows[id].mode, &problem))
+    const struct tables_row *row = &tables_rows[id];
+    if (row->rules ? table_build_with(path, row->mode, row->rules, &problem)
+                   : table_build(path, row->mode, &problem))
         return true;
     if (problem.line > 0)
         ctl_say(ctl, "%s:%u: %s", path, problem.line, problem.text);

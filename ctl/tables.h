@@ -1,20 +1,22 @@
 /*
- * tables - the three tables of an instance: their names, their modes, how they are changed.
+ * tables - the five tables of an instance: their names, their modes, how they are changed.
  */
 #ifndef VEREDUS_CTL_TABLES_H
 #define VEREDUS_CTL_TABLES_H
 
 #include "ctl/ctl.h"
 #include "util/base/buf.h"
+#include "util/table/table.h"
 
 /* Indexes of tables_rows; TABLES is their number and stands for "none". */
-enum tables_id { TABLE_USERS, TABLE_ALIASES, TABLE_PASSWORDS, TABLES };
+enum tables_id { TABLE_USERS, TABLE_ALIASES, TABLE_SENDERS, TABLE_ACCESS, TABLE_PASSWORDS, TABLES };
 
 /* What never changes about a table. */
 struct tables_row {
     const char *name;
-    unsigned mode;       /* of the text and of what is compiled from it */
-    const char *opening; /* the comment that a new text begins with */
+    unsigned mode;                   /* of the text and of what is compiled from it */
+    const char *opening;             /* the comment that a new text begins with */
+    const struct table_rules *rules; /* what an entry has to be; NULL: anything */
 };
 
 extern const struct tables_row tables_rows[TABLES];

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lookup/expand.h"
+#include "lookup/policy.h"
 #include "util/base/panic.h"
 
 struct lookup;
@@ -28,6 +29,7 @@ struct lookup {
     struct daemon *daemon;
     struct io changes; /* inotify on the directory of the tables */
     struct expand_tables tables;
+    struct policy policy;
     struct arena arena; /* of the question at hand */
     LIST_HEAD(, peer) peers;
 };
@@ -169,6 +171,23 @@ static void answer_mailbox(struct peer *peer, const struct mailbox_ask *question
     (void)answer(peer, &ipc_mailbox_answer, &reply, &later);
 }
 
+/* One message, which is its own substitute: it is small. */
+static void answer_access(struct peer *peer, const struct access_ask *question)
+{
+    struct lookup *lookup = peer->lookup;
+    const struct access_answer reply = policy_access(&lookup->policy, &lookup->arena, question);
+
+    (void)answer(peer, &ipc_access_answer, &reply, &reply);
+}
+
+static void answer_sender(struct peer *peer, const struct sender_ask *question)
+{
+    struct lookup *lookup = peer->lookup;
+    const struct sender_answer reply = policy_sender(&lookup->policy, &lookup->arena, question);
+
+    (void)answer(peer, &ipc_sender_answer, &reply, &reply);
+}
+
 /* ---- peers ---- */
 
 /* Answered before the callback returns: nothing is remembered between two questions. */
@@ -183,6 +202,10 @@ static void peer_message(void *arg, struct channel *channel, const struct ipc_ty
         answer_resolve(peer, message);
     else if (type == &ipc_mailbox_ask)
         answer_mailbox(peer, message);
+    else if (type == &ipc_access_ask)
+        answer_access(peer, message);
+    else if (type == &ipc_sender_ask)
+        answer_sender(peer, message);
     else
         log_event(LOG_WARN, "message-unexpected", LOG_STR("type", type->name));
     arena_reset(&peer->lookup->arena);
@@ -226,6 +249,7 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     lookup->tables.conf = daemon->conf;
     lookup->tables.users = open_table(lookup, "users");
     lookup->tables.aliases = open_table(lookup, "aliases");
+    policy_open(&lookup->policy, daemon->conf);
     LIST_INIT(&lookup->peers);
     watch_tables(lookup);
     /* A new process may see other tables than the one before: what others remember is old now. */
@@ -255,11 +279,12 @@ static void drain(struct daemon *daemon)
 /* What Berkeley DB keeps it hides from whoever counts memory at the end: so it is told to end. */
 static void run(struct daemon *daemon)
 {
-    const struct lookup *lookup = daemon->state;
+    struct lookup *lookup = daemon->state;
 
     loop_run(daemon->loop);
     table_close(lookup->tables.users);
     table_close(lookup->tables.aliases);
+    policy_close(&lookup->policy);
 }
 
 const struct daemon_calls lookup_calls = {

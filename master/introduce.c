@@ -71,6 +71,17 @@ static bool send_tickets(struct child *child)
            channel_send(child->channel, &ipc_control_tickets, &tickets, NULL);
 }
 
+/* A client that is too fast is so at every worker of every service. */
+static bool send_rates(struct child *child)
+{
+    const struct control_rates message = {0};
+
+    if (!child_is_front(child))
+        return true;
+    int fd = master_rates_fd(&child->master->rates);
+    return fd >= 0 && channel_send(child->channel, &ipc_control_rates, &message, &fd);
+}
+
 /* Sockets of its own service only. The same socket goes to all workers: the kernel deals out
  * what connects, and a worker that dies takes no queue of connections with it. */
 static bool send_listeners(struct child *child)
@@ -99,8 +110,9 @@ bool introduce_child(struct child *child)
                                         .generation = child->generation};
 
     return channel_send(child->channel, &ipc_control_config, &config, &configuration->text) &&
-           send_pages(child) && send_key(child) && send_tickets(child) && send_listeners(child) &&
-           links_connect(child) && channel_send(child->channel, &ipc_control_start, &start, NULL);
+           send_pages(child) && send_key(child) && send_tickets(child) && send_rates(child) &&
+           send_listeners(child) && links_connect(child) &&
+           channel_send(child->channel, &ipc_control_start, &start, NULL);
 }
 
 void introduce_to_siblings(struct child *child)

@@ -229,6 +229,7 @@ int master_run(const char *file, const char *programs)
     relay_close(&master->relay);
     configuration_free(&master->configuration);
     pages_free(&master->pages);
+    master_rates_free(&master->rates);
     loop_free(master->loop);
     log_on_lost(NULL, NULL);
     mem_free(master);

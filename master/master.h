@@ -17,6 +17,7 @@
 #include "master/operator.h"
 #include "master/pages.h"
 #include "master/place.h"
+#include "master/rates.h"
 #include "master/relay.h"
 #include "util/sys/tls_tickets.h"
 
@@ -32,6 +33,7 @@ struct master {
     struct locks locks;
     struct listeners listeners;
     struct pages pages;
+    struct master_rates rates;
     struct child_list children; /* all that live */
     struct places places;
     struct operators operators;

@@ -43,4 +43,5 @@ void status_write(const struct master *master, struct buf *out)
         add_number(out, page_value_name((enum page_value)value),
                    own + pages_sum(&master->pages, (enum page_value)value));
     }
+    master_rates_write(&master->rates, out);
 }

@@ -59,15 +59,28 @@ const char *table_rig_path(const struct table_rig *rig, const char *name)
     return path;
 }
 
-void table_rig_write(const struct table_rig *rig, const char *name, const char *text)
+static const char *write_text(const struct table_rig *rig, const char *name, const char *text)
 {
-    struct table_problem problem;
     const char *path = table_rig_path(rig, name);
     FILE *out = fopen(path, "w");
     assert_non_null(out);
     assert_int_equal(fwrite(text, 1, strlen(text), out), strlen(text));
     assert_int_equal(fclose(out), 0);
-    if (!table_build(path, 0644, &problem))
+    return path;
+}
+
+void table_rig_write(const struct table_rig *rig, const char *name, const char *text)
+{
+    struct table_problem problem;
+    if (!table_build(write_text(rig, name, text), 0644, &problem))
+        fail_msg("%s:%u: %s", name, problem.line, problem.text);
+}
+
+void table_rig_write_with(const struct table_rig *rig, const char *name, const char *text,
+                          const struct table_rules *rules)
+{
+    struct table_problem problem;
+    if (!table_build_with(write_text(rig, name, text), 0644, rules, &problem))
         fail_msg("%s:%u: %s", name, problem.line, problem.text);
 }
 

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "util/conf/conf.h"
+#include "util/table/table.h"
 
 struct table_rig {
     char directory[40];
@@ -30,6 +31,10 @@ struct conf *table_rig_conf(const struct table_rig *rig);
 
 /* Writes the table NAME and compiles it, over one that is there. */
 void table_rig_write(const struct table_rig *rig, const char *name, const char *text);
+
+/* The same for a table with rules of its own. */
+void table_rig_write_with(const struct table_rig *rig, const char *name, const char *text,
+                          const struct table_rules *rules);
 
 /* What may have happened to a compiled table. */
 enum table_damage { DAMAGE_MISSING, DAMAGE_EMPTY, DAMAGE_CUT, DAMAGE_CORRUPT, DAMAGE_COUNT };

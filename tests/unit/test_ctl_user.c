@@ -184,10 +184,10 @@ static void passwords_stay_readable_by_their_owner_alone(void **state)
     assert_int_not_equal(access(rig_path(rig, "tables/passwords.new"), F_OK), 0);
 }
 
-/* The three tables, texts and compiled ones, are gone, as before the first user of all. */
+/* All tables, texts and compiled ones, are gone, as before the first user of all. */
 static void remove_tables(struct ctl_rig *rig)
 {
-    static const char *const names[] = {"users", "aliases", "passwords"};
+    static const char *const names[] = {"users", "aliases", "senders", "access", "passwords"};
     char name[64];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         (void)snprintf(name, sizeof name, "tables/%s", names[i]);

@@ -63,6 +63,9 @@ static void start(struct daemon *daemon)
         page_set(page, SAW_RATCHET, daemon->ratchet->period);
         page_set(page, SAW_SECRET, daemon->ratchet->secret[0]);
     }
+    const struct rates_ask once = {RATE_CONNECTIONS, 7, 1, 0};
+    if (daemon->rates != NULL)
+        (void)!rates_take(daemon->rates, &once);
     for (size_t i = 0; i < daemon->listener_count; i++)
         page_add(page, SAW_IMPLICIT_TLS, daemon->listeners[i].tls == LISTEN_IMPLICIT);
     page_set(page, SAW_PEERS_AT_START, page_get(page, SAW_PEERS));
@@ -313,6 +316,22 @@ static void gathers_listeners_pages_and_key(void **state)
     (void)close(neighbour);
 }
 
+static void counts_in_the_memory_of_the_rates_that_master_sent(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = rates_create();
+    struct rates *rates = rates_map(fd);
+    const struct rates_ask ask = {RATE_CONNECTIONS, 7, 1, 0};
+    spawn(fixture, &loop_calls);
+    tell_everything_before_start(fixture);
+    tell(fixture, &ipc_control_rates, &(struct control_rates){0}, fd);
+    tell_start(fixture);
+    wait_until_ready(fixture);
+    assert_true(rates_is_full(rates, &ask));
+    rates_unmap(rates);
+    (void)close(fd);
+}
+
 /* A daemon that was told of the ratchet so many periods ago. */
 static void begin_with_ratchet(struct fixture *fixture, uint64_t period)
 {
@@ -495,6 +514,7 @@ int main(void)
         TEST(prepares_starts_and_says_ready),
         TEST(gathers_listeners_pages_and_key),
         TEST(takes_the_ratchet_of_session_tickets),
+        TEST(counts_in_the_memory_of_the_rates_that_master_sent),
         TEST(steps_a_ratchet_that_is_late),
         TEST(hands_over_early_peers_before_start),
         TEST(hands_over_late_peers_as_they_come),

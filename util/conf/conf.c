@@ -14,6 +14,7 @@
 #include "util/base/buf.h"
 #include "util/base/panic.h"
 #include "util/conf/reader.h"
+#include "util/conf/settings.h"
 
 /* A MiB is a thousand times what a large site writes. */
 enum { FILE_MAX = 1 << 20 };
@@ -163,6 +164,15 @@ void conf_free(struct conf *conf)
 }
 
 /* ---- asking ---- */
+
+/* Line 0: the file does not set it. */
+struct span conf_place(const struct conf *conf, const char *setting, struct arena *arena)
+{
+    const struct setting *row = setting_find(setting);
+    unsigned line = row != NULL && conf->setting_lines ? conf->setting_lines[row - settings] : 0;
+    return line > 0 ? arena_printf(arena, "%.*s:%u", SPAN_ARG(conf->file), line)
+                    : arena_copy(arena, conf->file);
+}
 
 /* Asked of the effective user: a configuration read by a plain user means that user. */
 bool conf_changes_users(const struct conf *conf)

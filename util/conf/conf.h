@@ -139,13 +139,17 @@ struct conf_limits {
     uint64_t alias_depth, alias_expansion;
     uint64_t pop3_idle, pop3_login, pop3_bad_commands;
     uint64_t auth_delay_first, auth_delay_most;
-    uint64_t delivery_concurrency; /* jobs a local process is given at once */
+    uint64_t delivery_concurrency;            /* jobs a local process is given at once */
+    uint64_t connections_rate, messages_rate; /* of a network, a minute */
+    uint64_t recipients_rate, auth_failures;  /* of a network, an hour */
+    uint64_t recipients_per_account, auth_failures_per_account; /* an hour */
 };
 
 /* Immutable once it is loaded, so it can be read from any thread. */
 struct conf {
-    struct arena arena; /* owns everything below */
-    struct span file;   /* its name, for messages */
+    struct arena arena;            /* owns everything below */
+    struct span file;              /* its name, for messages */
+    const unsigned *setting_lines; /* for conf_place */
     struct span hostname;
     struct conf_spans domains, relay_domains;
     struct conf_prefixes trusted_networks;
@@ -208,6 +212,11 @@ void conf_print_all(const struct conf *conf, FILE *out);
 
 /* Prints the reference manual: each setting with type, default, range, unit and help. */
 void conf_print_reference(FILE *out);
+
+/* Where `setting` is set, for the log: "/etc/veredus.conf:12", or without a line when it has its
+ * default. For settings at the top and of `limits`; of others it is the last section's. The text
+ * lives in `arena`. */
+struct span conf_place(const struct conf *conf, const char *setting, struct arena *arena);
 
 /* True when every process is to run as its own user: started by root, and separate_users holds. */
 bool conf_changes_users(const struct conf *conf);

@@ -24,7 +24,7 @@ enum { SENTENCE = 2 * PATH_MAX + 256 };
 /* What lookup reads: the texts belong to whoever maintains them, and so does what is compiled. */
 static size_t list_public(const struct conf *conf, struct arena *arena, struct ownership *out)
 {
-    static const char *const names[] = {"users", "aliases"};
+    static const char *const names[] = {"users", "aliases", "senders", "access"};
     size_t count = 0;
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

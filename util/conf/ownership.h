@@ -13,7 +13,7 @@
 
 #include "util/conf/conf.h"
 
-enum { OWNERSHIP_MAX = 16 /* rows of a list */ };
+enum { OWNERSHIP_MAX = 24 /* rows of a list */ };
 
 /* A directory or file as it has to be. */
 struct ownership {

@@ -432,6 +432,15 @@ static bool parse_text(struct reader *reader, cfg_t *top, struct span text)
     return reader->ended;
 }
 
+/* For whoever refuses something by a setting, and says which. */
+static void keep_lines(struct reader *reader)
+{
+    unsigned *lines = arena_zalloc(&reader->conf->arena, SETTINGS_MAX * sizeof *lines);
+    for (size_t i = 0; i < SETTINGS_MAX; i++)
+        lines[i] = (unsigned)reader->seen[i].line;
+    reader->conf->setting_lines = lines;
+}
+
 /* libConfuse keeps pointers into the options: they live in the scratch arena until it is freed. */
 bool reader_read(struct conf *conf, struct span text, struct span directory,
                  const struct conf_complaints *to)
@@ -444,6 +453,7 @@ bool reader_read(struct conf *conf, struct span text, struct span directory,
     cfg_set_error_function(top, on_error);
     /* Nothing is stored before all of it was checked. */
     bool good = parse_text(&reader, top, text) && store_all(&reader, top);
+    keep_lines(&reader);
     /* Strings that libConfuse owns end here: all that was kept was copied. */
     cfg_free(top);
     arena_free(&reader.scratch);

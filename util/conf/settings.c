@@ -7,6 +7,7 @@
 #include "util/conf/settings.h"
 
 #include "util/conf/conf.h"
+#include "util/sys/rates.h"
 
 enum { KIB = 1024, MIB = 1024 * KIB, DAY = 86400 };
 
@@ -79,7 +80,7 @@ const struct setting settings[] = {
     {TOP("mail_root", mail_root, SETTING_PATH), .fallback = "/var/mail/veredus",
      .help = "Mailboxes lie beneath it: DOMAIN/USER/."},
     {TOP("table_directory", table_directory, SETTING_PATH), .fallback = ".",
-     .help = "Where the tables users, aliases and passwords lie."},
+     .help = "Where the tables users, aliases, senders, access and passwords lie."},
     {TOP("run_directory", run_directory, SETTING_PATH), .fallback = "/run/veredus",
      .help = "The socket and the process number of the running master."},
     /* ---- system users; only for a start by root ---- */
@@ -163,6 +164,20 @@ const struct setting settings[] = {
      .help = "How long one command may take to arrive, however busy the client is."},
     {LIMIT(minimum_data_rate, SETTING_SIZE, 1, MIB), .fallback = "500",
      .help = "Octets a second that a message must arrive with."},
+    /* ---- limits: rates, over all workers together ---- */
+    {LIMIT(connections_rate, SETTING_NUMBER, 1, RATES_LIMIT), .fallback = "300",
+     .help = "Connections a minute from an IPv4 address or an IPv6 /64; trusted ones are free."},
+    {LIMIT(messages_rate, SETTING_NUMBER, 1, RATES_LIMIT), .fallback = "600",
+     .help = "Messages a minute from such a network without a login; more are put off with 450."},
+    {LIMIT(recipients_rate, SETTING_NUMBER, 1, RATES_LIMIT), .fallback = "10000",
+     .help = "Recipients an hour from such a network without a login."},
+    {LIMIT(recipients_per_account, SETTING_NUMBER, 1, RATES_LIMIT), .fallback = "500",
+     .help = "Recipients an hour of a login; one that sends more is stopped with 450, since its "
+             "password may be stolen."},
+    {LIMIT(auth_failures, SETTING_NUMBER, 1, RATES_LIMIT), .fallback = "100",
+     .help = "Failed logins an hour from a network, before all of its logins are put off."},
+    {LIMIT(auth_failures_per_account, SETTING_NUMBER, 1, RATES_LIMIT), .fallback = "300",
+     .help = "Failed logins an hour to an account, before untrusted clients are put off."},
     /* ---- limits: space and memory ---- */
     {LIMIT(free_space_percent, SETTING_NUMBER, 1, 90), .fallback = "5",
      .help = "Percent of space or inodes below which no mail is taken: 452."},

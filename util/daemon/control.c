@@ -152,6 +152,18 @@ static void take_tickets(struct control *control, const void *message, struct fd
     control->daemon.ratchet = ratchet;
 }
 
+/* Mapped before the sandbox; the descriptor is of no further use. */
+static void take_rates(struct control *control, const void *message, struct fd_list *fds)
+{
+    (void)message;
+    require(control->daemon.rates == NULL);
+    int fd = fd_list_take(fds);
+    control->daemon.rates = rates_map(fd);
+    (void)close(fd);
+    if (control->daemon.rates == NULL)
+        fatal(EX_OSERR, "cannot map the memory of the rates");
+}
+
 /* The last message of the start; index and generation are for the log and for names. */
 static void take_start(struct control *control, const void *message, struct fd_list *fds)
 {
@@ -180,6 +192,7 @@ static const struct {
     {&ipc_control_listener, take_listener}, {&ipc_control_peer, take_peer},
     {&ipc_control_key, take_key},           {&ipc_control_start, take_start},
     {&ipc_control_drain, take_drain},       {&ipc_control_tickets, take_tickets},
+    {&ipc_control_rates, take_rates},
 };
 
 /* A message that master never sends a child is logged and passed over: the two may differ by a

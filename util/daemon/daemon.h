@@ -16,6 +16,7 @@
 #include "util/ipc/channel.h"
 #include "util/ipc/messages.h"
 #include "util/sys/page.h"
+#include "util/sys/rates.h"
 #include "util/sys/sandbox.h"
 
 enum { DAEMON_CONTROL_FD = 3, DAEMON_LISTENERS = 32, DAEMON_PAGES = 256 };
@@ -46,6 +47,7 @@ struct daemon {
     struct page *page;           /* its own counters */
     struct span key;             /* of logins' tickets; empty but in auth and mailbox */
     struct tls_ratchet *ratchet; /* of TLS sessions' tickets; NULL but in smtpd and pop3d */
+    struct rates *rates;         /* NULL but in those who serve the network */
     struct daemon_listener listeners[DAEMON_LISTENERS];
     size_t listener_count;
     struct daemon_page pages[DAEMON_PAGES];

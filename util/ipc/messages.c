@@ -6,6 +6,8 @@
 #include "util/ipc/messages.h"
 
 #include "util/conf/conf.h"
+#include "util/mail/access_table.h"
+#include "util/mail/senders_table.h"
 #include "util/sys/role.h"
 
 enum {
@@ -19,7 +21,8 @@ enum {
     MOST_ENHANCED = 16, /* RFC 3463 §2: "5.999.999" */
     MOST_PASSWORD = 4096,
     MOST_CLIENT = 64, /* NET_TEXT_MAX */
-    MOST_KEY = 64
+    MOST_KEY = 64,
+    MOST_CODE = 599 /* RFC 5321 §4.2.1 */
 };
 
 #define MOST_U32 UINT32_MAX
@@ -81,6 +84,11 @@ static const struct ipc_field control_tickets_fields[] = {
     SECRET(control_tickets, secret, IPC_SPAN, MOST_KEY),
 };
 TABLE(control_tickets, 0);
+
+static const struct ipc_field control_rates_fields[] = {
+    FIELD(control_rates, unused, IPC_U8, MOST_U8),
+};
+TABLE(control_rates, 1);
 
 static const struct ipc_field control_start_fields[] = {
     FIELD(control_start, index, IPC_U16, MOST_U16),
@@ -172,6 +180,44 @@ static const struct ipc_field mailbox_answer_fields[] = {
     FIELD(mailbox_answer, path, IPC_SPAN, MOST_PATH),
 };
 TABLE(mailbox_answer, 0);
+
+static const struct ipc_field access_ask_fields[] = {
+    FIELD(access_ask, query, IPC_U32, MOST_U32),
+    FIELD(access_ask, kinds, IPC_U8, ACCESS_ASK_ALL),
+    FIELD(access_ask, client, IPC_SPAN, MOST_CLIENT),
+    FIELD(access_ask, name, IPC_SPAN, MOST_NAME),
+    FIELD(access_ask, helo, IPC_SPAN, MOST_NAME),
+    FIELD(access_ask, sender, IPC_SPAN, MOST_ADDRESS),
+    FIELD(access_ask, recipient, IPC_SPAN, MOST_ADDRESS),
+};
+TABLE(access_ask, 0);
+
+static const struct ipc_field access_answer_fields[] = {
+    FIELD(access_answer, query, IPC_U32, MOST_U32),
+    FIELD(access_answer, status, IPC_U8, ACCESS_TEMPORARY),
+    FIELD(access_answer, kind, IPC_U8, ACCESS_KINDS - 1),
+    FIELD(access_answer, ok, IPC_U8, ACCESS_ASK_ALL),
+    FIELD(access_answer, held, IPC_U8, ACCESS_ASK_ALL),
+    FIELD(access_answer, code, IPC_U16, MOST_CODE),
+    FIELD(access_answer, enhanced, IPC_SPAN, MOST_ENHANCED),
+    FIELD(access_answer, text, IPC_SPAN, ACCESS_TEXT_MAX),
+    FIELD(access_answer, line, IPC_U32, MOST_U32),
+};
+TABLE(access_answer, 0);
+
+static const struct ipc_field sender_ask_fields[] = {
+    FIELD(sender_ask, query, IPC_U32, MOST_U32),
+    FIELD(sender_ask, login, IPC_SPAN, MOST_ADDRESS),
+    FIELD(sender_ask, address, IPC_SPAN, MOST_ADDRESS),
+};
+TABLE(sender_ask, 0);
+
+static const struct ipc_field sender_answer_fields[] = {
+    FIELD(sender_answer, query, IPC_U32, MOST_U32),
+    FIELD(sender_answer, verdict, IPC_U8, SENDERS_ERROR),
+    FIELD(sender_answer, line, IPC_U32, MOST_U32),
+};
+TABLE(sender_answer, 0);
 
 /* ---- qmgr and the delivery agents ---- */
 

@@ -48,6 +48,11 @@ struct control_tickets {
     struct span secret; /* 32 octets */
 };
 
+/* The memory of all rates (rates.h): to those who serve the network. One descriptor. */
+struct control_rates {
+    uint8_t unused;
+};
+
 /* Everything was sent: sandbox, start, answer ready. */
 struct control_start {
     uint16_t index;
@@ -150,6 +155,55 @@ struct mailbox_answer {
     uint32_t query;
     uint8_t status;   /* RESOLVE_OK, RESOLVE_UNKNOWN_USER or RESOLVE_TEMPORARY */
     struct span path; /* beneath the mail root */
+};
+
+/* What the table `access` says; smtpd asks with what it knows at one moment, several keys at once.
+ */
+enum {
+    ACCESS_ASK_CLIENT = 1, /* bits of `kinds`: 1 << enum access_kind */
+    ACCESS_ASK_HELO = 2,
+    ACCESS_ASK_SENDER = 4,
+    ACCESS_ASK_RECIPIENT = 8,
+    ACCESS_ASK_ALL = 15
+};
+
+struct access_ask {
+    uint32_t query;
+    uint8_t kinds;
+    struct span client;    /* address as text */
+    struct span name;      /* of the client, forward-confirmed; empty: none is */
+    struct span helo;      /* as it was given */
+    struct span sender;    /* as text; empty: the null reverse-path */
+    struct span recipient; /* as text */
+};
+
+/* ACCESS_TEMPORARY: the table can not be read. */
+enum access_status { ACCESS_CLEAR, ACCESS_REFUSED, ACCESS_TEMPORARY };
+
+/* The first refusal, in the order of the kinds; and which kinds are OK or to be held. */
+struct access_answer {
+    uint32_t query;
+    uint8_t status; /* enum access_status */
+    uint8_t kind;   /* enum access_kind: of the line */
+    uint8_t ok;     /* bits as in `kinds` */
+    uint8_t held;
+    uint16_t code;        /* only ACCESS_REFUSED, like the next two */
+    struct span enhanced; /* "5.7.1" */
+    struct span text;     /* printable ASCII */
+    uint32_t line;        /* of the refusal, else of the last OK or HOLD; 0: nothing was found */
+};
+
+/* May this login send from this address? The table `senders`. */
+struct sender_ask {
+    uint32_t query;
+    struct span login;   /* canonical, as the verdict gave it */
+    struct span address; /* as text */
+};
+
+struct sender_answer {
+    uint32_t query;
+    uint8_t verdict; /* enum senders_verdict */
+    uint32_t line;
 };
 
 /* ---- qmgr and the delivery agents ---- */
@@ -356,10 +410,11 @@ struct operator_answer {
 #define IPC_MESSAGES(X) \
     X(1, control_config) X(2, control_page) X(3, control_listener) X(4, control_peer) \
     X(5, control_key) X(6, control_start) X(7, control_ready) X(8, control_drain) \
-    X(9, control_unlinked) X(10, control_tickets) \
+    X(9, control_unlinked) X(10, control_tickets) X(11, control_rates) \
     X(16, segment_held) X(17, segment_want) X(18, segment_give) X(19, segment_durable) \
     X(20, segment_sealed) \
     X(32, resolve) X(33, resolved) X(34, mailbox_ask) X(35, mailbox_answer) \
+    X(36, access_ask) X(37, access_answer) X(38, sender_ask) X(39, sender_answer) \
     X(48, agent_credit) X(49, agent_segment) X(50, agent_forget) X(51, job) X(52, job_result) \
     X(64, verify) X(65, verdict) X(66, mailbox_open) X(67, mailbox_opened) \
     X(68, mailbox_refused) X(69, mailbox_fetch) X(70, mailbox_message) X(71, mailbox_missing) \

@@ -39,8 +39,10 @@
     X(DELETED, "deleted")                                                                          \
     X(TABLES, "table-changes") /* lookup: its start, and every table built anew */                 \
     X(LOOKUPS, "lookups")                                                                          \
-    X(LOG_LOST, "log-lost") /* lines that the log did not take */                                  \
-    X(PRESSURE, "pressure") /* gauge, qmgr: enum page_pressure */
+    X(RATE_REFUSED, "rate-refused")         /* by a limit over time */                             \
+    X(ACCOUNTS_STOPPED, "accounts-stopped") /* for their recipients */                             \
+    X(LOG_LOST, "log-lost")                 /* lines that the log did not take */                  \
+    X(PRESSURE, "pressure")                 /* gauge, qmgr: enum page_pressure */
 
 enum page_value {
 #define PAGE_VALUE_ENUM(name, text) PAGE_##name,

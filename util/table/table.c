@@ -60,6 +60,9 @@ enum table_result table_get(struct table *table, struct arena *arena, struct spa
 struct build {
     struct db_builder *builder;
     struct table_problem *problem;
+    const struct table_rules *rules;
+    void *state;        /* of the rules */
+    struct arena arena; /* of the entry at hand */
 };
 
 __attribute__((format(printf, 3, 4))) static void describe(struct table_problem *problem,
@@ -72,30 +75,81 @@ __attribute__((format(printf, 3, 4))) static void describe(struct table_problem 
     va_end(values);
 }
 
-/* One entry of the text on its way into the compiled table. */
-static bool build_entry(void *arg, struct span key, struct span value, unsigned line)
+/* Tables without a form of their own take every entry as it stands. */
+static bool accept_any(void *state, struct table_draft *draft)
 {
-    struct build *build = arg;
+    (void)state;
+    (void)draft;
+    return true;
+}
+
+static const struct table_rules no_rules = {.check = accept_any};
+
+/* Into the compiled table. */
+static bool put(struct build *build, const struct table_draft *draft)
+{
     int error = 0;
-    switch (db_build_put(build->builder, key, value, &error)) {
+    switch (db_build_put(build->builder, draft->key, draft->value, &error)) {
     case DB_PUT_OK:
         return true;
     case DB_PUT_DUPLICATE:
-        describe(build->problem, line, "'%.*s' stands here a second time; keep one of them",
-                 SPAN_ARG(span_first(key, 64)));
+        describe(build->problem, draft->line, "'%.*s' stands here a second time; keep one of them",
+                 SPAN_ARG(span_first(draft->key, 64)));
         return false;
     case DB_PUT_FAILED:
         break;
     }
-    describe(build->problem, line, "the entry can not be stored: %s", db_error_text(error));
+    describe(build->problem, draft->line, "the entry can not be stored: %s", db_error_text(error));
     return false;
 }
 
-/* Whatever fails, the table in force stays as it is. */
+/* One entry of the text: what the rules refuse is never stored, so nobody who looks something up
+ * has to say what is wrong with it. */
+static bool build_entry(void *arg, struct span key, struct span value, unsigned line)
+{
+    struct build *build = arg;
+    struct table_draft draft = {&build->arena, key, value, line, NULL};
+    bool good = build->rules->check(build->state, &draft);
+    if (!good)
+        describe(build->problem, line, "'%.*s': %s", SPAN_ARG(span_first(key, 64)), draft.wrong);
+    good = good && put(build, &draft);
+    arena_reset(&build->arena);
+    return good;
+}
+
+/* Behind the last entry; of no line. */
+static bool build_summary(struct build *build)
+{
+    struct table_draft draft = {.arena = &build->arena};
+    return build->rules->summary == NULL || !build->rules->summary(build->state, &draft) ||
+           put(build, &draft);
+}
+
+/* From the first line to the last, and what follows from all of them. */
+static bool build_all(struct build *build, const char *path)
+{
+    struct table_problem *problem = build->problem;
+    unsigned line = 0;
+    if (table_read_text(path, build_entry, build, &line))
+        return build_summary(build);
+    /* errno 0 means that the file was read well and an entry was refused. */
+    if (errno != 0)
+        describe(problem, 0, "the text can not be read: %s", log_errno_text(errno));
+    else if (problem->text[0] == '\0')
+        describe(problem, line, "this is no entry; write KEY VALUE, without control characters");
+    return false;
+}
+
 bool table_build(const char *path, unsigned mode, struct table_problem *problem)
 {
-    struct build build = {.problem = problem};
-    unsigned line = 0;
+    return table_build_with(path, mode, &no_rules, problem);
+}
+
+/* Whatever fails, the table in force stays as it is. */
+bool table_build_with(const char *path, unsigned mode, const struct table_rules *rules,
+                      struct table_problem *problem)
+{
+    struct build build = {.problem = problem, .rules = rules};
     int error = 0;
     *problem = (struct table_problem){0};
     build.builder = db_build_begin(path, &error);
@@ -103,13 +157,11 @@ bool table_build(const char *path, unsigned mode, struct table_problem *problem)
         describe(problem, 0, "the compiled table can not be made: %s", db_error_text(error));
         return false;
     }
-    if (!table_read_text(path, build_entry, &build, &line)) {
-        /* errno 0 means that the file was read well and an entry was refused. */
-        if (errno != 0)
-            describe(problem, 0, "the text can not be read: %s", log_errno_text(errno));
-        else if (problem->text[0] == '\0')
-            describe(problem, line,
-                     "this is no entry; write KEY VALUE, without control characters");
+    build.state = mem_new(rules->state_size + 1);
+    bool good = build_all(&build, path);
+    mem_free(build.state);
+    arena_free(&build.arena);
+    if (!good) {
         db_build_abort(build.builder);
         return false;
     }

@@ -58,4 +58,25 @@ struct table_problem {
 bool table_build(const char *path, unsigned mode, struct table_problem *problem)
     __attribute__((warn_unused_result));
 
+/* An entry on its way into a compiled table. */
+struct table_draft {
+    struct arena *arena; /* for what takes the place of key and value; gone with the entry */
+    struct span key, value;
+    unsigned line;
+    const char *wrong; /* of an entry that is refused: what would be right */
+};
+
+/* What the entries of one kind of table have to be, beyond a key and a value. */
+struct table_rules {
+    size_t state_size; /* octets, zeroed for each build and handed to both functions */
+    /* May change key and value; false with draft->wrong refuses the entry. */
+    bool (*check)(void *state, struct table_draft *draft);
+    /* Behind the last entry: one more, made of what was seen; false: none. May be NULL. */
+    bool (*summary)(void *state, struct table_draft *draft);
+};
+
+/* The same by rules: what is looked up later was checked when it was compiled. */
+bool table_build_with(const char *path, unsigned mode, const struct table_rules *rules,
+                      struct table_problem *problem) __attribute__((warn_unused_result));
+
 #endif
