@@ -5,7 +5,7 @@
 #include "lookup/policy.h"
 
 #include <errno.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "util/base/panic.h"
 #include "util/mail/access_table.h"
@@ -40,9 +40,11 @@ void policy_close(struct policy *policy)
 static bool is_absent(const struct policy *policy, struct arena *arena, const char *name)
 {
     const char *directory = policy->conf->table_directory.data;
+    struct stat status;
 
-    return access(arena_printf(arena, "%s/%s.db", directory, name).data, F_OK) != 0 &&
-           errno == ENOENT && access(arena_printf(arena, "%s/%s", directory, name).data, F_OK) &&
+    return stat(arena_printf(arena, "%s/%s.db", directory, name).data, &status) != 0 &&
+           errno == ENOENT &&
+           stat(arena_printf(arena, "%s/%s", directory, name).data, &status) != 0 &&
            errno == ENOENT;
 }
 

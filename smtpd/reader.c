@@ -139,13 +139,16 @@ static bool serve_answer(struct session *session, struct span *input)
 {
     struct span line;
     size_t used;
-    if (session->swallowed > 0)
-        return swallow(session, input);
+    if (session->swallowed > 0) {
+        swallow(session, input);
+        return true;
+    }
     switch (line_cut(*input, SASL_LINE_MAX + 2, &line, &used)) {
     case LINE_MORE:
         return false;
     case LINE_TOO_LONG:
-        return swallow(session, input);
+        swallow(session, input);
+        return true;
     case LINE_OK:
         break;
     }
