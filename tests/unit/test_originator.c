@@ -96,6 +96,8 @@ static void what_is_missing_is_added_at_the_end_of_the_header(void **state)
         {SPAN_INIT("Subj"), SPAN_INIT(DATE ID SENDER "Subj")},
         {SPAN_INIT("Subject  "), SPAN_INIT(DATE ID SENDER "Subject  ")},
         {SPAN_INIT("\r"), SPAN_INIT(DATE ID SENDER "\r")},
+        {SPAN_INIT(GIVEN SENDER "X: y"), SPAN_INIT(GIVEN SENDER "X: y")},
+        {SPAN_INIT(GIVEN "From: alice@example.test"), SPAN_INIT(GIVEN "From: alice@example.test")},
         {SPAN_INIT(""), SPAN_INIT(DATE ID SENDER)},
         {SPAN_INIT("\r\nbody\r\n"), SPAN_INIT(DATE ID SENDER "\r\nbody\r\n")},
     };
@@ -251,7 +253,7 @@ static void a_name_without_an_end_is_no_field(void **state)
         assert_true(span_has_prefix(buf_span(&out), added));
         struct span rest = span_skip(buf_span(&out), added.len);
         assert_true(span_has_prefix(rest, buf_span(&in)));
-        assert_true(span_equal(span_skip(rest, buf_len(&in)), SPAN("\r\n")));
+        assert_int_equal(rest.len, buf_len(&in));
     }
     buf_free(&in);
     buf_free(&out);

@@ -73,6 +73,11 @@ static bool lacks_sender(const struct pass *pass)
     return pass->facts->login.len > 0 && !is_from && !originator->has_sender;
 }
 
+static bool lacks_something(const struct pass *pass)
+{
+    return !pass->originator->has_date || !pass->originator->has_message_id || lacks_sender(pass);
+}
+
 /* Only between two lines, and never before one that begins with a blank: that one would become a
  * part of what is added. */
 static void add_missing(const struct pass *pass)
@@ -305,22 +310,22 @@ void originator_take(struct originator *originator, const struct originator_fact
     buf_add(out, rest);
 }
 
-/* A last line without its end gets one: what is added begins a line of its own. */
+/* A last line without its end gets one if something is added: that begins a line of its own. */
 void originator_end(struct originator *originator, const struct originator_facts *facts,
                     struct buf *out)
 {
     const struct pass pass = {originator, facts, out};
     enum originator_place place = originator->place;
+    size_t before = buf_len(out);
     if (originator->ended)
         return;
-    if (place == ORIGINATOR_HOLD)
-        buf_add(&originator->held, SPAN("\r\n"));
-    if (place == ORIGINATOR_PASS)
-        buf_add(out, SPAN("\r\n"));
     /* Half a name, or the CR of an empty line, is no field: it stays behind what is added. */
     bool is_name = place == ORIGINATOR_NAME || place == ORIGINATOR_BLANK;
     if (!is_name && place != ORIGINATOR_START_CR)
         conclude(&pass);
+    bool held_passed = place == ORIGINATOR_HOLD && buf_len(out) > before;
+    if ((place == ORIGINATOR_PASS || held_passed) && lacks_something(&pass))
+        buf_add(out, SPAN("\r\n"));
     (void)end_header(&pass);
 }
 
