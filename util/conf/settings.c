@@ -69,6 +69,8 @@ const struct setting settings[] = {
      .help = "The least important events that are still logged."},
     {TOP("helo_argument_required", helo_argument_required, SETTING_BOOL), .fallback = "true",
      .help = "Refuse a HELO or EHLO that names nobody."},
+    {TOP("auth_old_form", auth_old_form, SETTING_BOOL), .fallback = "false",
+     .help = "Announce AUTH once more as AUTH=LOGIN PLAIN, for clients that know only that."},
     {TOP("dns_list_reject", dns_list_reject, SETTING_NUMBER), .fallback = "1", .least = 1,
      .most = 10000,
      .help = "A client is refused when the weights of the lists that it is on add up to this."},
