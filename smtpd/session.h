@@ -14,6 +14,7 @@
 #include "smtpd/worker.h"
 #include "util/mail/dot.h"
 #include "util/mail/header.h"
+#include "util/mail/originator.h"
 #include "util/mail/reply.h"
 #include "util/spool/envelope.h"
 #include "util/sys/stream.h"
@@ -80,7 +81,8 @@ struct transaction {
     size_t final_octets; /* of the envelope that they will take */
 
     struct dot_decoder decoder;
-    struct header_scan header; /* of what was decoded */
+    struct header_scan header;    /* of what was decoded */
+    struct originator originator; /* of what is submitted: completion.c */
     struct buf envelope, trace, message;
     uint64_t size;               /* octets of the message so far */
     int64_t started;             /* of the data, loop_now() */
