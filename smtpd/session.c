@@ -116,8 +116,10 @@ static enum session_wait waits_for(const struct session *session)
         return WAIT_LOOKUP;
     if (login_is_asked(session))
         return WAIT_LOGIN;
-    if (session->state == SESSION_DATA)
-        return session->starved ? WAIT_SEGMENT : WAIT_DATA;
+    if (session->starved)
+        return WAIT_SEGMENT;
+    if (session->state == SESSION_DATA || session->chunk.open)
+        return WAIT_DATA;
     return buf_len(&session->in) > 0 || session->swallowed > 0 ? WAIT_LINE : WAIT_COMMAND;
 }
 
