@@ -99,6 +99,16 @@ static void session_free(struct session *session)
 
 /* ---- what it waits for ---- */
 
+/* Of a client that we listen to: the next command, the rest of one, or octets of a message. */
+static enum session_wait waits_for_input(const struct session *session)
+{
+    if (session->starved)
+        return WAIT_SEGMENT;
+    if (session->state == SESSION_DATA || session->chunk.open)
+        return WAIT_DATA;
+    return buf_len(&session->in) > 0 || session->swallowed > 0 ? WAIT_LINE : WAIT_COMMAND;
+}
+
 /* The first reason counts: a reply that can not be sent stops everything behind it. */
 static enum session_wait waits_for(const struct session *session)
 {
@@ -114,13 +124,7 @@ static enum session_wait waits_for(const struct session *session)
         return WAIT_NOTHING;
     if (session->transaction != NULL && session->transaction->waiting != NULL)
         return WAIT_LOOKUP;
-    if (login_is_asked(session))
-        return WAIT_LOGIN;
-    if (session->starved)
-        return WAIT_SEGMENT;
-    if (session->state == SESSION_DATA || session->chunk.open)
-        return WAIT_DATA;
-    return buf_len(&session->in) > 0 || session->swallowed > 0 ? WAIT_LINE : WAIT_COMMAND;
+    return login_is_asked(session) ? WAIT_LOGIN : waits_for_input(session);
 }
 
 /* The timer runs on while the client makes no progress, however many octets it sends. */
