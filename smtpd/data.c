@@ -11,6 +11,7 @@
 #include "smtpd/data.h"
 
 #include "smtpd/answer.h"
+#include "smtpd/completion.h"
 #include "smtpd/limits.h"
 #include "smtpd/secure.h"
 #include "util/base/clock.h"
@@ -77,6 +78,7 @@ void data_forget(struct session *session)
     starve(session, false);
     give_back_buffer(session);
     abort_stream(session);
+    completion_forget(session);
     buf_free(&transaction->envelope);
     buf_free(&transaction->trace);
 }
@@ -308,9 +310,10 @@ static void judge(struct session *session, struct span decoded)
 static void account(struct session *session, size_t grown)
 {
     struct transaction *transaction = session->transaction;
+    size_t passed = completion_take(session, grown);
     struct span held = buf_span(&transaction->message);
     if (reply_is_pending(transaction->verdict))
-        judge(session, span_skip(held, held.len - grown));
+        judge(session, span_skip(held, held.len - passed));
     place(session);
 }
 
@@ -319,6 +322,8 @@ static void account(struct session *session, size_t grown)
 static void finish(struct session *session)
 {
     struct transaction *transaction = session->transaction;
+    if (completion_end(session))
+        place(session);
     starve(session, false);
     if (!reply_is_pending(transaction->verdict)) {
         conclude(session, transaction->verdict);

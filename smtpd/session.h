@@ -15,6 +15,7 @@
 #include "util/mail/dot.h"
 #include "util/mail/header.h"
 #include "util/mail/line_ends.h"
+#include "util/mail/originator.h"
 #include "util/mail/reply.h"
 #include "util/spool/envelope.h"
 #include "util/sys/stream.h"
@@ -76,9 +77,10 @@ struct transaction {
     size_t final_count, final_room;
     size_t final_octets; /* of the envelope that they will take */
 
-    struct dot_decoder decoder; /* of DATA */
-    struct line_ends line_ends; /* of BDAT */
-    struct header_scan header;  /* of what was decoded */
+    struct dot_decoder decoder;   /* of DATA */
+    struct line_ends line_ends;   /* of BDAT */
+    struct header_scan header;    /* of what was decoded */
+    struct originator originator; /* of what is submitted: completion.c */
     struct buf envelope, trace, message;
     uint64_t size;               /* octets of the message so far */
     int64_t started;             /* of the data, loop_now() */
