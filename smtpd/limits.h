@@ -6,7 +6,13 @@
 
 #include "smtpd/session.h"
 
-/* Counts the new session, and gives its greeting: 220, or why it is sent away. */
+/* Counts the new session, until limits_leave. */
+void limits_enter(struct session *session);
+
+/* From now on the session is a connection of `network` (net_limit_key; 0: of none). */
+void limits_count_network(struct session *session, uint64_t network);
+
+/* The greeting of a session that was counted: 220, or why it is sent away. */
 struct reply limits_greeting(struct session *session);
 
 /* The session ended: counts it no more. */

@@ -33,21 +33,25 @@ enum session_state {
     SESSION_STATES
 };
 
-/* The end of a connection: the last reply goes out; then what still comes is thrown away for a
- * moment, because a socket closed with unread input takes the reply back from the client. */
 /* How the octets travel. */
 enum session_channel {
     CHANNEL_CLEAR,
+    CHANNEL_PROXY,   /* a proxy is to say first for whom it speaks: entry.h */
+    CHANNEL_SILENT,  /* not greeted yet: the client has to be silent */
     CHANNEL_TURNING, /* 220 to STARTTLS is on its way out; what comes behind it is TLS */
     CHANNEL_HANDSHAKE,
     CHANNEL_SECURE
 };
 
+/* The end of a connection: the last reply goes out; then what still comes is thrown away for a
+ * moment, because a socket closed with unread input takes the reply back from the client. */
 enum session_end { SESSION_OPEN, SESSION_CLOSING, SESSION_LINGERING, SESSION_GONE };
 
 /* What the timer runs for. */
 enum session_wait {
     WAIT_NOTHING,
+    WAIT_PROXY,
+    WAIT_GREETING, /* the client waits for it */
     WAIT_HANDSHAKE,
     WAIT_COMMAND,
     WAIT_LINE, /* the rest of a command */
@@ -57,7 +61,8 @@ enum session_wait {
     WAIT_SEGMENT, /* to stream the message into, or for room in memory */
     WAIT_PAUSE,
     WAIT_OUTPUT,
-    WAIT_LINGER
+    WAIT_LINGER,
+    SESSION_WAITS
 };
 
 struct recipient; /* recipients.h */
