@@ -109,13 +109,13 @@ int64_t limits_wait_ms(const struct session *session, enum session_wait wait)
 }
 
 /* Slow is judged only after the time that any command has: a short stall is nobody's fault. */
-bool limits_data_is_slow(const struct session *session)
+bool limits_is_slow(const struct session *session, int64_t started, uint64_t octets)
 {
     const struct conf_limits *limits = &session->worker->conf->limits;
-    /* Milliseconds; the rate is octets a second, over the whole message so far. */
-    int64_t elapsed = loop_now(session->worker->loop) - session->transaction->started;
+    /* Milliseconds; the rate is octets a second, over everything so far. */
+    int64_t elapsed = loop_now(session->worker->loop) - started;
     return elapsed > (int64_t)limits->command_deadline * 1000 &&
-           session->transaction->size < (uint64_t)elapsed / 1000 * limits->minimum_data_rate;
+           octets < (uint64_t)elapsed / 1000 * limits->minimum_data_rate;
 }
 
 /* Without a qmgr there is no pressure: the segments in hand are the limit then. */

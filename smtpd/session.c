@@ -98,6 +98,16 @@ static void session_free(struct session *session)
 
 /* ---- what it waits for ---- */
 
+/* Of a client that we listen to: the next command, the rest of one, or octets of a message. */
+static enum session_wait waits_for_input(const struct session *session)
+{
+    if (session->starved)
+        return WAIT_SEGMENT;
+    if (session->state == SESSION_DATA || session->chunk.open)
+        return WAIT_DATA;
+    return buf_len(&session->in) > 0 || session->swallowed > 0 ? WAIT_LINE : WAIT_COMMAND;
+}
+
 /* What is waited for before the dialogue and behind it; WAIT_NOTHING: it is under way. */
 static enum session_wait waits_around(const struct session *session)
 {
@@ -132,11 +142,7 @@ static enum session_wait waits_for(const struct session *session)
         return WAIT_NOTHING;
     if (session->transaction != NULL && session->transaction->waiting != NULL)
         return WAIT_LOOKUP;
-    if (login_is_asked(session))
-        return WAIT_LOGIN;
-    if (session->state == SESSION_DATA)
-        return session->starved ? WAIT_SEGMENT : WAIT_DATA;
-    return buf_len(&session->in) > 0 || session->swallowed > 0 ? WAIT_LINE : WAIT_COMMAND;
+    return login_is_asked(session) ? WAIT_LOGIN : waits_for_input(session);
 }
 
 /* The timer runs on while the client makes no progress, however many octets it sends. */

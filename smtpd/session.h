@@ -14,6 +14,7 @@
 #include "smtpd/worker.h"
 #include "util/mail/dot.h"
 #include "util/mail/header.h"
+#include "util/mail/line_ends.h"
 #include "util/mail/originator.h"
 #include "util/mail/reply.h"
 #include "util/spool/envelope.h"
@@ -26,6 +27,7 @@ enum session_state {
     SESSION_MAIL,    /* MAIL was accepted, RCPT not yet given */
     SESSION_REFUSED, /* and every RCPT so far was refused */
     SESSION_RCPT,    /* and at least one RCPT was accepted */
+    SESSION_CHUNKS,  /* a part of the message came by BDAT, and more will */
     SESSION_DATA,    /* the client sends its message */
     SESSION_COMMIT,  /* the message is on its way to the disk */
     SESSION_STATES
@@ -70,7 +72,7 @@ struct spool_stream;
 /* One message on its way in. Lives in the session's transaction arena. */
 struct transaction {
     struct span sender; /* as text; empty: the null reverse-path */
-    bool is_8bit;       /* BODY=8BITMIME, RFC 6152 */
+    uint16_t flags;     /* RECORD_FLAG_..., as the client declared */
 
     struct recipient *waiting, **waiting_end; /* RCPTs not answered yet, in their order */
     size_t waiting_count;
@@ -80,7 +82,8 @@ struct transaction {
     size_t final_count, final_room;
     size_t final_octets; /* of the envelope that they will take */
 
-    struct dot_decoder decoder;
+    struct dot_decoder decoder;   /* of DATA */
+    struct line_ends line_ends;   /* of BDAT */
     struct header_scan header;    /* of what was decoded */
     struct originator originator; /* of what is submitted: completion.c */
     struct buf envelope, trace, message;
@@ -89,6 +92,15 @@ struct transaction {
     struct reply verdict;        /* not pending: it will be refused with this */
     struct spool_stream *stream; /* NULL while it fits the buffer */
     struct letter letter;
+};
+
+/* The octets behind a BDAT (RFC 3030 §2); chunk.c. */
+struct chunk {
+    bool open; /* they come, or are served: no command is before their end */
+    bool last;
+    uint64_t size, left;
+    int64_t started;      /* loop_now() */
+    struct reply refusal; /* not pending: they are thrown away, and this is said behind them */
 };
 
 /* Everything that belongs to one connection. Made by session_new; freed at the end of a turn, never
@@ -105,6 +117,7 @@ struct session {
     struct buf out; /* replies not sent yet */
     struct arena arena, transaction_arena;
     struct transaction *transaction; /* NULL outside of one */
+    struct chunk chunk;
     struct span helo;
     struct span user;    /* authenticated as; empty: nobody */
     struct login *login; /* login.c; NULL before the first AUTH */

@@ -103,6 +103,20 @@ static void pipelined_replies_keep_their_order(void **state)
     rig_expect(rig, "250 2.0.0 Ok\r\n");
 }
 
+/* RFC 2033 §4.3 */
+static void last_chunk_has_the_replies_and_those_before_have_one(void **state)
+{
+    struct rig *rig = rig_of(state);
+    begin(rig, 2);
+    rig_say(rig, "BDAT 7\r\nhello\r\n", "250 2.0.0 Chunk received\r\n");
+    rig_write(rig, SPAN("BDAT 7 LAST\r\nagain\r\n"));
+    assert_int_equal(rig_hear_code(rig), 250);
+    struct rig_letter letter = rig_hear_letter(rig);
+    assert_true(span_equal(rig_message(&letter), SPAN("hello\r\nagain\r\n")));
+    rig_expect_silence(rig);
+    rig_free_letter(&letter);
+}
+
 /* RFC 2033 §4.2 */
 static void data_without_a_recipient_is_503(void **state)
 {
@@ -165,6 +179,7 @@ int main(void)
         RIG_TEST(lhlo_is_unknown_to_smtp),
         RIG_TEST(every_accepted_recipient_has_its_reply),
         RIG_TEST(pipelined_replies_keep_their_order),
+        RIG_TEST(last_chunk_has_the_replies_and_those_before_have_one),
         RIG_TEST(data_without_a_recipient_is_503),
         RIG_TEST(refusal_is_said_to_everybody_and_counts_once),
         RIG_TEST(last_reply_closes_and_the_others_come_before_it),
