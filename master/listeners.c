@@ -55,6 +55,7 @@ static bool add(struct listeners *next, const struct listeners *old, const struc
         return false;
     listener->service = want->service;
     listener->tls = want->tls;
+    listener->proxy = want->proxy;
     listener->address = want->address;
     listener->fd = known != NULL ? known->fd : net_listen(&want->address, LISTENER_BACKLOG);
     if (listener->fd < 0)
@@ -101,7 +102,7 @@ bool listeners_update(struct listeners *listeners, const struct conf_listens *wa
 /* Submission is served by processes of its own: whoever breaks into a worker of port 25, which
  * talks to everybody, sees no password there and has no way to auth. */
 static const unsigned services_of[ROLE_COUNT] = {
-    [ROLE_SMTPD] = 1U << SERVICE_SMTP,
+    [ROLE_SMTPD] = 1U << SERVICE_SMTP | 1U << SERVICE_LMTP,
     [ROLE_SUBMISSION] = 1U << SERVICE_SUBMISSION,
     [ROLE_POP3D] = 1U << SERVICE_POP3,
 };

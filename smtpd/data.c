@@ -20,8 +20,6 @@
 #include "util/mail/header.h"
 #include "util/mail/received.h"
 
-enum { SIZE_FACTOR = 2 /* a refused message is read up to so many times the limit */ };
-
 /* ---- what a message holds ---- */
 
 /* Notes that nothing more is read until there is room, or that there is. Who waits already keeps
@@ -90,12 +88,14 @@ void data_forget(struct session *session)
 /* What "with" says in the trace field: which greeting the client chose. */
 static struct span protocol(const struct session *session)
 {
-    /* RFC 3848: by EHLO, under TLS, authenticated; HELO knows nothing of the rest. */
-    static const struct span words[2][2] = {{SPAN_INIT("ESMTP"), SPAN_INIT("ESMTPA")},
-                                            {SPAN_INIT("ESMTPS"), SPAN_INIT("ESMTPSA")}};
+    /* RFC 3848: by LHLO or EHLO, under TLS, authenticated; HELO knows nothing of the rest. */
+    static const struct span words[2][2][2] = {
+        {{SPAN_INIT("ESMTP"), SPAN_INIT("ESMTPA")}, {SPAN_INIT("ESMTPS"), SPAN_INIT("ESMTPSA")}},
+        {{SPAN_INIT("LMTP"), SPAN_INIT("LMTPA")}, {SPAN_INIT("LMTPS"), SPAN_INIT("LMTPSA")}}};
     if (!session->extended)
         return SPAN("SMTP");
-    return words[session->channel == CHANNEL_SECURE][session->user.len > 0];
+    bool lmtp = session->listener->service == SERVICE_LMTP;
+    return words[lmtp][session->channel == CHANNEL_SECURE][session->user.len > 0];
 }
 
 /* The one recipient, as the client named it; several are nobody's business (RFC 5321 §7.2). */
@@ -163,10 +163,17 @@ static struct reply reply_of(enum spool_result result)
     return answer(452, "4.3.1", "No space to store the message, try again later");
 }
 
+/* RFC 2033 §4.2: in LMTP each recipient that was accepted has its own reply; here all of them
+ * share one fate, because the letter is stored or it is not. */
+static size_t replies_due(const struct session *session)
+{
+    return session->listener->service == SERVICE_LMTP ? session->transaction->accepted : 1;
+}
+
 /* The message is answered; nothing of it stays. */
 static void conclude(struct session *session, struct reply reply)
 {
-    answer_write(session, session->transaction->sender, reply);
+    answer_times(session, session->transaction->sender, reply, replies_due(session));
     session_reset(session);
 }
 
@@ -200,7 +207,7 @@ static bool encode_envelope(struct session *session)
 
 /* All that the writer needs is ready before the first octet, so that a message may be streamed. An
  * envelope that is refused although every recipient was accepted is our trouble: 4yz. */
-struct reply data_begin(struct session *session)
+struct reply data_open(struct session *session)
 {
     struct transaction *transaction = session->transaction;
     if (!encode_envelope(session))
@@ -209,13 +216,21 @@ struct reply data_begin(struct session *session)
         .envelope = buf_span(&transaction->envelope),
         .arrival_us = clock_wall_us(),
         .recipients = (uint32_t)transaction->final_count,
-        .flags = transaction->is_8bit ? RECORD_FLAG_8BIT : 0,
+        .flags = transaction->flags,
         .trace = on_trace,
         .done = on_done,
         .arg = session,
     };
     transaction->started = loop_now(session->worker->loop);
-    return answer(354, NULL, "End data with <CR><LF>.<CR><LF>");
+    return REPLY_PENDING;
+}
+
+/* RFC 5321 §4.1.1.4: the one intermediate reply of SMTP. */
+struct reply data_begin(struct session *session)
+{
+    struct reply refusal = data_open(session);
+    return reply_is_pending(refusal) ? answer(354, NULL, "End data with <CR><LF>.<CR><LF>")
+                                     : refusal;
 }
 
 /* ---- the octets ---- */
@@ -340,15 +355,23 @@ static bool must_stop(struct session *session)
 {
     struct transaction *transaction = session->transaction;
     struct reply last = transaction->verdict;
-    if (limits_data_is_slow(session))
+    if (limits_is_slow(session, transaction->started, transaction->size))
         last = answer(421, "4.4.2", "The message comes too slowly");
-    else if (transaction->size <= session->worker->conf->limits.message_size * SIZE_FACTOR)
+    else if (transaction->size <= session->worker->conf->limits.message_size * DATA_SIZE_FACTOR)
         return false;
     /* The client is amid its message and hears no reply before the end: closing is all that is
      * left. */
     last.close = true;
     conclude(session, last);
     return true;
+}
+
+/* Octets of the message stand at the end of the buffer now. */
+static void grow(struct session *session, size_t grown)
+{
+    session->transaction->size += grown;
+    session->worker->buffered += grown;
+    session->progress = true;
 }
 
 /* The buffer is made as large as the input at once: decoding only makes it shorter. */
@@ -362,9 +385,7 @@ void data_input(struct session *session, struct span *input)
     size_t grown = buf_len(&transaction->message) - before;
     /* What is behind the final dot stays in the input: it is the next command (RFC 2920 §3.1). */
     *input = span_skip(*input, used);
-    transaction->size += grown;
-    session->worker->buffered += grown;
-    session->progress = true;
+    grow(session, grown);
 
     /* RFC 5321 §2.3.8: CR and LF come together or not at all. */
     if (result == DOT_BARE) {
@@ -376,4 +397,42 @@ void data_input(struct session *session, struct span *input)
         finish(session);
     else
         (void)must_stop(session);
+}
+
+/* ---- by BDAT ---- */
+
+/* Where a chunk ends is known whatever it holds, so nothing has to be closed (RFC 3030 §2). */
+static void refuse_bare(struct session *session)
+{
+    if (reply_is_pending(session->transaction->verdict))
+        decide(session, answer(550, "5.6.0", "Bare CR or LF in the message"));
+}
+
+/* Only binary MIME may hold a CR or LF of its own (RFC 3030 §3). */
+void data_take(struct session *session, struct span octets)
+{
+    struct transaction *transaction = session->transaction;
+    bool is_text = (transaction->flags & RECORD_FLAG_BINARY) == 0;
+    if (is_text && !line_ends_add(&transaction->line_ends, octets))
+        refuse_bare(session);
+    buf_add(&transaction->message, octets);
+    grow(session, octets.len);
+    account(session, octets.len);
+    (void)must_stop(session);
+}
+
+/* A text whose last line has no end gets one, as whoever sends it on would give it. */
+void data_end(struct session *session)
+{
+    struct transaction *transaction = session->transaction;
+    struct span missing = SPAN("");
+    if ((transaction->flags & RECORD_FLAG_BINARY) == 0 &&
+        !line_ends_complete(&transaction->line_ends, &missing))
+        refuse_bare(session);
+    if (missing.len > 0) {
+        buf_add(&transaction->message, missing);
+        grow(session, missing.len);
+        account(session, missing.len);
+    }
+    finish(session);
 }

@@ -15,19 +15,25 @@ enum verb_needs {
     NEEDS_NO_LOGIN /* submission, and nobody has logged in yet: AUTH */
 };
 
+/* Where a command is known. */
+enum verb_service { EVERYWHERE, SMTP_ALONE, LMTP_ALONE };
+
 /* One row: what a command needs, and what it leads to. Constant. */
 struct verb {
     const char *name;
     /* Given what follows the name, without blanks around it; answers, or pending. */
     struct reply (*handle)(struct session *session, struct span arguments);
+    /* Refuses it where more than its line has to be dealt with; NULL: the refusal is the answer. */
+    struct reply (*refuse)(struct session *session, struct span arguments, struct reply refusal);
     unsigned states;         /* bit set of 1u << state: where it is allowed */
     enum session_state next; /* where a positive reply leads; SESSION_STATES: nowhere else */
     enum verb_needs needs;   /* what else has to hold */
-    bool ends_group;         /* no input may wait behind it (RFC 2920 §3.1) */
-    bool overlaps;           /* may be served while recipients are being looked up */
-    bool junk;               /* brings no message nearer */
-    bool secret;             /* what follows the name is never logged, and wiped */
-    const char *help;        /* its syntax and where it is defined; NULL: HELP does not show it */
+    enum verb_service service;
+    bool ends_group;  /* no input may wait behind it (RFC 2920 §3.1) */
+    bool overlaps;    /* may be served while recipients are being looked up */
+    bool junk;        /* brings no message nearer */
+    bool secret;      /* what follows the name is never logged, and wiped */
+    const char *help; /* its syntax and where it is defined; NULL: HELP does not show it */
 };
 
 /* The row of the command `name`, compared without case; NULL: unknown. */
@@ -35,6 +41,11 @@ const struct verb *verb_find(struct span name);
 
 /* The name of a command line, and what follows it. */
 struct span verb_name(struct span line, struct span *arguments);
+
+/* The answer to a command line that is refused for `refusal` before anybody looked at it; `verb`
+ * may be NULL. */
+struct reply verb_refuse(struct session *session, const struct verb *verb, struct span arguments,
+                         struct reply refusal);
 
 /* Serves one command line; `verb` may be NULL. */
 struct reply verb_serve(struct session *session, const struct verb *verb, struct span arguments);

@@ -120,7 +120,7 @@ static inline void rig_on_lookup(void *arg, struct channel *channel, const struc
 static inline void rig_give(struct rig *rig, enum spool_kind kind)
 {
     assert_true(rig->segment_count < RIG_SEGMENTS);
-    int fd = memfd_create("segment", MFD_CLOEXEC);
+    int fd = memfd_create("segment", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     assert_true(fd >= 0);
     rig->segments[rig->segment_count++] = fd;
     const struct segment_give give = {
@@ -340,6 +340,8 @@ static inline void rig_reach(struct rig *rig, enum session_state state)
         assert_int_equal(rig_ask(rig, "RCPT TO:<nobody@example.test>\r\n"), 550);
     if (state >= SESSION_RCPT)
         assert_int_equal(rig_ask(rig, RIG_RCPT), 250);
+    if (state == SESSION_CHUNKS)
+        assert_int_equal(rig_ask(rig, "BDAT 0\r\n"), 250);
     if (state == SESSION_DATA)
         assert_int_equal(rig_ask(rig, "DATA\r\n"), 354);
     assert_int_equal(rig->session->state, state);
