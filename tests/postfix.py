@@ -34,7 +34,6 @@ virtual_minimum_uid = 1
 maillog_file = {dir}/log
 maillog_file_prefixes = {dir}
 in_flow_delay = 0
-{more}
 """
 
 POSTFIX_MASTER = """
@@ -66,8 +65,8 @@ class Postfix:
 
     name = "postfix"
 
-    def __init__(self, directory, main="", master=""):
-        """`main` and `master` are further lines of main.cf and master.cf."""
+    def __init__(self, directory, settings=None):
+        """`settings` of main.cf, which take the place of others, or come behind them."""
         self.dir = pathlib.Path(directory)
         self.base, self.claim = harness.claim_ports()
         self.port = self.base + 25
@@ -80,20 +79,28 @@ class Postfix:
         shutil.chown(self.dir / "data", "postfix", "postfix")
         shutil.chown(self.dir / "mail", "postfix", "postfix")
         conf = self.dir / "conf"
-        (conf / "main.cf").write_text(POSTFIX_MAIN.format(dir=self.dir, uid=user.pw_uid,
-                                                          gid=user.pw_gid, more=main))
-        (conf / "master.cf").write_text(POSTFIX_MASTER.format(port=self.port) + master)
+        text = POSTFIX_MAIN.format(dir=self.dir, uid=user.pw_uid, gid=user.pw_gid)
+        lines = dict(line.split(" = ", 1) if " = " in line else (line.rstrip(" ="), "")
+                     for line in text.strip().splitlines())
+        lines.update(settings or {})
+        (conf / "main.cf").write_text("".join(f"{k} = {v}\n" for k, v in lines.items()))
+        (conf / "master.cf").write_text(POSTFIX_MASTER.format(port=self.port))
 
     def control(self, verb):
         return subprocess.run(["/usr/sbin/postfix", "-c", str(self.dir / "conf"), verb],
-                              capture_output=True, text=True, check=False)
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+                              timeout=harness.DEADLINE)
 
     def __enter__(self):
         done = self.control("start")
         if done.returncode != 0:
-            raise AssertionError(f"Postfix does not start: {done.stdout}{done.stderr}")
+            raise AssertionError(f"Postfix does not start: {done}\n{self.log()}")
         harness.wait_until(self.answers, "Postfix answering")
         return self
+
+    def log(self):
+        path = self.dir / "log"
+        return path.read_text() if path.exists() else ""
 
     def answers(self):
         try:

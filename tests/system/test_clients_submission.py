@@ -377,18 +377,18 @@ def test_postfix_relays_through_it(server, tmp_path, subject, way, mechanism):
             "implicit": server.submissions_port}[way]
     certificate = tmp_path / "postfix-ca.pem"
     certificate.write_bytes((server.directory / "tls" / "cert.pem").read_bytes())
-    main = f"default_transport = smtp:\nrelayhost = [127.0.0.1]:{port}\nvirtual_mailbox_domains =\n"
+    settings = {"default_transport": "smtp:", "relayhost": f"[127.0.0.1]:{port}",
+                "virtual_mailbox_domains": ""}
     if way != "clear":
-        main += (f"smtp_tls_CAfile = {certificate}\nsmtp_tls_security_level = secure\n"
-                 "smtp_tls_secure_cert_match = mx.example.test\nsmtp_sasl_auth_enable = yes\n"
-                 "smtp_sasl_password_maps = inline:{ {[127.0.0.1]:%d=%s:%s} }\n"
-                 "smtp_sasl_tls_security_options = noanonymous\n"
-                 "smtp_sasl_mechanism_filter = %s\n" % (port, ALICE, SECRET, mechanism))
-    if way == "implicit":
-        main += "smtp_tls_wrappermode = yes\n"
-    with Postfix(tmp_path / "postfix", main) as postfix:
+        settings |= {"smtp_tls_CAfile": certificate, "smtp_tls_security_level": "secure",
+                     "smtp_tls_secure_cert_match": "mx.example.test", "smtp_sasl_auth_enable": "yes",
+                     "smtp_sasl_password_maps": "inline:{ {[127.0.0.1]:%d=%s:%s} }" % (port, ALICE,
+                                                                                      SECRET),
+                     "smtp_sasl_tls_security_options": "noanonymous",
+                     "smtp_sasl_mechanism_filter": mechanism,
+                     "smtp_tls_wrappermode": "yes" if way == "implicit" else "no"}
+    with Postfix(tmp_path / "postfix", settings) as postfix:
         swaks(server, subject, "--port", str(postfix.port))
-        log = postfix.dir / "log"
-        harness.wait_until(lambda: "status=" in log.read_text(), "an attempt")
-        assert "status=sent (250 2.0.0 Ok: queued as" in log.read_text(), log.read_text()[-3000:]
+        harness.wait_until(lambda: "status=" in postfix.log(), "an attempt")
+        assert "status=sent (250 2.0.0 Ok: queued as" in postfix.log(), postfix.log()[-3000:]
     assert_came(server, subject, "ESMTP" if way == "clear" else "ESMTPSA")
