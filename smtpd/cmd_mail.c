@@ -12,6 +12,7 @@
 #include "smtpd/commands.h"
 #include "smtpd/limits.h"
 #include "smtpd/path.h"
+#include "smtpd/sender_checks.h"
 
 /* What the client declared; each keyword may come once. */
 struct parameters {
@@ -74,7 +75,8 @@ static void begin(struct session *session, const struct address *sender, bool is
 }
 
 /* Syntax first, then parameters, then what the queue can take: nothing is made before all of them
- * agree. That no transaction is open is asked by the verb table (RFC 5321 §4.1.4). */
+ * agree. What is to be asked about the sender comes last, and writes the reply. That no transaction
+ * is open is asked by the verb table (RFC 5321 §4.1.4). */
 struct reply cmd_mail(struct session *session, struct span arguments)
 {
     struct span rest;
@@ -99,5 +101,6 @@ struct reply cmd_mail(struct session *session, struct span arguments)
     if (pressure == PRESSURE_SLOW)
         session_pause(session);
     begin(session, &sender, parameters.is_8bit);
-    return answer(250, "2.1.0", "Ok");
+    sender_checks_begin(session, &sender);
+    return REPLY_PENDING;
 }

@@ -113,7 +113,7 @@ static struct span on_trace(void *arg, uint64_t id)
     char text[SPOOL_ID_MAX];
     const struct received facts = {
         .helo = session->helo,
-        .client_name = SPAN("unknown"),
+        .client_name = session->client_name,
         .client_address = session_client(session),
         .by = session->worker->conf->hostname,
         .protocol = protocol(session),
@@ -135,7 +135,8 @@ static void log_accepted(const struct session *session, struct span id)
     log_event(LOG_INFO, "message-accepted", LOG_SPAN("session", session_id(session)),
               LOG_SPAN("id", id), LOG_SPAN("from", transaction->sender),
               LOG_UINT("size", transaction->size), LOG_UINT("recipients", transaction->final_count),
-              LOG_SPAN("client", session_client(session)), LOG_SPAN("helo", session->helo));
+              LOG_SPAN("client", session_client(session)), LOG_SPAN("name", session->client_name),
+              LOG_SPAN("helo", session->helo));
 }
 
 /* RFC 5321 §6.1: with this reply the message is ours to deliver or to report on. */
@@ -186,7 +187,7 @@ static bool encode_envelope(struct session *session)
     const struct envelope envelope = {
         .sender = transaction->sender,
         .client_address = session_client(session),
-        .client_name = SPAN("unknown"),
+        .client_name = session->client_name,
         .helo = session->helo,
         .protocol = protocol(session),
         .login = session->user,
@@ -194,6 +195,12 @@ static bool encode_envelope(struct session *session)
         .recipient_count = transaction->final_count,
     };
     return envelope_encode(&envelope, &transaction->envelope);
+}
+
+static uint16_t flags_of(const struct transaction *transaction)
+{
+    unsigned flags = transaction->is_8bit ? RECORD_FLAG_8BIT : 0;
+    return (uint16_t)(transaction->held ? flags | RECORD_FLAG_HOLD : flags);
 }
 
 /* All that the writer needs is ready before the first octet, so that a message may be streamed. An
@@ -207,7 +214,7 @@ struct reply data_begin(struct session *session)
         .envelope = buf_span(&transaction->envelope),
         .arrival_us = clock_wall_us(),
         .recipients = (uint32_t)transaction->final_count,
-        .flags = transaction->is_8bit ? RECORD_FLAG_8BIT : 0,
+        .flags = flags_of(transaction),
         .trace = on_trace,
         .done = on_done,
         .arg = session,

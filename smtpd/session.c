@@ -10,12 +10,14 @@
 #include "smtpd/session.h"
 
 #include "smtpd/answer.h"
+#include "smtpd/client_checks.h"
 #include "smtpd/data.h"
 #include "smtpd/limits.h"
 #include "smtpd/login.h"
 #include "smtpd/reader.h"
 #include "smtpd/recipients.h"
 #include "smtpd/secure.h"
+#include "smtpd/sender_checks.h"
 
 #include <sys/socket.h>
 
@@ -26,8 +28,8 @@ bool session_serves(const struct session *session)
 {
     bool listens = session->channel == CHANNEL_CLEAR || session->channel == CHANNEL_SECURE;
     return session->end == SESSION_OPEN && listens && !session->paused && !session->starved &&
-           !login_is_asked(session) && session->state != SESSION_COMMIT &&
-           buf_len(&session->out) < OUTPUT_MOST;
+           !login_is_asked(session) && !sender_checks_are_asked(session) &&
+           session->state != SESSION_COMMIT && buf_len(&session->out) < OUTPUT_MOST;
 }
 
 /* Nothing is read while the client has replies to take or lookup has questions to answer: TCP tells
@@ -51,7 +53,9 @@ void session_reset(struct session *session)
 {
     if (session->transaction == NULL)
         return;
+    sender_checks_forget(session);
     recipients_forget(session);
+    client_checks_forget(session);
     data_forget(session);
     arena_reset(&session->transaction_arena);
     session->transaction = NULL;
@@ -87,6 +91,7 @@ static void session_free(struct session *session)
     struct worker *worker = session->worker;
     if (log_enabled(LOG_DEBUG))
         log_event(LOG_DEBUG, "disconnected", LOG_SPAN("session", session_id(session)));
+    client_checks_end(session);
     buf_free(&session->in);
     buf_free(&session->out);
     arena_free(&session->arena);
@@ -112,7 +117,8 @@ static enum session_wait waits_for(const struct session *session)
         return WAIT_OUTPUT;
     if (session->state == SESSION_COMMIT)
         return WAIT_NOTHING;
-    if (session->transaction != NULL && session->transaction->waiting != NULL)
+    if (sender_checks_are_asked(session) ||
+        (session->transaction != NULL && session->transaction->waiting != NULL))
         return WAIT_LOOKUP;
     if (login_is_asked(session))
         return WAIT_LOGIN;
@@ -254,6 +260,7 @@ static void on_timer(void *arg)
         session->paused = false;
         break;
     case WAIT_LOOKUP:
+        sender_checks_give_up(session);
         recipients_give_up(session);
         break;
     case WAIT_SEGMENT:
@@ -335,6 +342,8 @@ struct session *session_new(struct worker *worker, int fd, const union net_addre
                   LOG_SPAN("client", session_client(session)));
 
     greet(session);
+    if (session->end == SESSION_OPEN)
+        client_checks_start(session, client);
     settle(session);
     return session;
 }

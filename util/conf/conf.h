@@ -167,6 +167,7 @@ struct conf {
     enum log_level log_level;
     struct span log_file;
     bool helo_argument_required;
+    bool sender_domain_required;
     bool separate_users;
     uint64_t segment_size;
     /* Absolute paths, NUL-terminated behind the span. */

@@ -69,6 +69,9 @@ const struct setting settings[] = {
      .help = "The least important events that are still logged."},
     {TOP("helo_argument_required", helo_argument_required, SETTING_BOOL), .fallback = "true",
      .help = "Refuse a HELO or EHLO that names nobody."},
+    {TOP("sender_domain_required", sender_domain_required, SETTING_BOOL), .fallback = "true",
+     .help =
+         "Refuse a stranger's sender whose domain does not exist, or says that it takes no mail."},
     {TOP("dns_list_reject", dns_list_reject, SETTING_NUMBER), .fallback = "1", .least = 1,
      .most = 10000,
      .help = "A client is refused when the weights of the lists that it is on add up to this."},
