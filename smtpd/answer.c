@@ -31,13 +31,21 @@ static void log_refusal(const struct session *session, struct span subject, stru
 {
     struct arena arena = {0};
     const struct transaction *transaction = session->transaction;
-    log_event(LOG_INFO, "refused", LOG_SPAN("session", session_id(session)),
-              LOG_SPAN("client", session_client(session)), LOG_SPAN("name", session->client_name),
-              LOG_SPAN("helo", session->helo),
-              LOG_SPAN("from", transaction != NULL ? transaction->sender : SPAN("")),
-              LOG_SPAN("subject", span_first(subject, SUBJECT_MAX)), LOG_UINT("code", reply.code),
-              LOG_STR("status", reply.enhanced), LOG_STR("reason", reply.text),
-              LOG_SPAN("setting", place_of(session, &arena)));
+    struct span place = place_of(session, &arena);
+    const struct log_field fields[] = {
+        LOG_SPAN("session", session_id(session)),
+        LOG_SPAN("client", session_client(session)),
+        LOG_SPAN("name", session->client_name),
+        LOG_SPAN("helo", session->helo),
+        LOG_SPAN("from", transaction != NULL ? transaction->sender : SPAN("")),
+        LOG_SPAN("subject", span_first(subject, SUBJECT_MAX)),
+        LOG_UINT("code", reply.code),
+        LOG_STR("status", reply.enhanced),
+        LOG_STR("reason", reply.text),
+        LOG_SPAN(place.len > 0 ? "setting" : NULL, place), /* without a name it is the end */
+        {0},
+    };
+    log_write(LOG_INFO, "refused", fields);
     arena_free(&arena);
 }
 

@@ -349,8 +349,8 @@ class Talk:
         return self.line() is None
 
 
-def connect(port):
-    return Talk(socket.create_connection(("127.0.0.1", port), DEADLINE))
+def connect(port, source="127.0.0.1"):
+    return Talk(socket.create_connection(("127.0.0.1", port), DEADLINE, (source, 0)))
 
 
 def dot_stuff(message):
