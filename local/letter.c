@@ -41,6 +41,7 @@ struct output {
     struct buf *buf;
     uint64_t written;
     struct wire_count wire;
+    bool exact;   /* octets that look like line ends may be none */
     bool cr_held; /* the last octet that came was CR: what follows decides */
 };
 
@@ -82,7 +83,10 @@ static bool copy_body(struct output *output, const struct letter *letter)
         /* Less than was written to the spool: errno is EIO then. */
         if (got <= 0)
             return false;
-        add_lines(output, span_of(block, (size_t)got));
+        if (output->exact)
+            buf_add(output->buf, span_of(block, (size_t)got));
+        else
+            add_lines(output, span_of(block, (size_t)got));
         at += (uint64_t)got;
         if (buf_len(output->buf) >= BLOCK && !flush(output))
             return false;
@@ -104,12 +108,15 @@ static void add_field(struct buf *out, struct span name, struct span value)
 bool letter_write(const struct letter *letter, int fd, struct letter_size *size)
 {
     const struct envelope *envelope = &letter->record->envelope;
-    struct output output = {.fd = fd, .buf = letter->scratch};
+    bool exact = (letter->record->header.flags & RECORD_FLAG_BINARY) != 0;
+    struct output output = {.fd = fd, .buf = letter->scratch, .exact = exact};
+    struct span end = exact ? SPAN("\r\n") : SPAN("\n");
     buf_reset(letter->scratch);
     add_field(letter->scratch, SPAN("Return-Path: <"), envelope->sender);
-    add_field(letter->scratch, SPAN(">\nDelivered-To: "),
+    add_field(letter->scratch, SPAN(">"), end);
+    add_field(letter->scratch, SPAN("Delivered-To: "),
               envelope->recipients[letter->recipient].address);
-    buf_add(letter->scratch, SPAN("\n"));
+    buf_add(letter->scratch, end);
     if (!copy_body(&output, letter))
         return false;
     *size = (struct letter_size){output.written, wire_count_end(&output.wire)};

@@ -2,7 +2,8 @@
  * letter - one message as it lies in a Maildir.
  *
  * Return-Path (RFC 5321 §4.4) and Delivered-To come first, then the message of the record with LF
- * line ends; nothing else is changed. Octets are counted both as stored and as POP3 sends them.
+ * line ends, or, when it is binary MIME, octet by octet (RFC 3030 §3); nothing else is changed.
+ * Octets are counted both as stored and as POP3 sends them.
  */
 #ifndef VEREDUS_LOCAL_LETTER_H
 #define VEREDUS_LOCAL_LETTER_H

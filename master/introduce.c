@@ -92,6 +92,7 @@ static bool send_listeners(struct child *child)
         const struct listener *listener = &listeners->items[i];
         const struct control_listener message = {.service = (uint8_t)listener->service,
                                                  .tls = (uint8_t)listener->tls,
+                                                 .proxy = listener->proxy,
                                                  .name = span_cstr(listener->name)};
         if (listeners_belong(child->role, listener->service) &&
             !channel_send(child->channel, &ipc_control_listener, &message, &listener->fd))

@@ -55,6 +55,7 @@ static bool add(struct listeners *next, const struct listeners *old, const struc
         return false;
     listener->service = want->service;
     listener->tls = want->tls;
+    listener->proxy = want->proxy;
     listener->address = want->address;
     listener->fd = known != NULL ? known->fd : net_listen(&want->address, LISTENER_BACKLOG);
     if (listener->fd < 0)

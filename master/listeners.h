@@ -16,6 +16,7 @@ struct listener {
     char name[LISTENER_NAME];
     enum conf_service service;
     enum conf_listen_tls tls;
+    bool proxy;
     union net_address address; /* as configured */
     int fd;
 };

@@ -20,7 +20,7 @@ struct access_check checks_access(const struct session *session, struct arena *a
 struct reply checks_verdict(struct session *session, const struct access_verdict *verdict)
 {
     if (verdict->held != 0)
-        session->transaction->held = true;
+        session->transaction->flags |= RECORD_FLAG_HOLD;
     if (!reply_is_pending(verdict->reply) && verdict->line > 0)
         session->cause = (struct cause){.table = "access", .line = verdict->line};
     return verdict->reply;

@@ -142,6 +142,7 @@ static void start_work(struct client_checks *checks, const union net_address *cl
                         worker->conf->dns_lists.count == 0;
     if (!work->lists_known)
         dns_list_start(&work->lists, worker->conf, client);
+    end_work(checks); /* when there was nothing to ask at all */
 }
 
 void client_checks_start(struct session *session, const union net_address *client)

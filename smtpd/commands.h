@@ -11,7 +11,7 @@
 struct reply cmd_helo(struct session *session, struct span arguments);
 struct reply cmd_ehlo(struct session *session, struct span arguments);
 
-/* RFC 5321 §4.1.1.2: a transaction begins; with SIZE (RFC 1870) and BODY (RFC 6152). */
+/* RFC 5321 §4.1.1.2: a transaction begins; with parameters (parameters.h). */
 struct reply cmd_mail(struct session *session, struct span arguments);
 
 /* RFC 5321 §4.1.1.3: one recipient; answered when lookup has answered. */
@@ -19,6 +19,11 @@ struct reply cmd_rcpt(struct session *session, struct span arguments);
 
 /* RFC 5321 §4.1.1.4: the message comes. */
 struct reply cmd_data(struct session *session, struct span arguments);
+
+/* RFC 3030 §2: a part of the message comes; and one that is not wanted, answered with `refusal`
+ * behind its octets. */
+struct reply cmd_bdat(struct session *session, struct span arguments);
+struct reply cmd_bdat_refused(struct session *session, struct span arguments, struct reply refusal);
 
 /* RFC 3207: everything behind the reply is encrypted. */
 struct reply cmd_starttls(struct session *session, struct span arguments);

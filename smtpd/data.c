@@ -11,6 +11,7 @@
 #include "smtpd/data.h"
 
 #include "smtpd/answer.h"
+#include "smtpd/completion.h"
 #include "smtpd/limits.h"
 #include "smtpd/secure.h"
 #include "util/base/clock.h"
@@ -18,8 +19,6 @@
 #include "util/base/panic.h"
 #include "util/mail/header.h"
 #include "util/mail/received.h"
-
-enum { SIZE_FACTOR = 2 /* a refused message is read up to so many times the limit */ };
 
 /* ---- what a message holds ---- */
 
@@ -79,6 +78,7 @@ void data_forget(struct session *session)
     starve(session, false);
     give_back_buffer(session);
     abort_stream(session);
+    completion_forget(session);
     buf_free(&transaction->envelope);
     buf_free(&transaction->trace);
 }
@@ -197,15 +197,9 @@ static bool encode_envelope(struct session *session)
     return envelope_encode(&envelope, &transaction->envelope);
 }
 
-static uint16_t flags_of(const struct transaction *transaction)
-{
-    unsigned flags = transaction->is_8bit ? RECORD_FLAG_8BIT : 0;
-    return (uint16_t)(transaction->held ? flags | RECORD_FLAG_HOLD : flags);
-}
-
 /* All that the writer needs is ready before the first octet, so that a message may be streamed. An
  * envelope that is refused although every recipient was accepted is our trouble: 4yz. */
-struct reply data_begin(struct session *session)
+struct reply data_open(struct session *session)
 {
     struct transaction *transaction = session->transaction;
     if (!encode_envelope(session))
@@ -214,13 +208,21 @@ struct reply data_begin(struct session *session)
         .envelope = buf_span(&transaction->envelope),
         .arrival_us = clock_wall_us(),
         .recipients = (uint32_t)transaction->final_count,
-        .flags = flags_of(transaction),
+        .flags = transaction->flags,
         .trace = on_trace,
         .done = on_done,
         .arg = session,
     };
     transaction->started = loop_now(session->worker->loop);
-    return answer(354, NULL, "End data with <CR><LF>.<CR><LF>");
+    return REPLY_PENDING;
+}
+
+/* RFC 5321 §4.1.1.4: the one intermediate reply of SMTP. */
+struct reply data_begin(struct session *session)
+{
+    struct reply refusal = data_open(session);
+    return reply_is_pending(refusal) ? answer(354, NULL, "End data with <CR><LF>.<CR><LF>")
+                                     : refusal;
 }
 
 /* ---- the octets ---- */
@@ -309,9 +311,10 @@ static void judge(struct session *session, struct span decoded)
 static void account(struct session *session, size_t grown)
 {
     struct transaction *transaction = session->transaction;
+    size_t passed = completion_take(session, grown);
     struct span held = buf_span(&transaction->message);
     if (reply_is_pending(transaction->verdict))
-        judge(session, span_skip(held, held.len - grown));
+        judge(session, span_skip(held, held.len - passed));
     place(session);
 }
 
@@ -320,6 +323,8 @@ static void account(struct session *session, size_t grown)
 static void finish(struct session *session)
 {
     struct transaction *transaction = session->transaction;
+    if (completion_end(session))
+        place(session);
     starve(session, false);
     if (!reply_is_pending(transaction->verdict)) {
         conclude(session, transaction->verdict);
@@ -342,15 +347,23 @@ static bool must_stop(struct session *session)
 {
     struct transaction *transaction = session->transaction;
     struct reply last = transaction->verdict;
-    if (limits_data_is_slow(session))
+    if (limits_is_slow(session, transaction->started, transaction->size))
         last = answer(421, "4.4.2", "The message comes too slowly");
-    else if (transaction->size <= session->worker->conf->limits.message_size * SIZE_FACTOR)
+    else if (transaction->size <= session->worker->conf->limits.message_size * DATA_SIZE_FACTOR)
         return false;
     /* The client is amid its message and hears no reply before the end: closing is all that is
      * left. */
     last.close = true;
     conclude(session, last);
     return true;
+}
+
+/* Octets of the message stand at the end of the buffer now. */
+static void grow(struct session *session, size_t grown)
+{
+    session->transaction->size += grown;
+    session->worker->buffered += grown;
+    session->progress = true;
 }
 
 /* The buffer is made as large as the input at once: decoding only makes it shorter. */
@@ -364,9 +377,7 @@ void data_input(struct session *session, struct span *input)
     size_t grown = buf_len(&transaction->message) - before;
     /* What is behind the final dot stays in the input: it is the next command (RFC 2920 §3.1). */
     *input = span_skip(*input, used);
-    transaction->size += grown;
-    session->worker->buffered += grown;
-    session->progress = true;
+    grow(session, grown);
 
     /* RFC 5321 §2.3.8: CR and LF come together or not at all. */
     if (result == DOT_BARE) {
@@ -378,4 +389,42 @@ void data_input(struct session *session, struct span *input)
         finish(session);
     else
         (void)must_stop(session);
+}
+
+/* ---- by BDAT ---- */
+
+/* Where a chunk ends is known whatever it holds, so nothing has to be closed (RFC 3030 §2). */
+static void refuse_bare(struct session *session)
+{
+    if (reply_is_pending(session->transaction->verdict))
+        decide(session, answer(550, "5.6.0", "Bare CR or LF in the message"));
+}
+
+/* Only binary MIME may hold a CR or LF of its own (RFC 3030 §3). */
+void data_take(struct session *session, struct span octets)
+{
+    struct transaction *transaction = session->transaction;
+    bool is_text = (transaction->flags & RECORD_FLAG_BINARY) == 0;
+    if (is_text && !line_ends_add(&transaction->line_ends, octets))
+        refuse_bare(session);
+    buf_add(&transaction->message, octets);
+    grow(session, octets.len);
+    account(session, octets.len);
+    (void)must_stop(session);
+}
+
+/* A text whose last line has no end gets one, as whoever sends it on would give it. */
+void data_end(struct session *session)
+{
+    struct transaction *transaction = session->transaction;
+    struct span missing = SPAN("");
+    if ((transaction->flags & RECORD_FLAG_BINARY) == 0 &&
+        !line_ends_complete(&transaction->line_ends, &missing))
+        refuse_bare(session);
+    if (missing.len > 0) {
+        buf_add(&transaction->message, missing);
+        grow(session, missing.len);
+        account(session, missing.len);
+    }
+    finish(session);
 }

@@ -6,11 +6,23 @@
 
 #include "smtpd/session.h"
 
+enum { DATA_SIZE_FACTOR = 2 /* a refused message is read up to so many times the limit */ };
+
+/* The message comes, in whatever way: pending, or why not. */
+struct reply data_open(struct session *session);
+
 /* DATA was said: 354, or why not. */
 struct reply data_begin(struct session *session);
 
 /* Takes octets of the message off `*input`; at its end they are committed, or refused. */
 void data_input(struct session *session, struct span *input);
+
+/* Takes octets of the message as they are, behind data_open: those of a chunk (RFC 3030). The
+ * session may be closing then: a message far too big, or too slow. */
+void data_take(struct session *session, struct span octets);
+
+/* The message is whole, by such octets: it is committed, or refused. */
+void data_end(struct session *session);
 
 /* The transaction ends: whatever is held for its message is given back. */
 void data_forget(struct session *session);

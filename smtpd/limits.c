@@ -9,11 +9,6 @@
 #include "util/daemon/rate_limits.h"
 
 enum {
-    HANDSHAKE_MS = 30000,
-    LOOKUP_MS = 30000,
-    SEGMENT_MS = 5000, /* as long as the writer lets small letters wait for theirs */
-    PAUSE_MS = 1000,
-    LINGER_MS = 2000,
     SHARE_SLACK = 16 /* sessions a worker may have above its share */
 };
 
@@ -33,6 +28,23 @@ static unsigned connections_of_network(const struct worker *worker, uint64_t net
         if (is_sibling(worker, &worker->pages[i]))
             count += page_connections(worker->pages[i].page, network);
     return count;
+}
+
+void limits_enter(struct session *session)
+{
+    page_add(session->worker->page, PAGE_CONNECTIONS, 1);
+    page_add(session->worker->page, PAGE_SESSIONS, 1);
+}
+
+/* It may change: a proxy says later than the socket whose connection it is. */
+void limits_count_network(struct session *session, uint64_t network)
+{
+    struct page *page = session->worker->page;
+    if (session->network != 0)
+        page_connections_add(page, session->network, -1);
+    session->network = network;
+    if (network != 0)
+        page_connections_add(page, network, 1);
 }
 
 /* Who is counted, and by what. */
@@ -91,11 +103,6 @@ struct reply limits_greeting(struct session *session)
 {
     struct worker *worker = session->worker;
     const struct conf_limits *limits = &worker->conf->limits;
-    page_add(worker->page, PAGE_CONNECTIONS, 1);
-    /* Counted before it is judged: limits_leave takes it back, whatever the greeting is. */
-    page_add(worker->page, PAGE_SESSIONS, 1);
-    page_connections_add(worker->page, session->network, 1);
-
     if (worker->draining)
         return answer_close(421, "4.3.2", "Service is shutting down");
     if (worker->session_count > limits->connections_per_worker)
@@ -109,12 +116,12 @@ struct reply limits_greeting(struct session *session)
     return reply_is_pending(rate) ? answer(220, NULL, worker->greeting) : rate;
 }
 
-/* Once for each limits_greeting: session_drop calls it, and drops a session once. The total of all
+/* Once for each limits_enter: session_drop calls it, and drops a session once. The total of all
  * connections stays as it is, because it only grows. */
 void limits_leave(struct session *session)
 {
     page_add(session->worker->page, PAGE_SESSIONS, -1);
-    page_connections_add(session->worker->page, session->network, -1);
+    limits_count_network(session, 0);
 }
 
 /* A client that guesses addresses is slowed down long before it is sent away. */
@@ -136,42 +143,34 @@ void limits_count_junk(struct session *session)
         session->errors++;
 }
 
+/* Milliseconds that are nobody's to choose; 0: they depend on the settings. */
+static const int fixed_waits[SESSION_WAITS] = {
+    [WAIT_PROXY] = 5000, /* a proxy says who it is before the client has said anything */
+    [WAIT_HANDSHAKE] = 30000, [WAIT_LOOKUP] = 30000,
+    [WAIT_SEGMENT] = 5000, /* as long as the writer lets small letters wait for theirs */
+    [WAIT_PAUSE] = 1000,      [WAIT_LINGER] = 2000,
+};
+
 /* RFC 5321 §4.5.3.2.7: a server waits at least 5 minutes for a command; the data may be as slow as
- * their own limit allows. */
+ * their own limit allows, and auth holds failures back for as long as it is told to. */
 int64_t limits_wait_ms(const struct session *session, enum session_wait wait)
 {
     const struct conf_limits *limits = &session->worker->conf->limits;
-    switch (wait) {
-    case WAIT_LINE:
-        return (int64_t)limits->command_deadline * 1000;
-    case WAIT_HANDSHAKE:
-        return HANDSHAKE_MS;
-    case WAIT_LOOKUP:
-        return LOOKUP_MS;
-    case WAIT_SEGMENT:
-        return SEGMENT_MS;
-    case WAIT_PAUSE:
-        return PAUSE_MS;
-    case WAIT_LINGER:
-        return LINGER_MS;
-    case WAIT_NOTHING:
-    case WAIT_LOGIN: /* auth holds failures back for as long as it is told to */
-    case WAIT_COMMAND:
-    case WAIT_DATA:
-    case WAIT_OUTPUT:
-        break;
-    }
-    return (int64_t)limits->idle * 1000;
+    if (fixed_waits[wait] > 0)
+        return fixed_waits[wait];
+    if (wait == WAIT_GREETING)
+        return (int64_t)session->worker->conf->greet_pause;
+    return (int64_t)(wait == WAIT_LINE ? limits->command_deadline : limits->idle) * 1000;
 }
 
 /* Slow is judged only after the time that any command has: a short stall is nobody's fault. */
-bool limits_data_is_slow(const struct session *session)
+bool limits_is_slow(const struct session *session, int64_t started, uint64_t octets)
 {
     const struct conf_limits *limits = &session->worker->conf->limits;
-    /* Milliseconds; the rate is octets a second, over the whole message so far. */
-    int64_t elapsed = loop_now(session->worker->loop) - session->transaction->started;
+    /* Milliseconds; the rate is octets a second, over everything so far. */
+    int64_t elapsed = loop_now(session->worker->loop) - started;
     return elapsed > (int64_t)limits->command_deadline * 1000 &&
-           session->transaction->size < (uint64_t)elapsed / 1000 * limits->minimum_data_rate;
+           octets < (uint64_t)elapsed / 1000 * limits->minimum_data_rate;
 }
 
 /* Without a qmgr there is no pressure: the segments in hand are the limit then. */

@@ -6,7 +6,13 @@
 
 #include "smtpd/session.h"
 
-/* Counts the new session, and gives its greeting: 220, or why it is sent away. */
+/* Counts the new session, until limits_leave. */
+void limits_enter(struct session *session);
+
+/* From now on the session is a connection of `network` (net_limit_key; 0: of none). */
+void limits_count_network(struct session *session, uint64_t network);
+
+/* The greeting of a session that was counted: 220, or why it is sent away. */
 struct reply limits_greeting(struct session *session);
 
 /* At MAIL and for each recipient that would be taken: counts one, and is pending when the rates of
@@ -31,8 +37,8 @@ void limits_count_junk(struct session *session);
 /* How long the session may wait for this, in milliseconds. */
 int64_t limits_wait_ms(const struct session *session, enum session_wait wait);
 
-/* True when the message comes slower than it may. */
-bool limits_data_is_slow(const struct session *session);
+/* True when so many octets since `started`, a loop_now(), are less than have to come. */
+bool limits_is_slow(const struct session *session, int64_t started, uint64_t octets);
 
 /* What qmgr asks for: to slow down, or to take nothing. */
 enum page_pressure limits_pressure(const struct worker *worker);

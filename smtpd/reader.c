@@ -7,6 +7,7 @@
 #include "smtpd/reader.h"
 
 #include "smtpd/answer.h"
+#include "smtpd/chunk.h"
 #include "smtpd/data.h"
 #include "smtpd/login.h"
 #include "smtpd/recipients.h"
@@ -87,7 +88,8 @@ static bool serve_line(struct session *session, struct span line)
         return false;
     session->progress = true;
     answer_write(session, loggable(verb, line),
-                 foreign ? answer(501, "5.5.2", "Control octet in a command")
+                 foreign ? verb_refuse(session, verb, arguments,
+                                       answer(501, "5.5.2", "Control octet in a command"))
                          : verb_serve(session, verb, arguments));
     if (verb != NULL && verb->secret)
         wipe(arguments);
@@ -101,6 +103,23 @@ static size_t longest_line(const struct session *session, struct span input)
     size_t auth = sizeof("AUTH SCRAM-SHA-256-PLUS \r\n") + SASL_LINE_MAX;
     bool is_auth = span_has_prefix_nocase(input, SPAN("AUTH "));
     return is_auth && auth > usual ? auth : usual;
+}
+
+/* Behind such a line come octets whose number stands at its end, where nobody reads it. */
+static bool hides_octets(struct span input)
+{
+    struct span arguments;
+    const struct verb *verb = verb_find(verb_name(input, &arguments));
+    return verb != NULL && verb->refuse != NULL;
+}
+
+/* A line that is longer than any command of its kind. */
+static void refuse_long(struct session *session, struct span *input)
+{
+    if (hides_octets(*input))
+        answer_write(session, SPAN(""), answer_close(500, "5.5.2", "Command line too long"));
+    else
+        swallow(session, input);
 }
 
 /* One command from the front of `*input`; false when it needs more input or has to wait. */
@@ -122,7 +141,7 @@ static bool serve_command(struct session *session, struct span *input)
     case LINE_TOO_LONG:
         if (lookup_is_asked(session))
             return false;
-        swallow(session, input);
+        refuse_long(session, input);
         return true;
     case LINE_OK:
         break;
@@ -160,13 +179,15 @@ static bool serve_answer(struct session *session, struct span *input)
     return true;
 }
 
-/* The three modes of the dialogue: commands, the octets of a message (RFC 5321 §2.3.9), the answers
- * of a login. */
+/* The modes of the dialogue: commands, the octets of a message (RFC 5321 §2.3.9) or of a part of
+ * one (RFC 3030 §2), the answers of a login. */
 static void serve(struct session *session, struct span *input)
 {
     bool going_on = true;
     while (going_on && input->len > 0 && session_serves(session)) {
-        if (session->state == SESSION_DATA)
+        if (session->chunk.open)
+            chunk_input(session, input);
+        else if (session->state == SESSION_DATA)
             data_input(session, input);
         else if (login_wants_line(session))
             going_on = serve_answer(session, input);

@@ -12,14 +12,13 @@
 #include "smtpd/answer.h"
 #include "smtpd/client_checks.h"
 #include "smtpd/data.h"
+#include "smtpd/entry.h"
 #include "smtpd/limits.h"
 #include "smtpd/login.h"
 #include "smtpd/reader.h"
 #include "smtpd/recipients.h"
 #include "smtpd/secure.h"
 #include "smtpd/sender_checks.h"
-
-#include <sys/socket.h>
 
 enum { OUTPUT_MOST = 16384 /* octets of replies, behind which no command is served */ };
 
@@ -104,13 +103,42 @@ static void session_free(struct session *session)
 
 /* ---- what it waits for ---- */
 
-/* The first reason counts: a reply that can not be sent stops everything behind it. */
-static enum session_wait waits_for(const struct session *session)
+/* Of a client that we listen to: the next command, the rest of one, or octets of a message. */
+static enum session_wait waits_for_input(const struct session *session)
+{
+    if (session->starved)
+        return WAIT_SEGMENT;
+    if (session->state == SESSION_DATA || session->chunk.open)
+        return WAIT_DATA;
+    return buf_len(&session->in) > 0 || session->swallowed > 0 ? WAIT_LINE : WAIT_COMMAND;
+}
+
+/* What is waited for before the dialogue and behind it; WAIT_NOTHING: it is under way. */
+static enum session_wait waits_around(const struct session *session)
 {
     if (session->end == SESSION_LINGERING)
         return WAIT_LINGER;
-    if (session->channel == CHANNEL_HANDSHAKE)
+    switch (session->channel) {
+    case CHANNEL_PROXY:
+        return WAIT_PROXY;
+    case CHANNEL_SILENT:
+        return WAIT_GREETING;
+    case CHANNEL_HANDSHAKE:
         return WAIT_HANDSHAKE;
+    case CHANNEL_CLEAR:
+    case CHANNEL_TURNING:
+    case CHANNEL_SECURE:
+        break;
+    }
+    return WAIT_NOTHING;
+}
+
+/* The first reason counts: a reply that can not be sent stops everything behind it. */
+static enum session_wait waits_for(const struct session *session)
+{
+    enum session_wait around = waits_around(session);
+    if (around != WAIT_NOTHING)
+        return around;
     if (session->paused)
         return WAIT_PAUSE;
     if (buf_len(&session->out) > 0)
@@ -120,11 +148,7 @@ static enum session_wait waits_for(const struct session *session)
     if (sender_checks_are_asked(session) ||
         (session->transaction != NULL && session->transaction->waiting != NULL))
         return WAIT_LOOKUP;
-    if (login_is_asked(session))
-        return WAIT_LOGIN;
-    if (session->state == SESSION_DATA)
-        return session->starved ? WAIT_SEGMENT : WAIT_DATA;
-    return buf_len(&session->in) > 0 || session->swallowed > 0 ? WAIT_LINE : WAIT_COMMAND;
+    return login_is_asked(session) ? WAIT_LOGIN : waits_for_input(session);
 }
 
 /* The timer runs on while the client makes no progress, however many octets it sends. */
@@ -144,7 +168,8 @@ static void arm_timer(struct session *session)
 /* See above: reading is asked for when it is wanted, and not called off when it is not. */
 static void watch_socket(struct session *session)
 {
-    bool reads = wants_input(session) || session->channel == CHANNEL_HANDSHAKE;
+    bool reads = wants_input(session) || session->channel == CHANNEL_HANDSHAKE ||
+                 entry_is_under_way(session);
     unsigned events = reads ? IO_READ : session->stream.wanted & IO_READ;
     if (buf_len(&session->out) > 0 && !session->paused)
         events |= IO_WRITE;
@@ -243,6 +268,8 @@ static void on_ready(void *arg, unsigned events)
     struct session *session = arg;
     if (session->channel == CHANNEL_HANDSHAKE)
         secure_step(session);
+    else if (entry_is_under_way(session))
+        entry_step(session);
     else if (events & IO_READ)
         read_some(session);
     if (session->end != SESSION_GONE)
@@ -250,77 +277,56 @@ static void on_ready(void *arg, unsigned events)
 }
 
 /* RFC 5321 §3.8: a server that gives up waiting says 421. */
+static void tire(struct session *session)
+{
+    answer_write(session, SPAN(""), answer_close(421, "4.4.2", "Timeout"));
+}
+
+/* MAIL waits, or recipients do: never both. */
+static void give_up_lookup(struct session *session)
+{
+    sender_checks_give_up(session);
+    recipients_give_up(session);
+}
+
+/* auth may have been asked for what it can not answer now. */
+static void give_up_login(struct session *session)
+{
+    login_forget(session);
+    answer_write(session, SPAN("AUTH"), answer(454, "4.7.0", "Authentication takes too long"));
+}
+
+static void end_pause(struct session *session)
+{
+    session->paused = false;
+}
+
+/* What the end of each wait means. */
 static void on_timer(void *arg)
 {
+    static void (*const ends[SESSION_WAITS])(struct session * session) = {
+        [WAIT_NOTHING] = session_drop,
+        [WAIT_PROXY] = entry_give_up,
+        [WAIT_GREETING] = entry_greet,
+        [WAIT_HANDSHAKE] = session_drop,
+        [WAIT_COMMAND] = tire,
+        [WAIT_LINE] = tire,
+        [WAIT_DATA] = tire,
+        [WAIT_LOOKUP] = give_up_lookup,
+        [WAIT_LOGIN] = give_up_login,
+        [WAIT_SEGMENT] = data_give_up,
+        [WAIT_PAUSE] = end_pause,
+        [WAIT_OUTPUT] = session_drop,
+        [WAIT_LINGER] = session_drop,
+    };
     struct session *session = arg;
     /* The old deadline is over, so the next one is counted anew, even for the same wait. */
     session->progress = true;
-    switch (session->wait) {
-    case WAIT_PAUSE:
-        session->paused = false;
-        break;
-    case WAIT_LOOKUP:
-        sender_checks_give_up(session);
-        recipients_give_up(session);
-        break;
-    case WAIT_SEGMENT:
-        data_give_up(session);
-        break;
-    case WAIT_LOGIN:
-        login_forget(session);
-        answer_write(session, SPAN("AUTH"), answer(454, "4.7.0", "Authentication takes too long"));
-        break;
-    case WAIT_COMMAND:
-    case WAIT_LINE:
-    case WAIT_DATA:
-        answer_write(session, SPAN(""), answer_close(421, "4.4.2", "Timeout"));
-        break;
-    case WAIT_NOTHING:
-    case WAIT_HANDSHAKE:
-    case WAIT_OUTPUT:
-    case WAIT_LINGER:
-        session_drop(session);
-        break;
-    }
+    ends[session->wait](session);
     session_wake(session);
 }
 
 /* ---- the beginning ---- */
-
-/* A client that talks before it was greeted is no mail server (RFC 5321 §3.1). */
-static bool talks_first(const struct session *session)
-{
-    char octet;
-    return recv(session->stream.io.fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-}
-
-/* Everything that is known without a word of the client. */
-static void identify(struct session *session, const union net_address *client)
-{
-    struct worker *worker = session->worker;
-    session->number = ++worker->last_session;
-    (void)spool_id_text(session->number, session->id);
-    (void)net_text(client, session->client);
-    session->network = net_limit_key(client);
-    session->trusted = conf_trusts(worker->conf, client);
-    session->loopback = net_is_loopback(client);
-}
-
-/* RFC 8314 §3.3: where TLS comes first, a client hears nothing before it, and one that is not
- * wanted costs no handshake. */
-static void greet(struct session *session)
-{
-    struct reply greeting = limits_greeting(session);
-    bool implicit = session->listener->tls == LISTEN_IMPLICIT;
-    if (greeting.code == 220 && implicit) {
-        secure_begin(session);
-        return;
-    }
-    if (greeting.code == 220 && talks_first(session))
-        greeting = answer_close(554, "5.5.1", "You talk before you are greeted");
-    answer_write(session, SPAN("connection"),
-                 implicit ? (struct reply){.close = true, .text = greeting.text} : greeting);
-}
 
 /* RFC 5321 §3.1: 220, or 421 and 554 from those who take no mail now. */
 struct session *session_new(struct worker *worker, int fd, const union net_address *client,
@@ -333,17 +339,13 @@ struct session *session_new(struct worker *worker, int fd, const union net_addre
     /* The descriptor is the session's from here on: session_drop closes it. */
     stream_init(&session->stream, worker->loop, fd, on_ready, session);
     timer_init(&session->timer, worker->loop, on_timer, session);
-    identify(session, client);
     /* Counted before the greeting, which compares the count with the limit. */
     LIST_INSERT_HEAD(&worker->sessions, session, entry);
     worker->session_count++;
+    entry_begin(session, client);
     if (log_enabled(LOG_DEBUG))
         log_event(LOG_DEBUG, "connected", LOG_SPAN("session", session_id(session)),
                   LOG_SPAN("client", session_client(session)));
-
-    greet(session);
-    if (session->end == SESSION_OPEN)
-        client_checks_start(session, client);
     settle(session);
     return session;
 }

@@ -14,6 +14,8 @@
 #include "smtpd/worker.h"
 #include "util/mail/dot.h"
 #include "util/mail/header.h"
+#include "util/mail/line_ends.h"
+#include "util/mail/originator.h"
 #include "util/mail/reply.h"
 #include "util/spool/envelope.h"
 #include "util/sys/stream.h"
@@ -25,26 +27,31 @@ enum session_state {
     SESSION_MAIL,    /* MAIL was accepted, RCPT not yet given */
     SESSION_REFUSED, /* and every RCPT so far was refused */
     SESSION_RCPT,    /* and at least one RCPT was accepted */
+    SESSION_CHUNKS,  /* a part of the message came by BDAT, and more will */
     SESSION_DATA,    /* the client sends its message */
     SESSION_COMMIT,  /* the message is on its way to the disk */
     SESSION_STATES
 };
 
-/* The end of a connection: the last reply goes out; then what still comes is thrown away for a
- * moment, because a socket closed with unread input takes the reply back from the client. */
 /* How the octets travel. */
 enum session_channel {
     CHANNEL_CLEAR,
+    CHANNEL_PROXY,   /* a proxy is to say first for whom it speaks: entry.h */
+    CHANNEL_SILENT,  /* not greeted yet: the client has to be silent */
     CHANNEL_TURNING, /* 220 to STARTTLS is on its way out; what comes behind it is TLS */
     CHANNEL_HANDSHAKE,
     CHANNEL_SECURE
 };
 
+/* The end of a connection: the last reply goes out; then what still comes is thrown away for a
+ * moment, because a socket closed with unread input takes the reply back from the client. */
 enum session_end { SESSION_OPEN, SESSION_CLOSING, SESSION_LINGERING, SESSION_GONE };
 
 /* What the timer runs for. */
 enum session_wait {
     WAIT_NOTHING,
+    WAIT_PROXY,
+    WAIT_GREETING, /* the client waits for it */
     WAIT_HANDSHAKE,
     WAIT_COMMAND,
     WAIT_LINE, /* the rest of a command */
@@ -54,7 +61,8 @@ enum session_wait {
     WAIT_SEGMENT, /* to stream the message into, or for room in memory */
     WAIT_PAUSE,
     WAIT_OUTPUT,
-    WAIT_LINGER
+    WAIT_LINGER,
+    SESSION_WAITS
 };
 
 struct recipient;     /* recipients.h */
@@ -74,8 +82,7 @@ struct cause {
 /* One message on its way in. Lives in the session's transaction arena. */
 struct transaction {
     struct span sender;           /* as text; empty: the null reverse-path */
-    bool is_8bit;                 /* BODY=8BITMIME, RFC 6152 */
-    bool held;                    /* by the table `access`: the letter is kept in the queue */
+    uint16_t flags;               /* RECORD_FLAG_..., as the client declared and we decided */
     struct sender_checks *checks; /* of MAIL; NULL: it was answered */
 
     struct recipient *waiting, **waiting_end; /* RCPTs not answered yet, in their order */
@@ -86,14 +93,25 @@ struct transaction {
     size_t final_count, final_room;
     size_t final_octets; /* of the envelope that they will take */
 
-    struct dot_decoder decoder;
-    struct header_scan header; /* of what was decoded */
+    struct dot_decoder decoder;   /* of DATA */
+    struct line_ends line_ends;   /* of BDAT */
+    struct header_scan header;    /* of what was decoded */
+    struct originator originator; /* of what is submitted: completion.c */
     struct buf envelope, trace, message;
     uint64_t size;               /* octets of the message so far */
     int64_t started;             /* of the data, loop_now() */
     struct reply verdict;        /* not pending: it will be refused with this */
     struct spool_stream *stream; /* NULL while it fits the buffer */
     struct letter letter;
+};
+
+/* The octets behind a BDAT (RFC 3030 §2); chunk.c. */
+struct chunk {
+    bool open; /* they come, or are served: no command is before their end */
+    bool last;
+    uint64_t size, left;
+    int64_t started;      /* loop_now() */
+    struct reply refusal; /* not pending: they are thrown away, and this is said behind them */
 };
 
 /* Everything that belongs to one connection. Made by session_new; freed at the end of a turn, never
@@ -110,6 +128,7 @@ struct session {
     struct buf out; /* replies not sent yet */
     struct arena arena, transaction_arena;
     struct transaction *transaction; /* NULL outside of one */
+    struct chunk chunk;
     struct span helo;
     struct span user;             /* authenticated as; empty: nobody */
     struct login *login;          /* login.c; NULL before the first AUTH */

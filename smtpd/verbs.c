@@ -22,8 +22,9 @@ enum {
     IN_MAIL = 1u << SESSION_MAIL,
     IN_REFUSED = 1u << SESSION_REFUSED,
     IN_RCPT = 1u << SESSION_RCPT,
-    IN_TRANSACTION = IN_MAIL | IN_REFUSED | IN_RCPT,
-    ANYWHERE = IN_START | IN_READY | IN_TRANSACTION
+    IN_CHUNKS = 1u << SESSION_CHUNKS,
+    BEFORE_DATA = IN_MAIL | IN_REFUSED | IN_RCPT,
+    ANYWHERE = IN_START | IN_READY | BEFORE_DATA | IN_CHUNKS
 };
 
 /* `next` is where a positive reply leads. SESSION_STATES: the handler knows better, or nothing
@@ -48,10 +49,11 @@ static const struct verb verbs[] = {
      .states = IN_READY,
      .next = SESSION_STATES,
      .needs = NEEDS_LOGIN,
-     .help = "MAIL FROM:<reverse-path> [SIZE=octets] [BODY=7BIT|8BITMIME]\nRFC 5321 4.1.1.2"},
+     .help = "MAIL FROM:<reverse-path> [SIZE=octets] [BODY=7BIT|8BITMIME|BINARYMIME]\nRFC 5321 "
+             "4.1.1.2"},
     {.name = "RCPT",
      .handle = cmd_rcpt, /* the next state is set with the answer: recipients.c */
-     .states = IN_TRANSACTION,
+     .states = BEFORE_DATA,
      .next = SESSION_STATES,
      .overlaps = true,
      .help = "RCPT TO:<forward-path>\nRFC 5321 4.1.1.3"},
@@ -61,6 +63,12 @@ static const struct verb verbs[] = {
      .next = SESSION_DATA,
      .ends_group = true,
      .help = "DATA\nRFC 5321 4.1.1.4"},
+    {.name = "BDAT",
+     .handle = cmd_bdat, /* the next state is set with the chunk: chunk.c */
+     .refuse = cmd_bdat_refused,
+     .states = IN_RCPT | IN_CHUNKS,
+     .next = SESSION_STATES,
+     .help = "BDAT size [LAST]\nRFC 3030 2"},
     {.name = "STARTTLS",
      .handle = cmd_starttls,
      .states = IN_START | IN_READY,
@@ -173,6 +181,9 @@ static struct reply out_of_order(const struct session *session, const struct ver
         [SESSION_MAIL] = "Send RCPT first",
         [SESSION_REFUSED] = "No valid recipients",
     };
+    /* RFC 3030 §2: DATA does not mix with it, and the recipients are final. */
+    if (session->state == SESSION_CHUNKS)
+        return answer(503, "5.5.1", "Go on with BDAT, or send RSET");
     /* No allowed state lies at or behind this one: the dialogue has gone past the command. */
     bool too_late = (verb->states >> session->state) == 0;
     if (too_late)
@@ -209,21 +220,36 @@ static struct reply unmet(const struct session *session, enum verb_needs needs)
     return REPLY_PENDING;
 }
 
-/* The order of the checks: known at all, well pipelined, allowed now. Only then is the handler
- * called, and only a positive reply moves the dialogue on. */
-struct reply verb_serve(struct session *session, const struct verb *verb, struct span arguments)
+/* What the row does not allow now; pending: nothing. */
+static struct reply forbidden(const struct session *session, const struct verb *verb)
 {
-    if (verb == NULL)
-        return answer(500, "5.5.2", "Command not recognized");
     /* Before the state is asked: input behind such a command was sent in ignorance of any
      * answer. */
     if (verb->ends_group && session->behind)
         return answer_close(503, "5.5.1", "Improper pipelining: wait for the answer");
     if ((verb->states & (1u << session->state)) == 0)
         return out_of_order(session, verb);
-    struct reply missing = unmet(session, verb->needs);
-    if (!reply_is_pending(missing))
-        return missing;
+    return unmet(session, verb->needs);
+}
+
+/* BDAT alone has octets behind its line, which must not be taken for commands. */
+struct reply verb_refuse(struct session *session, const struct verb *verb, struct span arguments,
+                         struct reply refusal)
+{
+    if (verb == NULL || verb->refuse == NULL)
+        return refusal;
+    return verb->refuse(session, arguments, refusal);
+}
+
+/* The order of the checks: known at all, well pipelined, allowed now. Only then is the handler
+ * called, and only a positive reply moves the dialogue on. */
+struct reply verb_serve(struct session *session, const struct verb *verb, struct span arguments)
+{
+    if (verb == NULL)
+        return answer(500, "5.5.2", "Command not recognized");
+    struct reply refusal = forbidden(session, verb);
+    if (!reply_is_pending(refusal))
+        return verb_refuse(session, verb, arguments, refusal);
     if (verb->junk)
         limits_count_junk(session);
     struct reply reply = verb->handle(session, arguments);

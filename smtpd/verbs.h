@@ -20,6 +20,8 @@ struct verb {
     const char *name;
     /* Given what follows the name, without blanks around it; answers, or pending. */
     struct reply (*handle)(struct session *session, struct span arguments);
+    /* Refuses it where more than its line has to be dealt with; NULL: the refusal is the answer. */
+    struct reply (*refuse)(struct session *session, struct span arguments, struct reply refusal);
     unsigned states;         /* bit set of 1u << state: where it is allowed */
     enum session_state next; /* where a positive reply leads; SESSION_STATES: nowhere else */
     enum verb_needs needs;   /* what else has to hold */
@@ -35,6 +37,11 @@ const struct verb *verb_find(struct span name);
 
 /* The name of a command line, and what follows it. */
 struct span verb_name(struct span line, struct span *arguments);
+
+/* The answer to a command line that is refused for `refusal` before anybody looked at it; `verb`
+ * may be NULL. */
+struct reply verb_refuse(struct session *session, const struct verb *verb, struct span arguments,
+                         struct reply refusal);
 
 /* Serves one command line; `verb` may be NULL. */
 struct reply verb_serve(struct session *session, const struct verb *verb, struct span arguments);

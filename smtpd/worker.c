@@ -42,10 +42,11 @@ static void write_texts(struct worker *worker)
     struct arena *arena = &worker->arena;
     worker->greeting = arena_printf(arena, "%.*s ESMTP Veredus", SPAN_ARG(host)).data;
     worker->hello = arena_copy(arena, host).data;
-    /* RFC 2920, 1870, 5321, 2034, 6152 */
+    /* RFC 2920, 1870, 5321, 2034, 6152, 3030 */
     worker->capabilities =
         arena_printf(arena,
-                     "%.*s\nPIPELINING\nSIZE %llu\nVRFY\nENHANCEDSTATUSCODES\n8BITMIME\nHELP",
+                     "%.*s\nPIPELINING\nSIZE %llu\nVRFY\nENHANCEDSTATUSCODES\n8BITMIME"
+                     "\nCHUNKING\nBINARYMIME\nHELP",
                      SPAN_ARG(host), (unsigned long long)conf->limits.message_size)
             .data;
     worker->help = verb_topics(arena);

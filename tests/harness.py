@@ -20,7 +20,7 @@ poplib._MAXLINE = 64 << 20  # the client's own limit; lines of a message have no
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("VEREDUS_BUILD", ROOT / "build" / "asan")).resolve()
-PORT_OFFSETS = (25, 110, 465, 587, 995)
+PORT_OFFSETS = (25, 110, 465, 587, 995, 1, 2, 3)  # those of init, and some for tests
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|SUMMARY: \w+Sanitizer")
 DEADLINE = 60
 

@@ -387,6 +387,8 @@ static inline void rig_reach(struct rig *rig, enum session_state state)
         assert_int_equal(rig_ask(rig, "RCPT TO:<nobody@example.test>\r\n"), 550);
     if (state >= SESSION_RCPT)
         assert_int_equal(rig_ask(rig, RIG_RCPT), 250);
+    if (state == SESSION_CHUNKS)
+        assert_int_equal(rig_ask(rig, "BDAT 0\r\n"), 250);
     if (state == SESSION_DATA)
         assert_int_equal(rig_ask(rig, "DATA\r\n"), 354);
     assert_int_equal(rig->session->state, state);

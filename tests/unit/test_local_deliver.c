@@ -62,7 +62,7 @@ int sync_file_range(int fd, off64_t from, off64_t count, unsigned flags)
     return (int)syscall(SYS_sync_file_range, fd, from, count, flags);
 }
 
-static void write_record(int fd, struct span body)
+static void write_record(int fd, struct span body, uint16_t flags)
 {
     const struct envelope_recipient recipients[] = {
         {.address = SPAN_INIT("alice@example.test"), .transport = SPAN_INIT("local")},
@@ -78,6 +78,7 @@ static void write_record(int fd, struct span body)
                                    .batch_start = OFFSET,
                                    .body_len = body.len,
                                    .arrival_us = (uint64_t)ARRIVAL * 1000000,
+                                   .flags = flags,
                                    .envelope_len = (uint32_t)buf_len(&octets),
                                    .recipients = 2,
                                    .crc_body = crc32c(0, body.data, body.len)};
@@ -91,7 +92,7 @@ static void write_record(int fd, struct span body)
     buf_free(&octets);
 }
 
-static struct site site_with(struct span body)
+static struct site site_with_flags(struct span body, uint16_t flags)
 {
     struct site site = {.path = "/tmp/veredus-local-XXXXXX"};
     assert_non_null(mkdtemp(site.path));
@@ -99,8 +100,13 @@ static struct site site_with(struct span body)
     site.deliverer.hostname = SPAN("mx.example.test");
     site.segment = open(site.path, O_TMPFILE | O_RDWR, 0600);
     assert_true(site.segment >= 0);
-    write_record(site.segment, body);
+    write_record(site.segment, body, flags);
     return site;
+}
+
+static struct site site_with(struct span body)
+{
+    return site_with_flags(body, 0);
 }
 
 static void site_end(struct site *site)
@@ -180,6 +186,21 @@ static void the_name_states_both_sizes(void **state)
     assert_true(maildir_name_is_ours(span_cstr(name)));
     /* 29 + 33 octets of the two lines in front, 8 of the message; 5 lines */
     assert_non_null(strstr(name, ".mx.example.test,S=70,W=75"));
+    site_end(&site);
+}
+
+/* RFC 3030 §3: what looks like a line end in it may be none. */
+static void a_binary_letter_is_written_octet_by_octet(void **state)
+{
+    (void)state;
+    struct site site =
+        site_with_flags(SPAN("A: b\r\n\r\n\n\r\r\n\r"), RECORD_FLAG_8BIT | RECORD_FLAG_BINARY);
+    struct delivery one = delivery_to(&site, SPAN("example.test/alice"), 0);
+    deliver_batch(&site.deliverer, &one, 1);
+    assert_letter(&site, "example.test/alice/new",
+                  SPAN("Return-Path: <s@example.org>\r\n"
+                       "Delivered-To: alice@example.test\r\n"
+                       "A: b\r\n\r\n\n\r\r\n\r"));
     site_end(&site);
 }
 
@@ -489,6 +510,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(letters_of_a_batch_have_lf_lines_and_their_own_recipient),
         cmocka_unit_test(the_name_states_both_sizes),
+        cmocka_unit_test(a_binary_letter_is_written_octet_by_octet),
         cmocka_unit_test(the_disk_has_all_letters_to_write_before_the_first_is_waited_for),
         cmocka_unit_test(nothing_remains_in_tmp),
         cmocka_unit_test(a_repeated_job_finds_its_letter_even_when_it_was_read),

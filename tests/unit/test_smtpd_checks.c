@@ -66,6 +66,11 @@ static int set_up_lax(void **state)
     return set_up_with(state, RIG_CONF "sender_domain_required = false\n");
 }
 
+static int set_up_distrustful(void **state)
+{
+    return set_up_with(state, RIG_CONF "trusted_networks = {}\n");
+}
+
 static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
@@ -129,6 +134,15 @@ static void localhost_costs_the_dns_nothing(void **state)
     rig_say(fixture->rig, RIG_RCPT, "250 2.1.5 Ok\r\n");
     assert_int_equal(fixture->dns.udp_questions, 0);
     assert_null(fixture->rig->session->checks);
+}
+
+/* There is nothing to wait for: neither a name nor a list. */
+static void localhost_need_not_be_trusted(void **state)
+{
+    struct rig *rig = rig_in(state);
+    reach_mail(rig, "127.0.0.1", "MAIL FROM:<>\r\n");
+    rig_say(rig, RIG_RCPT, "250 2.1.5 Ok\r\n");
+    rig_say(rig, "RCPT TO:<u@elsewhere.test>\r\n", "554 5.7.1 Relay access denied\r\n");
 }
 
 static void a_listed_client_is_refused_at_rcpt(void **state)
@@ -378,6 +392,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_client_is_called_what_the_dns_confirms),
         TEST(localhost_costs_the_dns_nothing),
+        cmocka_unit_test_setup_teardown(localhost_need_not_be_trusted, set_up_distrustful,
+                                        tear_down),
         TEST(a_listed_client_is_refused_at_rcpt),
         TEST(a_list_that_speaks_for_a_client_outweighs_another),
         TEST(a_listed_client_learns_nothing_of_users),

@@ -89,7 +89,9 @@ static void data_rate_is_judged_after_the_deadline(void **state)
     for (size_t i = 0; i < COUNT(rows); i++) {
         rig->session->transaction->started = loop_now(rig->loop) - rows[i].elapsed_s * 1000;
         rig->session->transaction->size = rows[i].size;
-        assert_int_equal(limits_data_is_slow(rig->session), rows[i].slow);
+        assert_int_equal(limits_is_slow(rig->session, rig->session->transaction->started,
+                                        rig->session->transaction->size),
+                         rows[i].slow);
     }
 }
 

@@ -26,7 +26,7 @@ static void mail_takes_what_people_write(void **state)
         rig_say(rig, rows[i].line, "250 2.1.0 Ok\r\n");
         const struct transaction *transaction = rig->session->transaction;
         assert_true(span_equal(transaction->sender, span_cstr(rows[i].sender)));
-        assert_int_equal(transaction->is_8bit, rows[i].is_8bit);
+        assert_int_equal(transaction->flags, rows[i].is_8bit ? RECORD_FLAG_8BIT : 0);
     }
 }
 

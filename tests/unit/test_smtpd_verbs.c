@@ -6,7 +6,7 @@
 
 #include "smtpd/verbs.h"
 
-enum { START, READY, MAIL, REFUSED, RCPT, STATES };
+enum { START, READY, MAIL, REFUSED, RCPT, CHUNKS, STATES };
 
 struct cell {
     unsigned code;
@@ -16,12 +16,12 @@ struct cell {
 #define SAME(code)                                                                                 \
     {                                                                                              \
         {code, SESSION_START}, {code, SESSION_READY}, {code, SESSION_MAIL},                        \
-            {code, SESSION_REFUSED}, {code, SESSION_RCPT},                                         \
+            {code, SESSION_REFUSED}, {code, SESSION_RCPT}, {code, SESSION_CHUNKS},                 \
     }
 #define ALL_TO_READY                                                                               \
     {                                                                                              \
         {250, SESSION_READY}, {250, SESSION_READY}, {250, SESSION_READY}, {250, SESSION_READY},    \
-            {250, SESSION_READY},                                                                  \
+            {250, SESSION_READY}, {250, SESSION_READY},                                            \
     }
 
 static const struct {
@@ -38,45 +38,53 @@ static const struct {
       {250, SESSION_MAIL},
       {503, SESSION_MAIL},
       {503, SESSION_REFUSED},
-      {503, SESSION_RCPT}}},
+      {503, SESSION_RCPT},
+      {503, SESSION_CHUNKS}}},
     {"MAIL FROM:<joe@>",
      {{503, SESSION_START},
       {501, SESSION_READY},
       {503, SESSION_MAIL},
       {503, SESSION_REFUSED},
-      {503, SESSION_RCPT}}},
+      {503, SESSION_RCPT},
+      {503, SESSION_CHUNKS}}},
     {"RCPT TO:<alice@example.test>",
      {{503, SESSION_START},
       {503, SESSION_READY},
       {250, SESSION_RCPT},
       {250, SESSION_RCPT},
-      {250, SESSION_RCPT}}},
+      {250, SESSION_RCPT},
+      {503, SESSION_CHUNKS}}},
     {"RCPT TO:<nobody@example.test>",
      {{503, SESSION_START},
       {503, SESSION_READY},
       {550, SESSION_REFUSED},
       {550, SESSION_REFUSED},
-      {550, SESSION_RCPT}}},
+      {550, SESSION_RCPT},
+      {503, SESSION_CHUNKS}}},
     {"RCPT TO:<",
      {{503, SESSION_START},
       {503, SESSION_READY},
       {501, SESSION_REFUSED},
       {501, SESSION_REFUSED},
-      {501, SESSION_RCPT}}},
+      {501, SESSION_RCPT},
+      {503, SESSION_CHUNKS}}},
     {"DATA",
      {{503, SESSION_START},
       {503, SESSION_READY},
       {503, SESSION_MAIL},
       {554, SESSION_REFUSED},
-      {354, SESSION_DATA}}},
+      {354, SESSION_DATA},
+      {503, SESSION_CHUNKS}}},
     {"DATA now",
      {{503, SESSION_START},
       {503, SESSION_READY},
       {503, SESSION_MAIL},
       {554, SESSION_REFUSED},
-      {501, SESSION_RCPT}}},
+      {501, SESSION_RCPT},
+      {503, SESSION_CHUNKS}}},
     {"RSET",
      {{250, SESSION_START},
+      {250, SESSION_READY},
       {250, SESSION_READY},
       {250, SESSION_READY},
       {250, SESSION_READY},
@@ -101,13 +109,41 @@ static const struct {
       {502, SESSION_READY},
       {503, SESSION_MAIL},
       {503, SESSION_REFUSED},
-      {503, SESSION_RCPT}}},
-    {"BDAT 5 LAST", SAME(500)},
+      {503, SESSION_RCPT},
+      {503, SESSION_CHUNKS}}},
+    {"BDAT 0",
+     {{503, SESSION_START},
+      {503, SESSION_READY},
+      {503, SESSION_MAIL},
+      {554, SESSION_REFUSED},
+      {250, SESSION_CHUNKS},
+      {250, SESSION_CHUNKS}}},
+    {"BDAT 5 LAST\r\nRS\n",
+     {{503, SESSION_START},
+      {503, SESSION_READY},
+      {503, SESSION_MAIL},
+      {554, SESSION_REFUSED},
+      {550, SESSION_READY},
+      {550, SESSION_READY}}},
+    {"BDAT 0 LAST",
+     {{503, SESSION_START},
+      {503, SESSION_READY},
+      {503, SESSION_MAIL},
+      {554, SESSION_REFUSED},
+      {250, SESSION_READY},
+      {250, SESSION_READY}}},
+    {"BDAT 0 FIRST",
+     {{503, SESSION_START},
+      {503, SESSION_READY},
+      {503, SESSION_MAIL},
+      {554, SESSION_REFUSED},
+      {501, SESSION_RCPT},
+      {501, SESSION_CHUNKS}}},
     {"MAILFROM:<joe@sender.test>", SAME(500)},
 };
 
-static const enum session_state states[STATES] = {SESSION_START, SESSION_READY, SESSION_MAIL,
-                                                  SESSION_REFUSED, SESSION_RCPT};
+static const enum session_state states[STATES] = {SESSION_START,   SESSION_READY, SESSION_MAIL,
+                                                  SESSION_REFUSED, SESSION_RCPT,  SESSION_CHUNKS};
 
 static void assert_cell(struct rig *rig, const char *line, enum session_state from,
                         struct cell expected)
@@ -177,7 +213,8 @@ static void help_lists_what_the_table_has(void **state)
     struct rig *rig = rig_of(state);
     rig_reach(rig, SESSION_READY);
     rig_say(rig, "HELP\r\n",
-            "214-2.0.0 Commands: HELO EHLO MAIL RCPT DATA STARTTLS AUTH RSET VRFY HELP NOOP QUIT\r\n"
+            "214-2.0.0 Commands: HELO EHLO MAIL RCPT DATA BDAT STARTTLS AUTH RSET VRFY HELP NOOP "
+            "QUIT\r\n"
             "214 2.0.0 HELP command says more\r\n");
     rig_say(rig, "HELP DATA\r\n", "214-2.0.0 DATA\r\n214 2.0.0 RFC 5321 4.1.1.4\r\n");
 }

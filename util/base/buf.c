@@ -120,6 +120,13 @@ void buf_consume(struct buf *buf, size_t count)
     }
 }
 
+void buf_cut(struct buf *buf, size_t count)
+{
+    size_t held = buf_len(buf), cut = count < held ? count : held;
+    wipe(buf, buf->end - cut, buf->end);
+    buf->end -= cut;
+}
+
 void buf_reset(struct buf *buf)
 {
     wipe(buf, buf->start, buf->end);

@@ -47,6 +47,9 @@ void buf_filled(struct buf *buf, size_t count);
 /* Drops `count` octets at the front (at most what is held). */
 void buf_consume(struct buf *buf, size_t count);
 
+/* Drops `count` octets at the end (at most what is held). */
+void buf_cut(struct buf *buf, size_t count);
+
 /* Empties it, keeps the memory; buf_free also gives the memory back. */
 void buf_reset(struct buf *buf);
 void buf_free(struct buf *buf);

@@ -181,13 +181,24 @@ bool conf_changes_users(const struct conf *conf)
 }
 
 /* In the order of the file; any match is enough, so the order does not matter. */
-bool conf_trusts(const struct conf *conf, const union net_address *client)
+static bool is_within(const struct conf_prefixes *networks, const union net_address *address)
 {
-    for (size_t i = 0; i < conf->trusted_networks.count; i++) {
-        if (net_prefix_holds(&conf->trusted_networks.items[i], client))
+    for (size_t i = 0; i < networks->count; i++) {
+        if (net_prefix_holds(&networks->items[i], address))
             return true;
     }
     return false;
+}
+
+bool conf_trusts(const struct conf *conf, const union net_address *client)
+{
+    return is_within(&conf->trusted_networks, client);
+}
+
+/* Apart from conf_trusts: to say who a client is, is another right than to send mail. */
+bool conf_trusts_proxy(const struct conf *conf, const union net_address *proxy)
+{
+    return is_within(&conf->trusted_proxies, proxy);
 }
 
 /* A walk: the list is what a person wrote, a dozen names at most. */

@@ -64,6 +64,7 @@ struct conf_listen {
     enum conf_service service;
     union net_address address;
     enum conf_listen_tls tls; /* LISTEN_PLAIN whenever there is no certificate */
+    bool proxy;               /* a proxy speaks first */
     unsigned line;
 };
 
@@ -152,7 +153,8 @@ struct conf {
     const unsigned *setting_lines; /* for conf_place */
     struct span hostname;
     struct conf_spans domains, relay_domains;
-    struct conf_prefixes trusted_networks;
+    struct conf_prefixes trusted_networks, trusted_proxies;
+    uint64_t greet_pause; /* milliseconds */
     struct conf_listens listens;
     struct conf_tls_list tls;
     struct conf_routes routes;
@@ -224,6 +226,9 @@ bool conf_changes_users(const struct conf *conf);
 
 /* True when the address lies in one of the networks. */
 bool conf_trusts(const struct conf *conf, const union net_address *client);
+
+/* True when it is that of a proxy whose word counts. */
+bool conf_trusts_proxy(const struct conf *conf, const union net_address *proxy);
 
 /* True when `domain` is in `list`, compared without case. */
 bool conf_has_domain(const struct conf_spans *list, struct span domain);

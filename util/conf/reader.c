@@ -15,6 +15,7 @@
 #include <sysexits.h>
 
 #include "util/base/panic.h"
+#include "util/conf/listens.h"
 #include "util/conf/settings.h"
 #include "util/conf/value.h"
 #include "util/sys/dns.h"
@@ -240,12 +241,6 @@ static void store_section(struct reader *reader, const cfg_t *section, void *bas
     }
 }
 
-static bool same_endpoint(const union net_address *a, const union net_address *b)
-{
-    char one[NET_TEXT_MAX], other[NET_TEXT_MAX];
-    return net_port(a) == net_port(b) && span_equal(net_text(a, one), net_text(b, other));
-}
-
 /* The certificates in the order of the file. They are read when they are wanted. */
 static void store_tls(struct reader *reader, cfg_t *top)
 {
@@ -275,8 +270,7 @@ static bool settle_tls(struct reader *reader, cfg_t *section, struct conf_listen
     return false;
 }
 
-/* The listeners in the order of the file. Two at one address would fail at start, after the old
- * generation was told to go; so they are refused here, by name. */
+/* The listeners in the order of the file. */
 static bool store_listens(struct reader *reader, cfg_t *top)
 {
     struct conf_listens *listens = &reader->conf->listens;
@@ -290,52 +284,9 @@ static bool store_listens(struct reader *reader, cfg_t *top)
         store_section(reader, section, listen);
         if (!settle_tls(reader, section, listen))
             return false;
-        for (unsigned other = 0; other < i; other++) {
-            if (!same_endpoint(&listens->items[other].address, &listen->address))
-                continue;
-            complain_about(reader->to, listen->line,
-                           "listen \"%.100s\" has the address of listen \"%.100s\"; give each its "
-                           "own address or port",
-                           listen->name.data, listens->items[other].name.data);
-            return false;
-        }
     }
     listens->count = count;
-    return true;
-}
-
-/* Without any `listen`: SMTP and POP3 at their ports of every address, and, once there is a
- * certificate, submission at both of its own (RFC 6409 §3.1, RFC 8314 §3.3): without one nobody
- * could log in there but from this host. */
-static void default_listens(struct conf *conf)
-{
-    static const struct {
-        const char *name, *address;
-        enum conf_service service;
-        enum conf_listen_tls tls;
-    } usual[] = {
-        {"smtp", "0.0.0.0:25", SERVICE_SMTP, LISTEN_STARTTLS},
-        {"smtp6", "[::]:25", SERVICE_SMTP, LISTEN_STARTTLS},
-        {"pop3", "0.0.0.0:110", SERVICE_POP3, LISTEN_STARTTLS},
-        {"pop3-6", "[::]:110", SERVICE_POP3, LISTEN_STARTTLS},
-        {"submission", "0.0.0.0:587", SERVICE_SUBMISSION, LISTEN_STARTTLS},
-        {"submission6", "[::]:587", SERVICE_SUBMISSION, LISTEN_STARTTLS},
-        {"submissions", "0.0.0.0:465", SERVICE_SUBMISSION, LISTEN_IMPLICIT},
-        {"submissions6", "[::]:465", SERVICE_SUBMISSION, LISTEN_IMPLICIT},
-    };
-    bool encrypted = conf->tls.count > 0;
-    size_t count = sizeof usual / sizeof *usual;
-    struct conf_listens *listens = &conf->listens;
-    listens->items = arena_zalloc(&conf->arena, count * sizeof *listens->items);
-    for (size_t i = 0; i < count; i++) {
-        if (usual[i].service == SERVICE_SUBMISSION && !encrypted)
-            continue;
-        struct conf_listen *listen = &listens->items[listens->count++];
-        listen->name = span_cstr(usual[i].name);
-        listen->service = usual[i].service;
-        listen->tls = encrypted ? usual[i].tls : LISTEN_PLAIN;
-        require(net_parse_endpoint(span_cstr(usual[i].address), &listen->address));
-    }
+    return listens_check(reader->conf, reader->to);
 }
 
 /* The routes in the order of the file; which of them wins is for util/mail/route to say. */
@@ -404,7 +355,7 @@ static bool store_all(struct reader *reader, cfg_t *top)
     if (!store_dns(reader, top) || !store_listens(reader, top) || !store_dns_lists(reader, top))
         return false;
     if (conf->listens.count == 0)
-        default_listens(conf);
+        listens_default(conf);
     if (conf->hostname.len > 0)
         return true;
     complain_about(reader->to, 1, "hostname is missing; add hostname = \"mx.example.org\"");

@@ -75,6 +75,12 @@ const struct setting settings[] = {
     {TOP("dns_list_reject", dns_list_reject, SETTING_NUMBER), .fallback = "1", .least = 1,
      .most = 10000,
      .help = "A client is refused when the weights of the lists that it is on add up to this."},
+    {TOP("trusted_proxies", trusted_proxies, SETTING_NETWORKS),
+     .help = "Proxies that may say for whom they speak: by the PROXY protocol on a listener that "
+             "wants it, and by XCLIENT."},
+    {TOP("greet_pause", greet_pause, SETTING_NUMBER), .fallback = "0", .least = 0, .most = 60000,
+     .help = "Milliseconds before a client of port 25 is greeted; one that talks earlier is sent "
+             "away. Trusted networks do not wait."},
     /* ---- where things lie; a queue id has 20 bits for a place in a segment: 64 MiB ---- */
     {TOP("segment_size", segment_size, SETTING_SIZE), .fallback = "64M", .least = MIB,
      .most = 64 * MIB, .help = "How large a segment of the spool grows."},
@@ -131,6 +137,9 @@ const struct setting settings[] = {
     {LISTEN(tls, SETTING_WORD), .fallback = "starttls", .words = tls_words,
      .help = "Encryption from the start, when the client asks, or none; none without a "
              "certificate."},
+    {LISTEN(proxy, SETTING_BOOL), .fallback = "false",
+     .help = "Whether every connection begins with a header of the PROXY protocol, version 1 or 2; "
+             "only those of trusted_proxies are taken then."},
 
     /* ---- route ---- */
     {ROUTE(transport, SETTING_WORD), .words = transport_words, .help = "How mail leaves."},

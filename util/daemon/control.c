@@ -94,6 +94,7 @@ static void take_listener(struct control *control, const void *message, struct f
         .fd = fd_list_take(fds),
         .service = came->service,
         .tls = came->tls,
+        .proxy = came->proxy != 0,
         .name = arena_copy(&control->arena, came->name),
     };
 }

@@ -26,6 +26,7 @@ struct daemon_listener {
     int fd;
     enum conf_service service;
     enum conf_listen_tls tls;
+    bool proxy; /* a header of the PROXY protocol comes first */
     struct span name;
 };
 

@@ -64,6 +64,7 @@ TABLE(control_page, 1);
 static const struct ipc_field control_listener_fields[] = {
     FIELD(control_listener, service, IPC_U8, SERVICE_COUNT - 1),
     FIELD(control_listener, tls, IPC_U8, LISTEN_IMPLICIT),
+    FIELD(control_listener, proxy, IPC_U8, 1),
     FIELD(control_listener, name, IPC_SPAN, MOST_NAME),
 };
 TABLE(control_listener, 1);

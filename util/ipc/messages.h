@@ -28,6 +28,7 @@ struct control_page {
 struct control_listener {
     uint8_t service; /* enum conf_service */
     uint8_t tls;     /* enum conf_listen_tls */
+    uint8_t proxy;   /* 1: a header of the PROXY protocol comes first */
     struct span name;
 };
 

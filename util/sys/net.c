@@ -23,9 +23,9 @@ static bool is_v4(const union net_address *address)
 }
 
 /* ::ffff:192.0.2.1 becomes 192.0.2.1 (RFC 4291 §2.5.5.2). */
-static void unmap(union net_address *address)
+void net_unmap(union net_address *address)
 {
-    if (is_v4(address) || !IN6_IS_ADDR_V4MAPPED(&address->v6.sin6_addr))
+    if (address->any.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&address->v6.sin6_addr))
         return;
     union net_address v4 = {.v4 = {.sin_family = AF_INET, .sin_port = address->v6.sin6_port}};
     memcpy(&v4.v4.sin_addr, &address->v6.sin6_addr.s6_addr[12], sizeof(v4.v4.sin_addr));
@@ -54,7 +54,7 @@ bool net_parse_address(struct span text, union net_address *address)
 {
     if (!parse_raw(text, address))
         return false;
-    unmap(address);
+    net_unmap(address);
     return true;
 }
 
@@ -134,7 +134,7 @@ bool net_parse_prefix(struct span text, struct net_prefix *prefix)
 
     /* A mapped address has ones up to bit 96, so its mask can not be shorter. */
     bool mapped = !is_v4(&prefix->address);
-    unmap(&prefix->address);
+    net_unmap(&prefix->address);
     mapped = mapped && is_v4(&prefix->address);
     prefix->bits = (unsigned)bits - (mapped ? MAPPED_BITS : 0);
     return true;
@@ -235,6 +235,6 @@ int net_accept(int listener, union net_address *peer)
         fd = accept4(listener, &peer->any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     } while (fd < 0 && errno == EINTR);
     if (fd >= 0)
-        unmap(peer);
+        net_unmap(peer);
     return fd;
 }

@@ -41,6 +41,9 @@ bool net_parse_prefix(struct span text, struct net_prefix *prefix)
 /* True when the first `bits` bits of both agree; addresses of different families never do. */
 bool net_prefix_holds(const struct net_prefix *prefix, const union net_address *address);
 
+/* Turns an IPv4-mapped IPv6 address into the IPv4 one; leaves any other as it is. */
+void net_unmap(union net_address *address);
+
 /* True for an address of this host that no network carries. */
 bool net_is_loopback(const union net_address *address);
 

@@ -1,0 +1,47 @@
+/*
+ * BDAT (RFC 3030 §2): a part of the message, of so many octets.
+ *
+ *     bdat-cmd   = "BDAT" SP chunk-size [ SP end-marker ] CR LF
+ *     chunk-size = 1*DIGIT
+ *     end-marker = "LAST"
+ *
+ * Where the size can not be read nobody knows where the next command begins, and to guess is what
+ * smuggling lives on: the session ends. Where it can, whatever else is wrong is said behind the
+ * octets.
+ */
+#include "smtpd/answer.h"
+#include "smtpd/chunk.h"
+#include "smtpd/commands.h"
+#include "smtpd/path.h"
+
+/* False: there is no size. */
+static bool parse(struct span arguments, uint64_t *size, struct span *marker)
+{
+    struct span word;
+    bool found = path_next_parameter(&arguments, &word) && span_to_u64(word, UINT64_MAX, size);
+    *marker = span_trim(arguments);
+    return found;
+}
+
+static const struct reply no_size = {501, true, "5.5.4", "Syntax: BDAT size [LAST]"};
+
+/* That a recipient was accepted is asked by its row in the verb table. */
+struct reply cmd_bdat(struct session *session, struct span arguments)
+{
+    uint64_t size;
+    struct span marker;
+    if (!parse(arguments, &size, &marker))
+        return no_size;
+    bool last = span_equal_nocase(marker, SPAN("LAST"));
+    if (marker.len > 0 && !last)
+        return chunk_refuse(session, size, answer(501, "5.5.4", "Syntax: BDAT size [LAST]"));
+    return chunk_begin(session, size, last);
+}
+
+/* RFC 3030 §2: a chunk in the wrong place is discarded like any other that is refused. */
+struct reply cmd_bdat_refused(struct session *session, struct span arguments, struct reply refusal)
+{
+    uint64_t size;
+    struct span marker;
+    return parse(arguments, &size, &marker) ? chunk_refuse(session, size, refusal) : no_size;
+}

@@ -1,0 +1,166 @@
+/*
+ * A client is who the proxy says it is, from the first word on: limits, trust and the log know no
+ * other address. So the header is read before anything is decided, and not one octet behind it:
+ * what follows may be TLS, which OpenSSL reads from the socket itself. Hence the header is looked
+ * at first (MSG_PEEK), and only what belongs to it is taken.
+ *
+ * Programs that send junk do not wait for a greeting; mail servers must (RFC 5321 §3.1). To find
+ * that out costs a pause that every stranger pays; how long it is, the operator decides, and
+ * without one it is seen whether octets came along with the connection.
+ */
+#include "smtpd/entry.h"
+
+#include "smtpd/answer.h"
+#include "smtpd/client_checks.h"
+#include "smtpd/limits.h"
+#include "smtpd/secure.h"
+#include "util/sys/proxy_header.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+/* ---- the greeting ---- */
+
+/* Nothing is taken: what came stays in the socket. -1 with errno, 0: the end. */
+static ssize_t look(const struct session *session, size_t most)
+{
+    return recv(session->stream.io.fd, session->worker->input, most, MSG_PEEK | MSG_DONTWAIT);
+}
+
+/* A client that talks before it was greeted is no mail server (RFC 5321 §3.1). */
+void entry_greet(struct session *session)
+{
+    session->channel = CHANNEL_CLEAR;
+    answer_write(session, SPAN("connection"),
+                 look(session, 1) > 0
+                     ? answer_close(554, "5.5.1", "You talk before you are greeted")
+                     : answer(220, NULL, session->worker->greeting));
+}
+
+/* Those whom we trust, and people who submit mail, are not tested for patience. */
+static bool has_to_wait(const struct session *session)
+{
+    return session->worker->conf->greet_pause > 0 && !session->trusted &&
+           session->listener->service == SERVICE_SMTP;
+}
+
+/* RFC 8314 §3.3: where TLS comes first, a client hears nothing before it, and one that is not
+ * wanted costs no handshake. */
+static void admit(struct session *session, const union net_address *client)
+{
+    struct reply greeting = limits_greeting(session);
+    bool implicit = session->listener->tls == LISTEN_IMPLICIT;
+    session->channel = CHANNEL_CLEAR;
+    if (greeting.code == 220)
+        client_checks_start(session, client);
+    if (greeting.code != 220)
+        answer_write(session, SPAN("connection"),
+                     implicit ? (struct reply){.close = true, .text = greeting.text} : greeting);
+    else if (implicit)
+        secure_begin(session);
+    else if (has_to_wait(session))
+        session->channel = CHANNEL_SILENT;
+    else
+        entry_greet(session);
+}
+
+/* From here on this address is the client's. */
+static void identify(struct session *session, const union net_address *client)
+{
+    (void)net_text(client, session->client);
+    limits_count_network(session, net_limit_key(client));
+    session->trusted = conf_trusts(session->worker->conf, client);
+    session->loopback = net_is_loopback(client);
+}
+
+/* ---- the proxy ---- */
+
+/* Not a word is said to somebody who does not speak as he should; the log names him. */
+static void refuse(struct session *session, const char *reason)
+{
+    answer_write(session, SPAN("PROXY header"), (struct reply){.close = true, .text = reason});
+}
+
+/* A client that the proxy does not name may be anybody: it is counted as the proxy, and not trusted
+ * as it. The proxy itself, which only looks whether we are there, is. */
+static void take_header(struct session *session, const struct proxy_header *header)
+{
+    union net_address client = header->client;
+    if (header->source != PROXY_CLIENT && !net_parse_address(session_client(session), &client)) {
+        refuse(session, "The proxy has no address");
+        return;
+    }
+    identify(session, &client);
+    if (header->source == PROXY_SOMEBODY)
+        session->trusted = session->loopback = false;
+    admit(session, &client);
+}
+
+/* Takes off the socket what was looked at; the octets are in session->in already. */
+static bool take(struct session *session, size_t count)
+{
+    return recv(session->stream.io.fd, session->worker->input, count, MSG_DONTWAIT) ==
+           (ssize_t)count;
+}
+
+/* Octet by octet if need be. The parser says "more" only below PROXY_HEADER_MOST. */
+static void read_header(struct session *session)
+{
+    size_t held = buf_len(&session->in);
+    ssize_t got = look(session, PROXY_HEADER_MOST - held);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) {
+        session_drop(session);
+        return;
+    }
+    struct proxy_header header = {0};
+    buf_add(&session->in, span_of(session->worker->input, (size_t)got));
+    enum proxy_result result = proxy_header_parse(buf_span(&session->in), &header);
+    size_t used = result == PROXY_OK ? header.size - held : (size_t)got;
+    if (result == PROXY_BAD || !take(session, used)) {
+        refuse(session, "Malformed PROXY header");
+        return;
+    }
+    if (result == PROXY_MORE)
+        return;
+    buf_free(&session->in);
+    take_header(session, &header);
+}
+
+/* ---- the four sides ---- */
+
+/* Whoever talks or leaves amid the silence is told at once. */
+void entry_step(struct session *session)
+{
+    if (session->channel == CHANNEL_PROXY)
+        read_header(session);
+    else if (look(session, 1) == 0)
+        session_drop(session);
+    else
+        entry_greet(session);
+}
+
+void entry_give_up(struct session *session)
+{
+    refuse(session, "No PROXY header in time");
+}
+
+/* An address that anybody could claim to speak for is none: only proxies of the settings are
+ * heard. */
+void entry_begin(struct session *session, const union net_address *peer)
+{
+    session->number = ++session->worker->last_session;
+    (void)spool_id_text(session->number, session->id);
+    session->client_name = SPAN("unknown");
+    limits_enter(session);
+    if (!session->listener->proxy) {
+        identify(session, peer);
+        admit(session, peer);
+        return;
+    }
+    (void)net_text(peer, session->client);
+    session->channel = CHANNEL_PROXY;
+    if (!conf_trusts_proxy(session->worker->conf, peer))
+        refuse(session, "Not one of trusted_proxies");
+}

@@ -1,0 +1,111 @@
+/* conf: the sections listen, and what must hold between their settings. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "util/conf/conf.h"
+
+enum { TEXT_MAX = 1024 };
+#define COUNT(rows) (sizeof(rows) / sizeof(rows)[0])
+
+static char complaint[1024];
+
+static void remember(void *arg, const char *message)
+{
+    (void)arg;
+    snprintf(complaint, sizeof complaint, "%s", message);
+}
+
+static struct conf *parse(const char *sections)
+{
+    char text[TEXT_MAX];
+    int len = snprintf(text, sizeof text, "hostname = \"h\"\n%s\n", sections);
+    assert_in_range(len, 1, sizeof text - 1);
+    FILE *in = fmemopen(text, (size_t)len, "r");
+    complaint[0] = '\0';
+    struct conf *conf = conf_parse(in, "/etc/v/veredus.conf", remember, NULL);
+    fclose(in);
+    return conf;
+}
+
+static struct conf *parse_good(const char *sections)
+{
+    struct conf *conf = parse(sections);
+    if (!conf)
+        fail_msg("refused: %s", complaint);
+    return conf;
+}
+
+static void no_proxy_is_trusted_and_nobody_waits_by_default(void **state)
+{
+    (void)state;
+    struct conf *conf = parse_good("listen \"a\" { service = smtp address = \"0.0.0.0:25\" }");
+    assert_int_equal(conf->trusted_proxies.count, 0);
+    assert_int_equal(conf->greet_pause, 0);
+    assert_false(conf->listens.items[0].proxy);
+    conf_free(conf);
+}
+
+static void proxies_are_trusted_apart_from_clients(void **state)
+{
+    (void)state;
+    union net_address client, other;
+    struct conf *conf = parse_good("trusted_proxies = {\"192.0.2.0/28\", \"2001:db8::/64\"}\n"
+                                   "trusted_networks = {\"198.51.100.0/24\"}\n"
+                                   "greet_pause = 2000\n"
+                                   "listen \"a\" { service = smtp address = \"0.0.0.0:25\" "
+                                   "proxy = true }");
+    assert_true(net_parse_address(SPAN("192.0.2.15"), &client));
+    assert_true(net_parse_address(SPAN("198.51.100.1"), &other));
+    assert_true(conf_trusts_proxy(conf, &client));
+    assert_false(conf_trusts(conf, &client));
+    assert_false(conf_trusts_proxy(conf, &other));
+    assert_true(conf_trusts(conf, &other));
+    assert_true(conf->listens.items[0].proxy);
+    assert_int_equal(conf->greet_pause, 2000);
+    conf_free(conf);
+}
+
+static void listeners_that_can_not_be_are_refused(void **state)
+{
+    static const struct {
+        const char *sections, *complaint;
+    } rows[] = {
+        {"listen \"a\" { service = smtp address = \"0.0.0.0:25\" proxy = true }",
+         "listen \"a\" wants a proxy, and none is trusted; add trusted_proxies"},
+        {"trusted_proxies = {\"192.0.2.7\"}\n"
+         "listen \"a\" { service = pop3 address = \"0.0.0.0:110\" proxy = true }",
+         "listen \"a\" wants a proxy, which only SMTP knows"},
+        {"listen \"a\" { service = smtp address = \"127.0.0.1:25\" }\n"
+         "listen \"b\" { service = pop3 address = \"127.0.0.1:25\" }",
+         "listen \"b\" has the address of listen \"a\""},
+        {"listen \"a\" { service = smtp address = \"[::1]:25\" }\n"
+         "listen \"b\" { service = smtp address = \"[0:0::1]:25\" }",
+         "listen \"b\" has the address of listen \"a\""},
+        {"listen \"a\" { service = smtp address = \"0.0.0.0:25\" proxy = maybe }",
+         "'maybe' is not right for proxy; true or false"},
+        {"trusted_proxies = {\"192.0.2.7/24\"}", "'192.0.2.7/24' is not right"},
+        {"trusted_proxies = {\"proxy.example\"}", "'proxy.example' is not right"},
+        {"greet_pause = -1", "a number from 0 to 60000"},
+        {"greet_pause = 60001", "a number from 0 to 60000"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct conf *conf = parse(rows[i].sections);
+        if (conf != NULL || strstr(complaint, rows[i].complaint) == NULL)
+            fail_msg("%s\ngave: %s", rows[i].sections, complaint);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_proxy_is_trusted_and_nobody_waits_by_default),
+        cmocka_unit_test(proxies_are_trusted_apart_from_clients),
+        cmocka_unit_test(listeners_that_can_not_be_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
