@@ -102,7 +102,7 @@ bool listeners_update(struct listeners *listeners, const struct conf_listens *wa
 /* Submission is served by processes of its own: whoever breaks into a worker of port 25, which
  * talks to everybody, sees no password there and has no way to auth. */
 static const unsigned services_of[ROLE_COUNT] = {
-    [ROLE_SMTPD] = 1U << SERVICE_SMTP,
+    [ROLE_SMTPD] = 1U << SERVICE_SMTP | 1U << SERVICE_LMTP,
     [ROLE_SUBMISSION] = 1U << SERVICE_SUBMISSION,
     [ROLE_POP3D] = 1U << SERVICE_POP3,
 };

@@ -96,6 +96,15 @@ void answer_write(struct session *session, struct span subject, struct reply rep
         give(session, reply);
 }
 
+/* Those before the last one close nothing: that would leave the last unsaid. */
+void answer_times(struct session *session, struct span subject, struct reply reply, size_t times)
+{
+    const struct reply first = {reply.code, false, reply.enhanced, reply.text};
+    for (size_t i = 1; i < times && session->end == SESSION_OPEN && reply.code != 0; i++)
+        write_out(session, first);
+    answer_write(session, subject, reply);
+}
+
 /* Counted in the page like any other. */
 void answer_unlogged(struct session *session, struct reply reply)
 {

@@ -35,6 +35,9 @@ static inline struct reply answer_by(struct session *session, const char *settin
 /* Queues the reply to `subject` (a command, a recipient), unless it is pending. */
 void answer_write(struct session *session, struct span subject, struct reply reply);
 
+/* The same, said `times` times, and logged and counted once. */
+void answer_times(struct session *session, struct span subject, struct reply reply, size_t times);
+
 /* The same without a line in the log: for refusals of which the caller logs the number. */
 void answer_unlogged(struct session *session, struct reply reply);
 

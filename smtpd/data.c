@@ -88,12 +88,14 @@ void data_forget(struct session *session)
 /* What "with" says in the trace field: which greeting the client chose. */
 static struct span protocol(const struct session *session)
 {
-    /* RFC 3848: by EHLO, under TLS, authenticated; HELO knows nothing of the rest. */
-    static const struct span words[2][2] = {{SPAN_INIT("ESMTP"), SPAN_INIT("ESMTPA")},
-                                            {SPAN_INIT("ESMTPS"), SPAN_INIT("ESMTPSA")}};
+    /* RFC 3848: by LHLO or EHLO, under TLS, authenticated; HELO knows nothing of the rest. */
+    static const struct span words[2][2][2] = {
+        {{SPAN_INIT("ESMTP"), SPAN_INIT("ESMTPA")}, {SPAN_INIT("ESMTPS"), SPAN_INIT("ESMTPSA")}},
+        {{SPAN_INIT("LMTP"), SPAN_INIT("LMTPA")}, {SPAN_INIT("LMTPS"), SPAN_INIT("LMTPSA")}}};
     if (!session->extended)
         return SPAN("SMTP");
-    return words[session->channel == CHANNEL_SECURE][session->user.len > 0];
+    bool lmtp = session->listener->service == SERVICE_LMTP;
+    return words[lmtp][session->channel == CHANNEL_SECURE][session->user.len > 0];
 }
 
 /* The one recipient, as the client named it; several are nobody's business (RFC 5321 §7.2). */
@@ -162,10 +164,17 @@ static struct reply reply_of(enum spool_result result)
     return answer(452, "4.3.1", "No space to store the message, try again later");
 }
 
+/* RFC 2033 §4.2: in LMTP each recipient that was accepted has its own reply; here all of them
+ * share one fate, because the letter is stored or it is not. */
+static size_t replies_due(const struct session *session)
+{
+    return session->listener->service == SERVICE_LMTP ? session->transaction->accepted : 1;
+}
+
 /* The message is answered; nothing of it stays. */
 static void conclude(struct session *session, struct reply reply)
 {
-    answer_write(session, session->transaction->sender, reply);
+    answer_times(session, session->transaction->sender, reply, replies_due(session));
     session_reset(session);
 }
 

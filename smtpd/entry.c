@@ -27,6 +27,14 @@ static ssize_t look(const struct session *session, size_t most)
     return recv(session->stream.io.fd, session->worker->input, most, MSG_PEEK | MSG_DONTWAIT);
 }
 
+/* Who is taken for a server of the other protocol by mistake is seen at once (RFC 2033 §3). */
+struct reply entry_greeting(const struct session *session)
+{
+    const struct worker *worker = session->worker;
+    bool lmtp = session->listener->service == SERVICE_LMTP;
+    return answer(220, NULL, lmtp ? worker->lmtp_greeting : worker->greeting);
+}
+
 /* A client that talks before it was greeted is no mail server (RFC 5321 §3.1). */
 void entry_greet(struct session *session)
 {
@@ -34,7 +42,7 @@ void entry_greet(struct session *session)
     answer_write(session, SPAN("connection"),
                  look(session, 1) > 0
                      ? answer_close(554, "5.5.1", "You talk before you are greeted")
-                     : answer(220, NULL, session->worker->greeting));
+                     : entry_greeting(session));
 }
 
 /* Those whom we trust, and people who submit mail, are not tested for patience. */
@@ -44,11 +52,20 @@ static bool has_to_wait(const struct session *session)
            session->listener->service == SERVICE_SMTP;
 }
 
+/* RFC 2033 §5: whoever speaks LMTP is within the site. */
+static struct reply judge(struct session *session)
+{
+    struct reply greeting = limits_greeting(session);
+    if (greeting.code == 220 && session->listener->service == SERVICE_LMTP && !session->trusted)
+        return answer_close(554, "5.7.1", "LMTP is for trusted networks alone");
+    return greeting;
+}
+
 /* RFC 8314 §3.3: where TLS comes first, a client hears nothing before it, and one that is not
  * wanted costs no handshake. */
 static void admit(struct session *session, const union net_address *client)
 {
-    struct reply greeting = limits_greeting(session);
+    struct reply greeting = judge(session);
     bool implicit = session->listener->tls == LISTEN_IMPLICIT;
     session->channel = CHANNEL_CLEAR;
     if (greeting.code == 220)

@@ -41,6 +41,7 @@ static void write_texts(struct worker *worker)
     struct span host = conf->hostname;
     struct arena *arena = &worker->arena;
     worker->greeting = arena_printf(arena, "%.*s ESMTP Veredus", SPAN_ARG(host)).data;
+    worker->lmtp_greeting = arena_printf(arena, "%.*s LMTP Veredus", SPAN_ARG(host)).data;
     worker->hello = arena_copy(arena, host).data;
     /* RFC 2920, 1870, 5321, 2034, 6152, 3030 */
     worker->capabilities =

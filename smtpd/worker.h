@@ -49,8 +49,9 @@ struct worker {
     unsigned index;                  /* of those of its role */
 
     struct arena arena;
-    const char *greeting, *hello, *capabilities, *help; /* to a client, HELO, EHLO, HELP */
-    struct span default_domain;                         /* of addresses without one */
+    const char *greeting, *lmtp_greeting, *hello, *capabilities,
+        *help;                  /* to a client, HELO, EHLO, HELP */
+    struct span default_domain; /* of addresses without one */
 
     struct spool_writer *writer;
     struct timer tell;    /* set: qmgr heard something a moment ago */

@@ -167,7 +167,7 @@ static inline void rig_on_lookup(void *arg, struct channel *channel, const struc
 static inline void rig_give(struct rig *rig, enum spool_kind kind)
 {
     assert_true(rig->segment_count < RIG_SEGMENTS);
-    int fd = memfd_create("segment", MFD_CLOEXEC);
+    int fd = memfd_create("segment", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     assert_true(fd >= 0);
     rig->segments[rig->segment_count++] = fd;
     const struct segment_give give = {

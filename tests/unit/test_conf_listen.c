@@ -82,6 +82,8 @@ static void listeners_that_can_not_be_are_refused(void **state)
         {"listen \"a\" { service = smtp address = \"127.0.0.1:25\" }\n"
          "listen \"b\" { service = pop3 address = \"127.0.0.1:25\" }",
          "listen \"b\" has the address of listen \"a\""},
+        {"listen \"a\" { service = lmtp address = \"127.0.0.1:25\" }",
+         "listen \"a\" has LMTP at port 25, which is that of SMTP; give it another port"},
         {"listen \"a\" { service = smtp address = \"[::1]:25\" }\n"
          "listen \"b\" { service = smtp address = \"[0:0::1]:25\" }",
          "listen \"b\" has the address of listen \"a\""},

@@ -20,7 +20,7 @@
 enum { CONF_RECIPIENTS_MOST = 10000 };
 
 /* What is spoken on a listener. */
-enum conf_service { SERVICE_SMTP, SERVICE_SUBMISSION, SERVICE_POP3, SERVICE_COUNT };
+enum conf_service { SERVICE_SMTP, SERVICE_SUBMISSION, SERVICE_POP3, SERVICE_LMTP, SERVICE_COUNT };
 
 /* How a listener is encrypted: not, when the client asks (RFC 3207, RFC 2595), from the start (RFC
  * 8314). */

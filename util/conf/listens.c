@@ -7,6 +7,8 @@
 
 #include "util/base/panic.h"
 
+enum { SMTP_PORT = 25 };
+
 /* Without any `listen`: SMTP and POP3 at their ports of every address, and, once there is a
  * certificate, submission at both of its own (RFC 6409 §3.1, RFC 8314 §3.3): without one nobody
  * could log in there but from this host. */
@@ -79,11 +81,25 @@ static bool has_its_proxy(const struct conf *conf, const struct conf_listen *lis
     return what == NULL;
 }
 
+/* RFC 2033 §5: a server of SMTP that is taken for one of LMTP, or the other way round, loses mail.
+ */
+static bool is_not_at_port_25(const struct conf_listen *listen, const struct conf_complaints *to)
+{
+    bool clashes = listen->service == SERVICE_LMTP && net_port(&listen->address) == SMTP_PORT;
+    if (clashes)
+        complain_about(to, listen->line,
+                       "listen \"%.100s\" has LMTP at port 25, which is that of SMTP; give it "
+                       "another port",
+                       listen->name.data);
+    return !clashes;
+}
+
 bool listens_check(const struct conf *conf, const struct conf_complaints *to)
 {
     for (size_t i = 0; i < conf->listens.count; i++) {
         const struct conf_listen *listen = &conf->listens.items[i];
-        if (!has_own_address(conf, listen, to) || !has_its_proxy(conf, listen, to))
+        if (!has_own_address(conf, listen, to) || !has_its_proxy(conf, listen, to) ||
+            !is_not_at_port_25(listen, to))
             return false;
     }
     return true;

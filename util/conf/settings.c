@@ -13,7 +13,7 @@ enum { KIB = 1024, MIB = 1024 * KIB, DAY = 86400 };
 
 /* Words are what people write, their places what the program compares: in the order of the enums of
  * conf.h and log.h. */
-static const char *const service_words[] = {"smtp", "submission", "pop3", NULL};
+static const char *const service_words[] = {"smtp", "submission", "pop3", "lmtp", NULL};
 static const char *const tls_words[] = {"none", "starttls", "implicit", NULL};
 static const char *const plaintext_words[] = {"never", "loopback", "always", NULL};
 static const char *const format_words[] = {"logfmt", "json", NULL};
