@@ -117,6 +117,7 @@ static struct span on_trace(void *arg, uint64_t id)
         .helo = session->helo,
         .client_name = session->client_name,
         .client_address = session_client(session),
+        .local_user = session->local ? session_client(session) : SPAN(""),
         .by = session->worker->conf->hostname,
         .protocol = protocol(session),
         .tls = secure_text(session),

@@ -7,6 +7,9 @@
  * Programs that send junk do not wait for a greeting; mail servers must (RFC 5321 §3.1). To find
  * that out costs a pause that every stranger pays; how long it is, the operator decides, and
  * without one it is seen whether octets came along with the connection.
+ *
+ * Who may open a UNIX socket of ours is a user of this host, whom its mode lets in: such a client
+ * is trusted, and known by the user its process runs as.
  */
 #include "smtpd/entry.h"
 
@@ -17,6 +20,7 @@
 #include "util/sys/proxy_header.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 /* ---- the greeting ---- */
@@ -88,6 +92,19 @@ static void identify(struct session *session, const union net_address *client)
     limits_count_network(session, net_limit_key(client));
     session->trusted = conf_trusts(session->worker->conf, client);
     session->loopback = net_is_loopback(client);
+}
+
+/* The kernel says whose process it is that connected. Its name is not asked for: that may take a
+ * network, and the number says the same. */
+static bool identify_local(struct session *session)
+{
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+    if (getsockopt(session->stream.io.fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+        return false;
+    (void)snprintf(session->client, sizeof(session->client), "uid %u", peer.uid);
+    session->local = session->trusted = session->loopback = true;
+    return true;
 }
 
 /* ---- the proxy ---- */
@@ -171,6 +188,13 @@ void entry_begin(struct session *session, const union net_address *peer)
     (void)spool_id_text(session->number, session->id);
     session->client_name = SPAN("unknown");
     limits_enter(session);
+    if (peer->any.sa_family == AF_UNIX) {
+        if (identify_local(session))
+            admit(session);
+        else
+            session_drop(session);
+        return;
+    }
     if (!session->listener->proxy) {
         identify(session, peer);
         admit(session, peer);

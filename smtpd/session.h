@@ -143,7 +143,8 @@ struct session {
     enum session_wait wait;
     unsigned errors, errors_judged, junk;
     size_t swallowed; /* octets of a command that is too long */
-    bool trusted, loopback, extended /* EHLO */, paused, progress, quit;
+    bool trusted, loopback, local /* on a UNIX socket */, extended /* EHLO */;
+    bool paused, progress, quit;
     bool behind;  /* there is input behind the command being served */
     bool stalled; /* input waits for replies to be sent first */
     bool starved; /* no segment and no room for what its message holds: nothing is read */
