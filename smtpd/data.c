@@ -115,8 +115,9 @@ static struct span on_trace(void *arg, uint64_t id)
     char text[SPOOL_ID_MAX];
     const struct received facts = {
         .helo = session->helo,
-        .client_name = SPAN("unknown"),
+        .client_name = session->client_name,
         .client_address = session_client(session),
+        .local_user = session->local ? session_client(session) : SPAN(""),
         .by = session->worker->conf->hostname,
         .protocol = protocol(session),
         .tls = secure_text(session),
@@ -137,7 +138,8 @@ static void log_accepted(const struct session *session, struct span id)
     log_event(LOG_INFO, "message-accepted", LOG_SPAN("session", session_id(session)),
               LOG_SPAN("id", id), LOG_SPAN("from", transaction->sender),
               LOG_UINT("size", transaction->size), LOG_UINT("recipients", transaction->final_count),
-              LOG_SPAN("client", session_client(session)), LOG_SPAN("helo", session->helo));
+              LOG_SPAN("client", session_client(session)), LOG_SPAN("name", session->client_name),
+              LOG_SPAN("helo", session->helo));
 }
 
 /* RFC 5321 §6.1: with this reply the message is ours to deliver or to report on. */
@@ -195,7 +197,7 @@ static bool encode_envelope(struct session *session)
     const struct envelope envelope = {
         .sender = transaction->sender,
         .client_address = session_client(session),
-        .client_name = SPAN("unknown"),
+        .client_name = session->client_name,
         .helo = session->helo,
         .protocol = protocol(session),
         .login = session->user,

@@ -54,9 +54,9 @@ static const struct verb verbs[] = {
      .ends_group = true,
      .junk = true},
     {.name = "MAIL",
-     .handle = cmd_mail,
+     .handle = cmd_mail, /* the next state is set with the answer: sender_checks.c */
      .states = IN_READY,
-     .next = SESSION_MAIL,
+     .next = SESSION_STATES,
      .needs = NEEDS_LOGIN,
      .help = "MAIL FROM:<reverse-path> [SIZE=octets] [BODY=7BIT|8BITMIME|BINARYMIME]\nRFC 5321 "
              "4.1.1.2"},
