@@ -85,15 +85,18 @@ void data_forget(struct session *session)
 
 /* ---- the letter ---- */
 
-/* What "with" says in the trace field: which greeting the client chose. */
+/* What "with" says in the trace field. RFC 3848: by EHLO, under TLS, authenticated; RFC 6531 §4.3:
+ * as SMTPUTF8; HELO knows nothing of the rest. */
 static struct span protocol(const struct session *session)
 {
-    /* RFC 3848: by EHLO, under TLS, authenticated; HELO knows nothing of the rest. */
-    static const struct span words[2][2] = {{SPAN_INIT("ESMTP"), SPAN_INIT("ESMTPA")},
-                                            {SPAN_INIT("ESMTPS"), SPAN_INIT("ESMTPSA")}};
-    if (!session->extended)
+    static const struct span words[2][2][2] = {
+        {{SPAN_INIT("ESMTP"), SPAN_INIT("ESMTPA")}, {SPAN_INIT("ESMTPS"), SPAN_INIT("ESMTPSA")}},
+        {{SPAN_INIT("UTF8SMTP"), SPAN_INIT("UTF8SMTPA")},
+         {SPAN_INIT("UTF8SMTPS"), SPAN_INIT("UTF8SMTPSA")}}};
+    bool wide = (session->transaction->flags & RECORD_FLAG_UTF8) != 0;
+    if (!session->extended && !wide)
         return SPAN("SMTP");
-    return words[session->channel == CHANNEL_SECURE][session->user.len > 0];
+    return words[wide][session->channel == CHANNEL_SECURE][session->user.len > 0];
 }
 
 /* The one recipient, as the client named it; several are nobody's business (RFC 5321 §7.2). */
@@ -190,6 +193,9 @@ static bool encode_envelope(struct session *session)
         .helo = session->helo,
         .protocol = protocol(session),
         .login = session->user,
+        .submitter = transaction->submitter,
+        .envid = transaction->envid,
+        .ret = transaction->ret,
         .recipients = transaction->finals,
         .recipient_count = transaction->final_count,
     };

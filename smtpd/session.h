@@ -73,6 +73,9 @@ struct spool_stream;
 struct transaction {
     struct span sender; /* as text; empty: the null reverse-path */
     uint16_t flags;     /* RECORD_FLAG_..., as the client declared */
+    uint8_t ret;        /* ENVELOPE_RET_... */
+    struct span envid;
+    struct span submitter; /* of AUTH=, where it may be said; empty: unknown */
 
     struct recipient *waiting, **waiting_end; /* RCPTs not answered yet, in their order */
     size_t waiting_count;
@@ -128,7 +131,8 @@ struct session {
     enum session_channel channel;
     enum session_wait wait;
     unsigned errors, errors_judged, junk;
-    size_t swallowed; /* octets of a command that is too long */
+    uint64_t transactions; /* begun so far */
+    size_t swallowed;      /* octets of a command that is too long */
     bool trusted, loopback, extended /* EHLO */, paused, progress, quit;
     bool behind;  /* there is input behind the command being served */
     bool stalled; /* input waits for replies to be sent first */
