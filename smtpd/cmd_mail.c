@@ -11,6 +11,7 @@
 #include "smtpd/limits.h"
 #include "smtpd/parameters.h"
 #include "smtpd/path.h"
+#include "smtpd/sender_checks.h"
 
 /* Texts are kept as the envelope has them. Everything else of a transaction begins at zero; an
  * empty list of waiting recipients ends at its own head. */
@@ -62,7 +63,8 @@ static struct reply check(const struct session *session, struct span path, struc
 }
 
 /* Syntax first, then parameters, then what the queue can take: nothing is made before all of them
- * agree. That no transaction is open is asked by the verb table (RFC 5321 §4.1.4). */
+ * agree. What is to be asked about the sender comes last, and writes the reply. That no transaction
+ * is open is asked by the verb table (RFC 5321 §4.1.4). */
 struct reply cmd_mail(struct session *session, struct span arguments)
 {
     struct address sender;
@@ -83,5 +85,6 @@ struct reply cmd_mail(struct session *session, struct span arguments)
     if (pressure == PRESSURE_SLOW)
         session_pause(session);
     begin(session, &sender, &parameters);
-    return answer(250, "2.1.0", "Ok");
+    sender_checks_begin(session, &sender);
+    return REPLY_PENDING;
 }

@@ -21,6 +21,9 @@ void entry_step(struct session *session);
 /* The time that the session had to wait is over: greets it. */
 void entry_greet(struct session *session);
 
+/* 220, as it is said to those who may go on. */
+struct reply entry_greeting(const struct session *session);
+
 /* The proxy did not say in time for whom it speaks. */
 void entry_give_up(struct session *session);
 

@@ -14,6 +14,8 @@
 #include "util/ipc/messages.h"
 #include "util/mail/address.h"
 
+struct recipient_checks; /* recipient_checks.c */
+
 /* One RCPT that is not answered yet. */
 struct recipient {
     struct session *session;
@@ -24,7 +26,8 @@ struct recipient {
     uint8_t notify;     /* ENVELOPE_NOTIFY_... */
     uint64_t epoch;     /* of the tables when it was asked: the answer may be as old */
     uint32_t query;     /* 0: lookup is not asked */
-    struct reply reply; /* pending: not known yet */
+    struct reply reply; /* of lookup, or why it was not asked; pending: not known yet */
+    struct recipient_checks *checks; /* NULL: lookup was not asked */
     struct envelope_recipient *finals;
     size_t final_count, final_room;
     UT_hash_handle hh; /* in worker->queries */
@@ -39,6 +42,10 @@ void recipients_ask(struct session *session, const struct address *address,
 
 /* Refuses one in its turn: behind those that were asked for before it. */
 void recipients_refuse(struct session *session, struct span subject, struct reply reply);
+
+/* Answers those that can be answered now: something that they wait for has come. Without a
+ * transaction there is nobody. */
+void recipients_settle(struct session *session);
 
 /* Lookup took too long: everything that waits is answered 451. */
 void recipients_give_up(struct session *session);

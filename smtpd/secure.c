@@ -6,6 +6,7 @@
 #include "smtpd/secure.h"
 
 #include "smtpd/answer.h"
+#include "smtpd/entry.h"
 #include "smtpd/login.h"
 
 bool secure_is_offered(const struct session *session)
@@ -66,7 +67,7 @@ void secure_step(struct session *session)
     log_facts(session);
     /* With TLS from the start the greeting waited for it (RFC 8314 §3.3). */
     if (session->listener->tls == LISTEN_IMPLICIT)
-        answer_write(session, SPAN("connection"), answer(220, NULL, session->worker->greeting));
+        answer_write(session, SPAN("connection"), entry_greeting(session));
 }
 
 struct span secure_text(struct session *session)

@@ -5,7 +5,7 @@
  * HELO, EHLO and DATA end a group (RFC 2920 §3.1): input that waits behind them was sent without
  * having seen the answer. Behind DATA it may be a message or commands, and to guess is what
  * smuggling lives on, so such a client is sent away. NOOP, VRFY and QUIT end groups as well, but
- * nothing can go wrong with them.
+ * nothing can go wrong with them. So does LHLO, which is the greeting of LMTP (RFC 2033).
  */
 #include "smtpd/verbs.h"
 
@@ -34,6 +34,7 @@ static const struct verb verbs[] = {
      .handle = cmd_helo,
      .states = ANYWHERE,
      .next = SESSION_READY,
+     .service = SMTP_ALONE,
      .ends_group = true,
      .junk = true,
      .help = "HELO domain\nRFC 5321 4.1.1.1"},
@@ -41,13 +42,21 @@ static const struct verb verbs[] = {
      .handle = cmd_ehlo,
      .states = ANYWHERE,
      .next = SESSION_READY,
+     .service = SMTP_ALONE,
      .ends_group = true,
      .junk = true,
      .help = "EHLO domain\nRFC 5321 4.1.1.1"},
+    {.name = "LHLO",
+     .handle = cmd_ehlo, /* the same semantics (RFC 2033 §4.1) */
+     .states = ANYWHERE,
+     .next = SESSION_READY,
+     .service = LMTP_ALONE,
+     .ends_group = true,
+     .junk = true},
     {.name = "MAIL",
-     .handle = cmd_mail,
+     .handle = cmd_mail, /* the next state is set with the answer: sender_checks.c */
      .states = IN_READY,
-     .next = SESSION_MAIL,
+     .next = SESSION_STATES,
      .needs = NEEDS_LOGIN,
      .help = "MAIL FROM:<reverse-path> [SIZE=octets] [BODY=7BIT|8BITMIME|BINARYMIME] [SMTPUTF8]\n"
              "[RET=FULL|HDRS] [ENVID=xtext] [AUTH=xtext] [REQUIRETLS]\nRFC 5321 4.1.1.2"},
@@ -173,6 +182,18 @@ struct span verb_name(struct span line, struct span *arguments)
     return span_first(rest, end);
 }
 
+/* Whether LMTP is spoken, or SMTP: they share all commands but the greeting. */
+static bool speaks_lmtp(const struct session *session)
+{
+    return session->listener->service == SERVICE_LMTP;
+}
+
+/* RFC 2033 §4.1: a client of the other protocol must notice it. */
+static bool is_known(const struct session *session, const struct verb *verb)
+{
+    return verb != NULL && verb->service != (speaks_lmtp(session) ? SMTP_ALONE : LMTP_ALONE);
+}
+
 /* Why a command is not allowed in a state: the step that is missing (RFC 5321 §4.1.4). */
 static struct reply out_of_order(const struct session *session, const struct verb *verb)
 {
@@ -189,8 +210,11 @@ static struct reply out_of_order(const struct session *session, const struct ver
     bool too_late = (verb->states >> session->state) == 0;
     if (too_late)
         return answer(503, "5.5.1", "A transaction is open already");
-    /* RFC 5321 §3.3: 554 to DATA when every recipient was refused. */
-    return answer(session->state == SESSION_REFUSED ? 554 : 503, "5.5.1", missing[session->state]);
+    if (session->state == SESSION_START && speaks_lmtp(session))
+        return answer(503, "5.5.1", "Send LHLO first");
+    /* RFC 5321 §3.3: 554 to DATA when every recipient was refused; RFC 2033 §4.2: 503. */
+    bool is_refused = session->state == SESSION_REFUSED && !speaks_lmtp(session);
+    return answer(is_refused ? 554 : 503, "5.5.1", missing[session->state]);
 }
 
 /* What is not offered is not known to that client (RFC 4954 §4, RFC 3207 §4); pending: nothing is
@@ -246,7 +270,7 @@ struct reply verb_refuse(struct session *session, const struct verb *verb, struc
  * called, and only a positive reply moves the dialogue on. */
 struct reply verb_serve(struct session *session, const struct verb *verb, struct span arguments)
 {
-    if (verb == NULL)
+    if (!is_known(session, verb))
         return answer(500, "5.5.2", "Command not recognized");
     struct reply refusal = forbidden(session, verb);
     if (!reply_is_pending(refusal))

@@ -15,6 +15,9 @@ enum verb_needs {
     NEEDS_NO_LOGIN /* submission, and nobody has logged in yet: AUTH */
 };
 
+/* Where a command is known. */
+enum verb_service { EVERYWHERE, SMTP_ALONE, LMTP_ALONE };
+
 /* One row: what a command needs, and what it leads to. Constant. */
 struct verb {
     const char *name;
@@ -25,11 +28,12 @@ struct verb {
     unsigned states;         /* bit set of 1u << state: where it is allowed */
     enum session_state next; /* where a positive reply leads; SESSION_STATES: nowhere else */
     enum verb_needs needs;   /* what else has to hold */
-    bool ends_group;         /* no input may wait behind it (RFC 2920 §3.1) */
-    bool overlaps;           /* may be served while recipients are being looked up */
-    bool junk;               /* brings no message nearer */
-    bool secret;             /* what follows the name is never logged, and wiped */
-    const char *help;        /* its syntax and where it is defined; NULL: HELP does not show it */
+    enum verb_service service;
+    bool ends_group;  /* no input may wait behind it (RFC 2920 §3.1) */
+    bool overlaps;    /* may be served while recipients are being looked up */
+    bool junk;        /* brings no message nearer */
+    bool secret;      /* what follows the name is never logged, and wiped */
+    const char *help; /* its syntax and where it is defined; NULL: HELP does not show it */
 };
 
 /* The row of the command `name`, compared without case; NULL: unknown. */

@@ -13,8 +13,9 @@ enum { KIB = 1024, MIB = 1024 * KIB, DAY = 86400 };
 
 /* Words are what people write, their places what the program compares: in the order of the enums of
  * conf.h and log.h. */
-static const char *const service_words[] = {"smtp", "submission", "pop3", NULL};
+static const char *const service_words[] = {"smtp", "submission", "pop3", "lmtp", NULL};
 static const char *const tls_words[] = {"none", "starttls", "implicit", NULL};
+static const char *const mode_words[] = {"0600", "0660", "0666", NULL};
 static const char *const plaintext_words[] = {"never", "loopback", "always", NULL};
 static const char *const format_words[] = {"logfmt", "json", NULL};
 static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
@@ -69,6 +70,9 @@ const struct setting settings[] = {
      .help = "The least important events that are still logged."},
     {TOP("helo_argument_required", helo_argument_required, SETTING_BOOL), .fallback = "true",
      .help = "Refuse a HELO or EHLO that names nobody."},
+    {TOP("sender_domain_required", sender_domain_required, SETTING_BOOL), .fallback = "true",
+     .help =
+         "Refuse a stranger's sender whose domain does not exist, or says that it takes no mail."},
     {TOP("dns_list_reject", dns_list_reject, SETTING_NUMBER), .fallback = "1", .least = 1,
      .most = 10000,
      .help = "A client is refused when the weights of the lists that it is on add up to this."},
@@ -130,10 +134,17 @@ const struct setting settings[] = {
 
     /* ---- listen: what is required has no default ---- */
     {LISTEN(service, SETTING_WORD), .words = service_words, .help = "What is spoken there."},
-    {LISTEN(address, SETTING_ENDPOINT), .help = "Where: an address and a port."},
+    {LISTEN(address, SETTING_ENDPOINT),
+     .help = "Where: an address and a port, or the path of a UNIX socket."},
     {LISTEN(tls, SETTING_WORD), .fallback = "starttls", .words = tls_words,
      .help = "Encryption from the start, when the client asks, or none; none without a "
              "certificate."},
+    {LISTEN(mode, SETTING_WORD), .fallback = "0666", .words = mode_words,
+     .help = "Who may connect to a UNIX socket: its owner, its group, too, or everybody."},
+    {LISTEN(owner, SETTING_TEXT), .fallback = "",
+     .help =
+         "Whose a UNIX socket is: \"user:group\", either of which may be missing; empty: whoever "
+         "starts the server."},
     {LISTEN(proxy, SETTING_BOOL), .fallback = "false",
      .help = "Whether every connection begins with a header of the PROXY protocol, version 1 or 2; "
              "only those of trusted_proxies are taken then."},
