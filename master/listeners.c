@@ -5,23 +5,27 @@
  */
 #include "master/listeners.h"
 
+#include "master/unix_socket.h"
+
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
-/* By text, for two forms of one address must not become two sockets. The port counts apart. */
-static bool same_address(const union net_address *a, const union net_address *b)
+/* By text, for two forms of one address must not become two sockets. The port counts apart; of a
+ * path the address is empty. */
+static bool same_place(const struct listener *a, const struct listener *b)
 {
     char text_a[NET_TEXT_MAX], text_b[NET_TEXT_MAX];
-    return a->any.sa_family == b->any.sa_family && net_port(a) == net_port(b) &&
-           span_equal(net_text(a, text_a), net_text(b, text_b));
+    return a->address.any.sa_family == b->address.any.sa_family &&
+           net_port(&a->address) == net_port(&b->address) && strcmp(a->path, b->path) == 0 &&
+           span_equal(net_text(&a->address, text_a), net_text(&b->address, text_b));
 }
 
-static const struct listener *find(const struct listeners *listeners,
-                                   const union net_address *address)
+static const struct listener *find(const struct listeners *listeners, const struct listener *place)
 {
     for (size_t i = 0; i < listeners->count; i++)
-        if (same_address(&listeners->items[i].address, address))
+        if (same_place(&listeners->items[i], place))
             return &listeners->items[i];
     return NULL;
 }
@@ -29,9 +33,25 @@ static const struct listener *find(const struct listeners *listeners,
 /* Closes those of `listeners` that are not in `kept`. */
 static void close_others(const struct listeners *listeners, const struct listeners *kept)
 {
-    for (size_t i = 0; i < listeners->count; i++)
-        if (find(kept, &listeners->items[i].address) == NULL)
-            (void)close(listeners->items[i].fd);
+    for (size_t i = 0; i < listeners->count; i++) {
+        const struct listener *listener = &listeners->items[i];
+        if (find(kept, listener) != NULL)
+            continue;
+        if (listener->path[0] != '\0')
+            unix_socket_remove(listener->path);
+        (void)close(listener->fd);
+    }
+}
+
+/* The socket of one that is new, or the one that is open already, with what may have changed of
+ * it; -1 with errno. */
+static int open_socket(const struct listener *known, const struct conf_listen *want)
+{
+    bool is_local = want->path.len > 0;
+    if (known != NULL)
+        return !is_local || unix_socket_settle(want) ? known->fd : -1;
+    return is_local ? unix_socket_listen(want, LISTENER_BACKLOG)
+                    : net_listen(&want->address, LISTENER_BACKLOG);
 }
 
 /* What is open already is taken over, never bound again: its queue of connections survives. The
@@ -39,25 +59,25 @@ static void close_others(const struct listeners *listeners, const struct listene
 static bool add(struct listeners *next, const struct listeners *old, const struct conf_listen *want)
 {
     struct listener *listener = &next->items[next->count];
-    const struct listener *known = find(old, &want->address);
 
     /* Each check sets its errno beforehand: it is what the sentence to the operator is made of. */
     errno = ENOSPC;
     if (next->count == DAEMON_LISTENERS)
         return false;
+    errno = ENAMETOOLONG;
+    listener->address = want->address;
+    if (!span_to_cstr(want->path, listener->path, sizeof(listener->path)) ||
+        !span_to_cstr(want->name, listener->name, sizeof(listener->name)))
+        return false;
     /* Twice in one configuration: the second could not be told from the first at the next
      * reload. */
     errno = EADDRINUSE;
-    if (find(next, &want->address) != NULL)
-        return false;
-    errno = ENAMETOOLONG;
-    if (!span_to_cstr(want->name, listener->name, sizeof(listener->name)))
+    if (find(next, listener) != NULL)
         return false;
     listener->service = want->service;
     listener->tls = want->tls;
     listener->proxy = want->proxy;
-    listener->address = want->address;
-    listener->fd = known != NULL ? known->fd : net_listen(&want->address, LISTENER_BACKLOG);
+    listener->fd = open_socket(find(old, listener), want);
     if (listener->fd < 0)
         return false;
     /* Counted only when it is open, so that undoing never closes what is not there. */
@@ -69,11 +89,14 @@ static bool add(struct listeners *next, const struct listeners *old, const struc
 static void complain_about(const struct conf_listen *listen, int error, conf_complain *complain,
                            void *arg)
 {
-    char sentence[512], text[NET_TEXT_MAX];
-    (void)snprintf(sentence, sizeof(sentence),
-                   "listen \"%.*s\" (line %u): %.*s port %u can not be bound: %s",
-                   SPAN_ARG(span_first(listen->name, 100)), listen->line,
-                   SPAN_ARG(net_text(&listen->address, text)), net_port(&listen->address),
+    char sentence[512], text[NET_TEXT_MAX], where[CONF_SOCKET_PATH_MOST + 1];
+    if (listen->path.len > 0)
+        (void)snprintf(where, sizeof(where), "%s", listen->path.data);
+    else
+        (void)snprintf(where, sizeof(where), "%.*s port %u",
+                       SPAN_ARG(net_text(&listen->address, text)), net_port(&listen->address));
+    (void)snprintf(sentence, sizeof(sentence), "listen \"%.*s\" (line %u): %s can not be bound: %s",
+                   SPAN_ARG(span_first(listen->name, 100)), listen->line, where,
                    log_errno_text(error));
     complain(arg, sentence);
 }

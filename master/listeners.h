@@ -17,7 +17,8 @@ struct listener {
     enum conf_service service;
     enum conf_listen_tls tls;
     bool proxy;
-    union net_address address; /* as configured */
+    union net_address address;            /* as configured */
+    char path[CONF_SOCKET_PATH_MOST + 1]; /* of a UNIX socket; else empty */
     int fd;
 };
 

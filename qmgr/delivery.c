@@ -23,6 +23,18 @@ static const struct message_recipient *recipient_of(const struct queue_entry *en
 
 /* ---- in ---- */
 
+/* What qmgr decides by itself, without an agent. A letter that came to be held is so until it had
+ * its first fate, which is to be held: whoever releases it does not find it held again. */
+static bool is_decided(const struct message *message, const struct message_recipient *to,
+                       uint8_t tries, struct fate *fate)
+{
+    if (message->flags & RECORD_FLAG_HOLD && tries == 0) {
+        *fate = fate_of_hold();
+        return true;
+    }
+    return fate_of_transport(to->transport, to->nexthop, fate);
+}
+
 /* A recipient that needs an agent waits cold, without its message, while too many are before it:
  * the retries take it up again when there is room. One that qmgr decides itself never waits. */
 static void arrive(struct qmgr *qmgr, struct segment *segment, struct message *message,
@@ -30,8 +42,8 @@ static void arrive(struct qmgr *qmgr, struct segment *segment, struct message *m
 {
     const struct message_recipient *to = &message->recipients[recipient];
     struct fate fate;
-    bool cold = queue_busy(&qmgr->queue) >= PRESSURE_BUSY_MOST &&
-                !fate_of_transport(to->transport, to->nexthop, &fate);
+    bool cold =
+        queue_busy(&qmgr->queue) >= PRESSURE_BUSY_MOST && !is_decided(message, to, 0, &fate);
     struct queue_entry entry = {
         .message = cold ? NULL : message,
         .segment = segment->index,
@@ -87,7 +99,7 @@ void delivery_dispatch(struct qmgr *qmgr, uint32_t number)
     struct queue_entry *entry = queue_entry(&qmgr->queue, number);
     const struct message_recipient *to = recipient_of(entry);
     struct fate fate;
-    if (fate_of_transport(to->transport, to->nexthop, &fate)) {
+    if (is_decided(entry->message, to, entry->tries, &fate)) {
         delivery_settle(qmgr, number, fate);
         return;
     }

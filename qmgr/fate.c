@@ -54,6 +54,12 @@ bool fate_of_transport(struct span transport, struct span nexthop, struct fate *
     return true;
 }
 
+/* RFC 3463 §3.8: X.7.0, other or undefined security status. */
+struct fate fate_of_hold(void)
+{
+    return (struct fate){FATE_HELD, SPAN("4.7.0"), SPAN("held by the table access"), false};
+}
+
 struct fate fate_of_damage(enum record_result result, bool aside)
 {
     if (result == RECORD_OK || result == RECORD_IO)

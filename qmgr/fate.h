@@ -30,6 +30,9 @@ struct fate fate_of_damage(enum record_result result, bool aside);
 bool fate_of_transport(struct span transport, struct span nexthop, struct fate *fate)
     __attribute__((warn_unused_result));
 
+/* What becomes of a recipient whose letter the table `access` wants to be held. */
+struct fate fate_of_hold(void);
+
 /* What is known of a recipient whose attempt ended. */
 struct fate_case {
     uint64_t arrival_us, now_us;

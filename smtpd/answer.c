@@ -9,13 +9,44 @@
 
 enum { SUBJECT_MAX = 256 /* octets of a command that are logged */ };
 
-/* One line a refusal: who, what, and the very words the client got. */
+/* Where the operator wrote it: "/etc/veredus.conf:12", "/etc/veredus/access:7"; empty: nowhere. */
+static struct span place_of(const struct session *session, struct arena *arena)
+{
+    const struct conf *conf = session->worker->conf;
+    const struct cause *cause = &session->cause;
+    if (cause->setting != NULL)
+        return conf_place(conf, cause->setting, arena);
+    if (cause->table != NULL && cause->line == 0)
+        return arena_printf(arena, "%s/%s", conf->table_directory.data, cause->table);
+    if (cause->table != NULL)
+        return arena_printf(arena, "%s/%s:%u", conf->table_directory.data, cause->table,
+                            cause->line);
+    if (cause->line > 0)
+        return arena_printf(arena, "%.*s:%u", SPAN_ARG(conf->file), cause->line);
+    return SPAN("");
+}
+
+/* One line a refusal: who, what, the very words the client got, and whose words they follow. */
 static void log_refusal(const struct session *session, struct span subject, struct reply reply)
 {
-    log_event(LOG_INFO, "refused", LOG_SPAN("session", session_id(session)),
-              LOG_SPAN("client", session_client(session)), LOG_SPAN("helo", session->helo),
-              LOG_SPAN("subject", span_first(subject, SUBJECT_MAX)), LOG_UINT("code", reply.code),
-              LOG_STR("status", reply.enhanced), LOG_STR("reason", reply.text));
+    struct arena arena = {0};
+    const struct transaction *transaction = session->transaction;
+    struct span place = place_of(session, &arena);
+    const struct log_field fields[] = {
+        LOG_SPAN("session", session_id(session)),
+        LOG_SPAN("client", session_client(session)),
+        LOG_SPAN("name", session->client_name),
+        LOG_SPAN("helo", session->helo),
+        LOG_SPAN("from", transaction != NULL ? transaction->sender : SPAN("")),
+        LOG_SPAN("subject", span_first(subject, SUBJECT_MAX)),
+        LOG_UINT("code", reply.code),
+        LOG_STR("status", reply.enhanced),
+        LOG_STR("reason", reply.text),
+        LOG_SPAN(place.len > 0 ? "setting" : NULL, place), /* without a name it is the end */
+        {0},
+    };
+    log_write(LOG_INFO, "refused", fields);
+    arena_free(&arena);
 }
 
 /* A reply that says it closes is the last one. */
@@ -57,11 +88,12 @@ static bool is_said(const struct session *session, struct reply reply)
 /* The line of the log comes first: the reply may drop the session. */
 void answer_write(struct session *session, struct span subject, struct reply reply)
 {
-    if (!is_said(session, reply))
-        return;
-    if (reply.code >= 400 || reply.code == 0)
+    bool said = is_said(session, reply);
+    if (said && (reply.code >= 400 || reply.code == 0) && !session->cause.told)
         log_refusal(session, subject, reply);
-    give(session, reply);
+    session->cause = (struct cause){0};
+    if (said)
+        give(session, reply);
 }
 
 /* Those before the last one close nothing: that would leave the last unsaid. */
@@ -76,6 +108,7 @@ void answer_times(struct session *session, struct span subject, struct reply rep
 /* Counted in the page like any other. */
 void answer_unlogged(struct session *session, struct reply reply)
 {
+    session->cause = (struct cause){0};
     if (is_said(session, reply))
         give(session, reply);
 }

@@ -24,6 +24,14 @@ static inline struct reply answer_close(uint16_t code, const char *enhanced, con
     return (struct reply){code, true, enhanced, text};
 }
 
+/* The same reply, put down to a setting; it is to be the next one that the session writes. */
+static inline struct reply answer_by(struct session *session, const char *setting,
+                                     struct reply reply)
+{
+    session->cause = (struct cause){.setting = setting};
+    return reply;
+}
+
 /* Queues the reply to `subject` (a command, a recipient), unless it is pending. */
 void answer_write(struct session *session, struct span subject, struct reply reply);
 

@@ -85,17 +85,22 @@ void data_forget(struct session *session)
 
 /* ---- the letter ---- */
 
-/* What "with" says in the trace field: which greeting the client chose. */
+/* What "with" says in the trace field. RFC 3848: by EHLO, under TLS, authenticated; RFC 6531 §4.3:
+ * as SMTPUTF8; HELO knows nothing of the rest. */
 static struct span protocol(const struct session *session)
 {
-    /* RFC 3848: by LHLO or EHLO, under TLS, authenticated; HELO knows nothing of the rest. */
-    static const struct span words[2][2][2] = {
-        {{SPAN_INIT("ESMTP"), SPAN_INIT("ESMTPA")}, {SPAN_INIT("ESMTPS"), SPAN_INIT("ESMTPSA")}},
-        {{SPAN_INIT("LMTP"), SPAN_INIT("LMTPA")}, {SPAN_INIT("LMTPS"), SPAN_INIT("LMTPSA")}}};
-    if (!session->extended)
+    static const struct span words[2][2][2][2] = {
+        {{{SPAN_INIT("ESMTP"), SPAN_INIT("ESMTPA")}, {SPAN_INIT("ESMTPS"), SPAN_INIT("ESMTPSA")}},
+         {{SPAN_INIT("LMTP"), SPAN_INIT("LMTPA")}, {SPAN_INIT("LMTPS"), SPAN_INIT("LMTPSA")}}},
+        {{{SPAN_INIT("UTF8SMTP"), SPAN_INIT("UTF8SMTPA")},
+          {SPAN_INIT("UTF8SMTPS"), SPAN_INIT("UTF8SMTPSA")}},
+         {{SPAN_INIT("UTF8LMTP"), SPAN_INIT("UTF8LMTPA")},
+          {SPAN_INIT("UTF8LMTPS"), SPAN_INIT("UTF8LMTPSA")}}}};
+    bool wide = (session->transaction->flags & RECORD_FLAG_UTF8) != 0;
+    if (!session->extended && !wide)
         return SPAN("SMTP");
     bool lmtp = session->listener->service == SERVICE_LMTP;
-    return words[lmtp][session->channel == CHANNEL_SECURE][session->user.len > 0];
+    return words[wide][lmtp][session->channel == CHANNEL_SECURE][session->user.len > 0];
 }
 
 /* The one recipient, as the client named it; several are nobody's business (RFC 5321 §7.2). */
@@ -115,8 +120,9 @@ static struct span on_trace(void *arg, uint64_t id)
     char text[SPOOL_ID_MAX];
     const struct received facts = {
         .helo = session->helo,
-        .client_name = SPAN("unknown"),
+        .client_name = session->client_name,
         .client_address = session_client(session),
+        .local_user = session->local ? session_client(session) : SPAN(""),
         .by = session->worker->conf->hostname,
         .protocol = protocol(session),
         .tls = secure_text(session),
@@ -137,7 +143,8 @@ static void log_accepted(const struct session *session, struct span id)
     log_event(LOG_INFO, "message-accepted", LOG_SPAN("session", session_id(session)),
               LOG_SPAN("id", id), LOG_SPAN("from", transaction->sender),
               LOG_UINT("size", transaction->size), LOG_UINT("recipients", transaction->final_count),
-              LOG_SPAN("client", session_client(session)), LOG_SPAN("helo", session->helo));
+              LOG_SPAN("client", session_client(session)), LOG_SPAN("name", session->client_name),
+              LOG_SPAN("helo", session->helo));
 }
 
 /* RFC 5321 §6.1: with this reply the message is ours to deliver or to report on. */
@@ -195,10 +202,13 @@ static bool encode_envelope(struct session *session)
     const struct envelope envelope = {
         .sender = transaction->sender,
         .client_address = session_client(session),
-        .client_name = SPAN("unknown"),
+        .client_name = session->client_name,
         .helo = session->helo,
         .protocol = protocol(session),
         .login = session->user,
+        .submitter = transaction->submitter,
+        .envid = transaction->envid,
+        .ret = transaction->ret,
         .recipients = transaction->finals,
         .recipient_count = transaction->final_count,
     };

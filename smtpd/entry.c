@@ -7,15 +7,20 @@
  * Programs that send junk do not wait for a greeting; mail servers must (RFC 5321 §3.1). To find
  * that out costs a pause that every stranger pays; how long it is, the operator decides, and
  * without one it is seen whether octets came along with the connection.
+ *
+ * Who may open a UNIX socket of ours is a user of this host, whom its mode lets in: such a client
+ * is trusted, and known by the user its process runs as.
  */
 #include "smtpd/entry.h"
 
 #include "smtpd/answer.h"
+#include "smtpd/client_checks.h"
 #include "smtpd/limits.h"
 #include "smtpd/secure.h"
 #include "util/sys/proxy_header.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 /* ---- the greeting ---- */
@@ -34,21 +39,26 @@ struct reply entry_greeting(const struct session *session)
     return answer(220, NULL, lmtp ? worker->lmtp_greeting : worker->greeting);
 }
 
+/* Those whom we trust, and people who submit mail, are not tested for patience: a script that
+ * writes its whole dialogue at once does no harm there. */
+static bool is_tested(const struct session *session)
+{
+    return !session->trusted && session->listener->service == SERVICE_SMTP;
+}
+
 /* A client that talks before it was greeted is no mail server (RFC 5321 §3.1). */
 void entry_greet(struct session *session)
 {
     session->channel = CHANNEL_CLEAR;
     answer_write(session, SPAN("connection"),
-                 look(session, 1) > 0
+                 is_tested(session) && look(session, 1) > 0
                      ? answer_close(554, "5.5.1", "You talk before you are greeted")
                      : entry_greeting(session));
 }
 
-/* Those whom we trust, and people who submit mail, are not tested for patience. */
 static bool has_to_wait(const struct session *session)
 {
-    return session->worker->conf->greet_pause > 0 && !session->trusted &&
-           session->listener->service == SERVICE_SMTP;
+    return session->worker->conf->greet_pause > 0 && is_tested(session);
 }
 
 /* RFC 2033 §5: whoever speaks LMTP is within the site. */
@@ -62,11 +72,13 @@ static struct reply judge(struct session *session)
 
 /* RFC 8314 §3.3: where TLS comes first, a client hears nothing before it, and one that is not
  * wanted costs no handshake. */
-static void admit(struct session *session)
+static void admit(struct session *session, const union net_address *client)
 {
     struct reply greeting = judge(session);
     bool implicit = session->listener->tls == LISTEN_IMPLICIT;
     session->channel = CHANNEL_CLEAR;
+    if (greeting.code == 220)
+        client_checks_start(session, client);
     if (greeting.code != 220)
         answer_write(session, SPAN("connection"),
                      implicit ? (struct reply){.close = true, .text = greeting.text} : greeting);
@@ -85,6 +97,19 @@ static void identify(struct session *session, const union net_address *client)
     limits_count_network(session, net_limit_key(client));
     session->trusted = conf_trusts(session->worker->conf, client);
     session->loopback = net_is_loopback(client);
+}
+
+/* The kernel says whose process it is that connected. Its name is not asked for: that may take a
+ * network, and the number says the same. */
+static bool identify_local(struct session *session)
+{
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+    if (getsockopt(session->stream.io.fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+        return false;
+    (void)snprintf(session->client, sizeof(session->client), "uid %u", peer.uid);
+    session->local = session->trusted = session->loopback = true;
+    return true;
 }
 
 /* ---- the proxy ---- */
@@ -107,7 +132,7 @@ static void take_header(struct session *session, const struct proxy_header *head
     identify(session, &client);
     if (header->source == PROXY_SOMEBODY)
         session->trusted = session->loopback = false;
-    admit(session);
+    admit(session, &client);
 }
 
 /* Takes off the socket what was looked at; the octets are in session->in already. */
@@ -166,10 +191,18 @@ void entry_begin(struct session *session, const union net_address *peer)
 {
     session->number = ++session->worker->last_session;
     (void)spool_id_text(session->number, session->id);
+    session->client_name = SPAN("unknown");
     limits_enter(session);
+    if (peer->any.sa_family == AF_UNIX) {
+        if (identify_local(session))
+            admit(session, peer);
+        else
+            session_drop(session);
+        return;
+    }
     if (!session->listener->proxy) {
         identify(session, peer);
-        admit(session);
+        admit(session, peer);
         return;
     }
     (void)net_text(peer, session->client);

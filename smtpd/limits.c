@@ -6,6 +6,7 @@
 #include "smtpd/limits.h"
 
 #include "smtpd/answer.h"
+#include "util/daemon/rate_limits.h"
 
 enum {
     SHARE_SLACK = 16 /* sessions a worker may have above its share */
@@ -46,6 +47,57 @@ void limits_count_network(struct session *session, uint64_t network)
         page_connections_add(page, network, 1);
 }
 
+/* Who is counted, and by what. */
+static struct rate_client rate_client_of(const struct session *session)
+{
+    struct worker *worker = session->worker;
+    return (struct rate_client){.rates = worker->rates,
+                                .page = worker->page,
+                                .conf = worker->conf,
+                                .network = session->network,
+                                .trusted = session->trusted,
+                                .session = session_id(session),
+                                .client = session_client(session),
+                                .account = session->user};
+}
+
+/* The module of the rates has logged it already, once a window, with the setting. */
+static struct reply told(struct session *session, struct reply reply)
+{
+    session->cause.told = !reply_is_pending(reply);
+    return reply;
+}
+
+static struct reply rate_connection(struct session *session)
+{
+    const struct rate_client client = rate_client_of(session);
+    return told(session, rate_limits_connection(&client));
+}
+
+struct reply limits_rate_message(struct session *session)
+{
+    const struct rate_client client = rate_client_of(session);
+    return told(session, rate_limits_message(&client));
+}
+
+struct reply limits_rate_recipient(struct session *session)
+{
+    const struct rate_client client = rate_client_of(session);
+    return told(session, rate_limits_recipient(&client));
+}
+
+struct reply limits_rate_login(struct session *session, struct span login)
+{
+    const struct rate_client client = rate_client_of(session);
+    return told(session, rate_limits_login(&client, login));
+}
+
+void limits_login_failed(struct session *session, struct span login)
+{
+    const struct rate_client client = rate_client_of(session);
+    rate_limits_login_failed(&client, login);
+}
+
 /* Trusted networks are exempt from the limit per network, not from that of the worker. */
 struct reply limits_greeting(struct session *session)
 {
@@ -54,11 +106,14 @@ struct reply limits_greeting(struct session *session)
     if (worker->draining)
         return answer_close(421, "4.3.2", "Service is shutting down");
     if (worker->session_count > limits->connections_per_worker)
-        return answer_close(421, "4.3.2", "Too many connections, try again later");
+        return answer_by(session, "connections_per_worker",
+                         answer_close(421, "4.3.2", "Too many connections, try again later"));
     if (!session->trusted &&
         connections_of_network(worker, session->network) > limits->connections_per_network)
-        return answer_close(421, "4.7.0", "Too many connections from your network");
-    return answer(220, NULL, worker->greeting);
+        return answer_by(session, "connections_per_network",
+                         answer_close(421, "4.7.0", "Too many connections from your network"));
+    struct reply rate = rate_connection(session);
+    return reply_is_pending(rate) ? answer(220, NULL, worker->greeting) : rate;
 }
 
 /* Once for each limits_enter: session_drop calls it, and drops a session once. The total of all
@@ -75,7 +130,7 @@ struct reply limits_after_error(struct session *session)
     const struct conf_limits *limits = &session->worker->conf->limits;
     /* The harder sentence first: who has to go is not made to wait for it. */
     if (session->errors >= limits->errors_close)
-        return answer_close(421, "4.7.0", "Too many errors");
+        return answer_by(session, "errors_close", answer_close(421, "4.7.0", "Too many errors"));
     if (session->errors >= limits->errors_slow)
         session_pause(session);
     return REPLY_PENDING;

@@ -15,6 +15,16 @@ void limits_count_network(struct session *session, uint64_t network);
 /* The greeting of a session that was counted: 220, or why it is sent away. */
 struct reply limits_greeting(struct session *session);
 
+/* At MAIL and for each recipient that would be taken: counts one, and is pending when the rates of
+ * its network or its account allow it. */
+struct reply limits_rate_message(struct session *session) __attribute__((warn_unused_result));
+struct reply limits_rate_recipient(struct session *session) __attribute__((warn_unused_result));
+
+/* Before a password is looked at, and when it was wrong; `login` as far as it is known. */
+struct reply limits_rate_login(struct session *session, struct span login)
+    __attribute__((warn_unused_result));
+void limits_login_failed(struct session *session, struct span login);
+
 /* The session ended: counts it no more. */
 void limits_leave(struct session *session);
 

@@ -7,6 +7,7 @@
 
 #include "smtpd/answer.h"
 #include "smtpd/authenticate.h"
+#include "smtpd/limits.h"
 #include "util/sys/tls.h"
 
 /* One for each session that ever said AUTH. */
@@ -87,13 +88,19 @@ static void take(struct session *session, struct span user)
               LOG_UINT("tls", session->channel == CHANNEL_SECURE));
 }
 
-/* auth has answered. */
+/* auth has answered. Who was meant is known only now: an account that too many guess at is closed
+ * to strangers for a while, and neither a right password nor a wrong one is told from the other. */
 static void on_answer(void *arg, struct reply reply, struct span user)
 {
     struct session *session = arg;
-    if (user.len > 0)
+    struct reply limited = REPLY_PENDING;
+    if (reply.code == 535)
+        limits_login_failed(session, user);
+    if (reply.code == 535 || reply.code == 235)
+        limited = limits_rate_login(session, user);
+    if (reply.code == 235 && reply_is_pending(limited))
         take(session, user);
-    answer_write(session, SPAN("AUTH"), reply);
+    answer_write(session, SPAN("AUTH"), reply_is_pending(limited) ? reply : limited);
     session->progress = true;
     session_wake(session);
 }
@@ -101,6 +108,9 @@ static void on_answer(void *arg, struct reply reply, struct span user)
 struct reply login_begin(struct session *session, struct span arguments)
 {
     const struct authenticate_calls calls = {.answer = on_answer, .arg = session};
+    struct reply limited = limits_rate_login(session, SPAN(""));
+    if (!reply_is_pending(limited))
+        return limited;
     if (session->login == NULL)
         session->login = mem_new(sizeof(*session->login));
     const struct sasl_facts facts = facts_of(session, &session->login->binding);

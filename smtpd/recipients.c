@@ -14,6 +14,7 @@
 #include "smtpd/answer.h"
 #include "smtpd/known.h"
 #include "smtpd/limits.h"
+#include "smtpd/recipient_checks.h"
 
 enum {
     FIRST_ROOM = 4,
@@ -140,20 +141,33 @@ static void answer_one(struct session *session, struct span subject, struct repl
         answer_write(session, subject, reply);
 }
 
-/* Answers from the head of the list on, up to the first that is still pending. */
-static void settle(struct session *session)
+/* Off the list before it is answered: a reply that is written is not waited for. */
+static void answer_first(struct session *session, struct reply reply)
 {
     struct transaction *transaction = session->transaction;
-    while (transaction->waiting != NULL && !reply_is_pending(transaction->waiting->reply)) {
-        struct recipient *recipient = transaction->waiting;
-        /* Off the list before it is answered: a reply that is written is not waited for. */
-        transaction->waiting = recipient->next;
-        transaction->waiting_count--;
-        if (transaction->waiting == NULL)
-            transaction->waiting_end = &transaction->waiting;
-        if (recipient->reply.code == 250)
-            recipient->reply = take_finals(session, recipient);
-        answer_one(session, recipient->given, recipient->reply);
+    struct recipient *recipient = transaction->waiting;
+    transaction->waiting = recipient->next;
+    transaction->waiting_count--;
+    if (transaction->waiting == NULL)
+        transaction->waiting_end = &transaction->waiting;
+    recipient_checks_forget(recipient);
+    if (reply.code == 250)
+        reply = take_finals(session, recipient);
+    answer_one(session, recipient->given, reply);
+}
+
+/* Answers from the head of the list on, up to the first that still waits for something. A reply may
+ * be the last one, and end the transaction. */
+void recipients_settle(struct session *session)
+{
+    while (session->transaction != NULL && session->transaction->waiting != NULL) {
+        struct recipient *recipient = session->transaction->waiting;
+        struct reply reply = recipient->reply;
+        if (reply_is_pending(reply))
+            return;
+        if (recipient->checks != NULL && !recipient_checks_judge(recipient, &reply))
+            return;
+        answer_first(session, reply);
     }
 }
 
@@ -216,6 +230,8 @@ static void add_final(struct recipient *recipient, const struct resolved *answer
         .original = same ? SPAN("") : recipient->given,
         .transport = arena_copy(arena, answer->transport),
         .nexthop = arena_copy(arena, answer->nexthop),
+        .orcpt = recipient->orcpt,
+        .notify = recipient->notify,
     };
     append(arena, &recipient->finals, &recipient->final_count, &recipient->final_room, final);
 }
@@ -240,16 +256,6 @@ static void end_query(struct recipient *recipient, struct reply reply)
     HASH_DELETE(hh, recipient->session->worker->queries, recipient);
     recipient->query = 0;
     recipient->reply = reply;
-}
-
-/* Grows with every change of any table. */
-static uint64_t epoch_of(const struct worker *worker)
-{
-    uint64_t epoch = 0;
-    for (size_t i = 0; i < *worker->page_count; i++)
-        if (worker->pages[i].role == ROLE_LOOKUP)
-            epoch += page_get(worker->pages[i].page, PAGE_TABLES);
-    return epoch;
 }
 
 /* Under which a question is remembered. The epoch is that of the asking: an answer that was under
@@ -306,7 +312,8 @@ bool recipients_may_suffice(const struct session *session)
 
 /* The epoch is read before lookup is asked: a table that changes meanwhile makes the answer old.
  * Who has enough recipients already costs lookup nothing more. */
-void recipients_ask(struct session *session, const struct address *address)
+void recipients_ask(struct session *session, const struct address *address,
+                    const struct rcpt_parameters *parameters)
 {
     char text[ADDRESS_TEXT_MAX];
     struct transaction *transaction = session->transaction;
@@ -318,20 +325,23 @@ void recipients_ask(struct session *session, const struct address *address)
     struct recipient *recipient = add(session, given);
     /* Everything is filled in before settle: it may answer this one and all before it. */
     recipient->address = *address;
-    recipient->epoch = epoch_of(session->worker);
+    recipient->orcpt = arena_copy(&session->transaction_arena, parameters->orcpt);
+    recipient->notify = parameters->notify;
+    recipient->epoch = worker_epoch(session->worker);
+    recipient_checks_start(recipient);
     if (!answer_from_memory(session->worker, recipient))
         begin_query(session->worker, recipient);
-    settle(session);
+    recipients_settle(session);
 }
 
 /* Those that are answered already and wait for their turn keep their answers. */
 void recipients_give_up(struct session *session)
 {
-    struct transaction *transaction = session->transaction;
-    for (struct recipient *each = transaction->waiting; each != NULL; each = each->next)
+    struct recipient *each = session->transaction != NULL ? session->transaction->waiting : NULL;
+    for (; each != NULL; each = each->next)
         if (each->query != 0)
             end_query(each, no_lookup());
-    settle(session);
+    recipients_settle(session);
 }
 
 /* No reply is written: the client is told nothing of a transaction that is no more. The numbers
@@ -344,9 +354,11 @@ void recipients_forget(struct session *session)
                   LOG_SPAN("client", session_client(session)),
                   LOG_UINT("count", transaction->put_off),
                   LOG_UINT("accepted", transaction->accepted));
-    for (struct recipient *each = transaction->waiting; each != NULL; each = each->next)
+    for (struct recipient *each = transaction->waiting; each != NULL; each = each->next) {
         if (each->query != 0)
             end_query(each, no_lookup());
+        recipient_checks_forget(each);
+    }
     transaction->waiting = NULL;
     transaction->waiting_end = &transaction->waiting;
     transaction->waiting_count = 0;
@@ -371,23 +383,27 @@ void recipients_resolved(struct worker *worker, const struct resolved *answer)
     /* A single final recipient came with this very part, so its spans are still valid. */
     remember(worker, recipient, answer);
     end_query(recipient, overflows ? too_long() : reply_of(answer->status));
-    settle(session);
+    recipients_settle(session);
     session_wake(session);
 }
 
-/* Lookup says nothing else to a worker; other types are passed over. */
+/* What nobody asked is passed over. */
 static void on_message(void *arg, struct channel *channel, const struct ipc_type *type,
                        const void *message, struct fd_list *fds)
 {
+    struct worker *worker = arg;
     (void)channel, (void)fds;
     if (type == &ipc_resolved)
-        recipients_resolved(arg, message);
+        recipients_resolved(worker, message);
+    else
+        (void)questions_heard(&worker->questions, type, message);
 }
 
 /* What waits is kept for the next lookup process. */
 static void on_closed(void *arg, struct channel *channel)
 {
     struct worker *worker = arg;
+    questions_connect(&worker->questions, NULL);
     channel_free(channel);
     worker->lookup = NULL;
     worker_unlinked(worker, ROLE_LOOKUP);
@@ -397,8 +413,10 @@ static void on_closed(void *arg, struct channel *channel)
 void recipients_connect(struct worker *worker, int fd)
 {
     const struct channel_calls calls = {.message = on_message, .closed = on_closed, .arg = worker};
+    questions_connect(&worker->questions, NULL);
     channel_free(worker->lookup);
     worker->lookup = channel_new(worker->loop, fd, &calls);
+    questions_connect(&worker->questions, worker->lookup);
 
     struct recipient *each, *following;
     HASH_ITER (hh, worker->queries, each, following) {
@@ -407,7 +425,7 @@ void recipients_connect(struct worker *worker, int fd)
             continue;
         struct session *session = each->session;
         end_query(each, no_lookup());
-        settle(session);
+        recipients_settle(session);
         session_wake(session);
     }
 }

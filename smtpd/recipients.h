@@ -8,10 +8,13 @@
 #ifndef VEREDUS_SMTPD_RECIPIENTS_H
 #define VEREDUS_SMTPD_RECIPIENTS_H
 
+#include "smtpd/parameters.h"
 #include "smtpd/session.h"
 #include "util/base/hash.h"
 #include "util/ipc/messages.h"
 #include "util/mail/address.h"
+
+struct recipient_checks; /* recipient_checks.c */
 
 /* One RCPT that is not answered yet. */
 struct recipient {
@@ -19,9 +22,12 @@ struct recipient {
     struct recipient *next;
     struct address address;
     struct span given;  /* as text */
+    struct span orcpt;  /* RFC 3461 §4.2; may be empty */
+    uint8_t notify;     /* ENVELOPE_NOTIFY_... */
     uint64_t epoch;     /* of the tables when it was asked: the answer may be as old */
     uint32_t query;     /* 0: lookup is not asked */
-    struct reply reply; /* pending: not known yet */
+    struct reply reply; /* of lookup, or why it was not asked; pending: not known yet */
+    struct recipient_checks *checks; /* NULL: lookup was not asked */
     struct envelope_recipient *finals;
     size_t final_count, final_room;
     UT_hash_handle hh; /* in worker->queries */
@@ -30,11 +36,16 @@ struct recipient {
 /* True when those that wait for an answer may fill the transaction: no more are asked about now. */
 bool recipients_may_suffice(const struct session *session);
 
-/* Takes one more recipient; its reply comes when lookup has answered. */
-void recipients_ask(struct session *session, const struct address *address);
+/* Takes one more recipient, and what was said with it; its reply comes when lookup has answered. */
+void recipients_ask(struct session *session, const struct address *address,
+                    const struct rcpt_parameters *parameters);
 
 /* Refuses one in its turn: behind those that were asked for before it. */
 void recipients_refuse(struct session *session, struct span subject, struct reply reply);
+
+/* Answers those that can be answered now: something that they wait for has come. Without a
+ * transaction there is nobody. */
+void recipients_settle(struct session *session);
 
 /* Lookup took too long: everything that waits is answered 451. */
 void recipients_give_up(struct session *session);

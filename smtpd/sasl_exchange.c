@@ -289,7 +289,7 @@ void sasl_exchange_verdict(struct sasl_exchange *exchange, const struct verdict 
     if (right && exchange->state != SASL_ASKED)
         end(exchange, later(), SPAN(""));
     else
-        end(exchange, reply_to(verdict), right ? verdict->user : SPAN(""));
+        end(exchange, reply_to(verdict), verdict->user);
 }
 
 /* With nothing begun yet there is nothing to lose: another auth may be there by then. */

@@ -32,8 +32,8 @@ struct sasl_facts {
 struct sasl_calls {
     /* Sends a message to auth; false: there is none. The message is gone after the call. */
     bool (*send)(void *arg, const struct ipc_type *type, const void *message);
-    /* The reply to what was pending. `user` is canonical, and set with 235 alone; both are valid
-     * during the call. */
+    /* The reply to what was pending. `user` is canonical: who it is with 235, else who it was said
+     * to be, as far as it was; both are valid during the call. */
     void (*answer)(void *arg, struct reply reply, struct span user);
     void *arg;
 };

@@ -84,7 +84,7 @@ struct reply sender_domain_reply(enum sender_domain_result result)
     static const struct reply replies[] = {
         [SENDER_DOMAIN_NULL_MX] = {550, false, "5.7.27", "Sender's domain takes no mail"},
         [SENDER_DOMAIN_UNKNOWN] = {550, false, "5.1.8", "Sender's domain does not exist"},
-        [SENDER_DOMAIN_TEMPORARY] = {451, false, "4.4.3", "Sender's domain can not be looked up"},
+        [SENDER_DOMAIN_TEMPORARY] = {450, false, "4.1.8", "Sender's domain can not be looked up"},
     };
     require(result != SENDER_DOMAIN_GOOD);
     return replies[result];

@@ -43,7 +43,7 @@ void sender_domain_start(struct sender_domain *domain, struct span name);
 /* `done` will not be called any more; started or not. A zeroed struct is fine. */
 void sender_domain_cancel(struct sender_domain *domain);
 
-/* The reply to MAIL: 550 5.7.27, 550 5.1.8 or 451 4.4.3 (RFC 7505 §4.2, RFC 3463 §3.2, §3.5). For a
+/* The reply to MAIL: 550 5.7.27, 550 5.1.8 or 450 4.1.8 (RFC 7505 §4.2, RFC 3463 §3.2). For a
  * good domain there is none: it is a bug to ask. */
 struct reply sender_domain_reply(enum sender_domain_result result)
     __attribute__((warn_unused_result));

@@ -47,6 +47,7 @@ static void on_answer(struct question *question, const void *message)
         (struct sender_right *)((char *)question - offsetof(struct sender_right, question));
     const struct sender_answer *answer = message != NULL ? message : &later;
     right->reply = reply_of((enum senders_verdict)answer->verdict);
+    right->line = answer->line;
     if (answer->verdict == SENDERS_REFUSED)
         log_refusal(right, answer->line);
     right->done(right->arg);

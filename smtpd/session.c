@@ -10,6 +10,7 @@
 #include "smtpd/session.h"
 
 #include "smtpd/answer.h"
+#include "smtpd/client_checks.h"
 #include "smtpd/data.h"
 #include "smtpd/entry.h"
 #include "smtpd/limits.h"
@@ -17,6 +18,7 @@
 #include "smtpd/reader.h"
 #include "smtpd/recipients.h"
 #include "smtpd/secure.h"
+#include "smtpd/sender_checks.h"
 
 enum { OUTPUT_MOST = 16384 /* octets of replies, behind which no command is served */ };
 
@@ -25,8 +27,8 @@ bool session_serves(const struct session *session)
 {
     bool listens = session->channel == CHANNEL_CLEAR || session->channel == CHANNEL_SECURE;
     return session->end == SESSION_OPEN && listens && !session->paused && !session->starved &&
-           !login_is_asked(session) && session->state != SESSION_COMMIT &&
-           buf_len(&session->out) < OUTPUT_MOST;
+           !login_is_asked(session) && !sender_checks_are_asked(session) &&
+           session->state != SESSION_COMMIT && buf_len(&session->out) < OUTPUT_MOST;
 }
 
 /* Nothing is read while the client has replies to take or lookup has questions to answer: TCP tells
@@ -50,7 +52,9 @@ void session_reset(struct session *session)
 {
     if (session->transaction == NULL)
         return;
+    sender_checks_forget(session);
     recipients_forget(session);
+    client_checks_forget(session);
     data_forget(session);
     arena_reset(&session->transaction_arena);
     session->transaction = NULL;
@@ -86,6 +90,7 @@ static void session_free(struct session *session)
     struct worker *worker = session->worker;
     if (log_enabled(LOG_DEBUG))
         log_event(LOG_DEBUG, "disconnected", LOG_SPAN("session", session_id(session)));
+    client_checks_end(session);
     buf_free(&session->in);
     buf_free(&session->out);
     arena_free(&session->arena);
@@ -140,7 +145,8 @@ static enum session_wait waits_for(const struct session *session)
         return WAIT_OUTPUT;
     if (session->state == SESSION_COMMIT)
         return WAIT_NOTHING;
-    if (session->transaction != NULL && session->transaction->waiting != NULL)
+    if (sender_checks_are_asked(session) ||
+        (session->transaction != NULL && session->transaction->waiting != NULL))
         return WAIT_LOOKUP;
     return login_is_asked(session) ? WAIT_LOGIN : waits_for_input(session);
 }
@@ -276,6 +282,13 @@ static void tire(struct session *session)
     answer_write(session, SPAN(""), answer_close(421, "4.4.2", "Timeout"));
 }
 
+/* MAIL waits, or recipients do: never both. */
+static void give_up_lookup(struct session *session)
+{
+    sender_checks_give_up(session);
+    recipients_give_up(session);
+}
+
 /* auth may have been asked for what it can not answer now. */
 static void give_up_login(struct session *session)
 {
@@ -299,7 +312,7 @@ static void on_timer(void *arg)
         [WAIT_COMMAND] = tire,
         [WAIT_LINE] = tire,
         [WAIT_DATA] = tire,
-        [WAIT_LOOKUP] = recipients_give_up,
+        [WAIT_LOOKUP] = give_up_lookup,
         [WAIT_LOGIN] = give_up_login,
         [WAIT_SEGMENT] = data_give_up,
         [WAIT_PAUSE] = end_pause,

@@ -65,14 +65,28 @@ enum session_wait {
     SESSION_WAITS
 };
 
-struct recipient; /* recipients.h */
-struct login;     /* login.c */
+struct recipient;     /* recipients.h */
+struct login;         /* login.c */
+struct client_checks; /* client_checks.c */
+struct sender_checks; /* sender_checks.c */
 struct spool_stream;
+
+/* Which words of the operator made a reply what it is: a setting, a line of a table, or (with a
+ * line and no table) the section of the configuration that begins there. All zero: none did. */
+struct cause {
+    const char *setting, *table;
+    unsigned line;
+    bool told; /* it has a line in the log already */
+};
 
 /* One message on its way in. Lives in the session's transaction arena. */
 struct transaction {
-    struct span sender; /* as text; empty: the null reverse-path */
-    uint16_t flags;     /* RECORD_FLAG_..., as the client declared */
+    struct span sender;           /* as text; empty: the null reverse-path */
+    uint16_t flags;               /* RECORD_FLAG_..., as the client declared and we decided */
+    uint8_t ret;                  /* ENVELOPE_RET_... */
+    struct span envid;            /* RFC 3461 §4.4, as given */
+    struct span submitter;        /* of AUTH=, where it may be said; empty: unknown */
+    struct sender_checks *checks; /* of MAIL; NULL: it was answered */
 
     struct recipient *waiting, **waiting_end; /* RCPTs not answered yet, in their order */
     size_t waiting_count;
@@ -119,17 +133,22 @@ struct session {
     struct transaction *transaction; /* NULL outside of one */
     struct chunk chunk;
     struct span helo;
-    struct span user;    /* authenticated as; empty: nobody */
-    struct login *login; /* login.c; NULL before the first AUTH */
-    uint64_t number;     /* `id` is its text */
-    uint64_t network;    /* what connections are counted by; 0: not counted */
+    struct span user;             /* authenticated as; empty: nobody */
+    struct login *login;          /* login.c; NULL before the first AUTH */
+    struct client_checks *checks; /* NULL: there is nothing to find out */
+    struct span client_name;      /* verified, or "unknown" */
+    struct cause cause;           /* of the reply that is about to be written */
+    uint64_t number;              /* `id` is its text */
+    uint64_t network;             /* what connections are counted by; 0: not counted */
     enum session_state state;
     enum session_end end;
     enum session_channel channel;
     enum session_wait wait;
     unsigned errors, errors_judged, junk;
-    size_t swallowed; /* octets of a command that is too long */
-    bool trusted, loopback, extended /* EHLO */, paused, progress, quit;
+    uint64_t transactions; /* begun so far */
+    size_t swallowed;      /* octets of a command that is too long */
+    bool trusted, loopback, local /* on a UNIX socket */, extended /* EHLO */;
+    bool paused, progress, quit;
     bool behind;  /* there is input behind the command being served */
     bool stalled; /* input waits for replies to be sent first */
     bool starved; /* no segment and no room for what its message holds: nothing is read */

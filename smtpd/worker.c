@@ -17,6 +17,7 @@
 #include "util/base/panic.h"
 #include "util/base/random.h"
 #include "util/daemon/acceptor.h"
+#include "util/daemon/daemon_dns.h"
 #include "util/daemon/daemon_tls.h"
 
 #include <sysexits.h>
@@ -42,12 +43,15 @@ static void write_texts(struct worker *worker)
     worker->greeting = arena_printf(arena, "%.*s ESMTP Veredus", SPAN_ARG(host)).data;
     worker->lmtp_greeting = arena_printf(arena, "%.*s LMTP Veredus", SPAN_ARG(host)).data;
     worker->hello = arena_copy(arena, host).data;
-    /* RFC 2920, 1870, 5321, 2034, 6152, 3030 */
+    /* RFC 2920, 1870, 5321, 2034, 6152, 3030, 6531, 3461, 9422 */
     worker->capabilities =
         arena_printf(arena,
                      "%.*s\nPIPELINING\nSIZE %llu\nVRFY\nENHANCEDSTATUSCODES\n8BITMIME"
-                     "\nCHUNKING\nBINARYMIME\nHELP",
-                     SPAN_ARG(host), (unsigned long long)conf->limits.message_size)
+                     "\nCHUNKING\nBINARYMIME\nSMTPUTF8\nDSN"
+                     "\nLIMITS RCPTMAX=%llu MAILMAX=%llu\nHELP",
+                     SPAN_ARG(host), (unsigned long long)conf->limits.message_size,
+                     (unsigned long long)conf->limits.recipients,
+                     (unsigned long long)conf->limits.messages_per_connection)
             .data;
     worker->help = verb_topics(arena);
     worker->default_domain = conf->domains.count > 0 ? conf->domains.items[0] : host;
@@ -62,6 +66,8 @@ void worker_init(struct worker *worker, struct loop *loop, const struct conf *co
     worker->last_session = random_u32();
     worker->input = mem_new(WORKER_INPUT);
     worker->known = known_new();
+    worker->questions.loop = loop;
+    worker->access = (struct access_desk){&worker->questions, conf, access_known_new()};
     LIST_INIT(&worker->sessions);
     TAILQ_INIT(&worker->starved);
     write_texts(worker);
@@ -85,6 +91,8 @@ void worker_close(struct worker *worker)
     channel_free(worker->lookup);
     channel_free(worker->auth);
     tls_server_free(worker->tls);
+    dns_free(worker->dns);
+    access_known_free(worker->access.known);
     mem_free(worker->held.items);
     mem_free(worker->input);
     known_free(worker->known);
@@ -107,6 +115,15 @@ void worker_unlinked(const struct worker *worker, enum role role)
 {
     if (worker->unlinked != NULL)
         worker->unlinked(worker->unlinked_arg, role);
+}
+
+uint64_t worker_epoch(const struct worker *worker)
+{
+    uint64_t epoch = 0;
+    for (size_t i = 0; i < *worker->page_count; i++)
+        if (worker->pages[i].role == ROLE_LOOKUP)
+            epoch += page_get(worker->pages[i].page, PAGE_TABLES);
+    return epoch;
 }
 
 /* Called by the session itself, as its last deed: its memory is gone already. */
@@ -194,6 +211,8 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     smtpd->worker.role = daemon->calls->role;
     smtpd->worker.index = daemon->index;
     smtpd->worker.tls = daemon_tls_new(daemon, SPAN("smtp"));
+    smtpd->worker.dns = daemon_dns_new(daemon, sandbox);
+    smtpd->worker.rates = daemon->rates;
     smtpd->worker.unlinked = on_unlinked;
     smtpd->worker.unlinked_arg = smtpd;
 }

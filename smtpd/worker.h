@@ -9,6 +9,7 @@
 
 #include <bsd/sys/queue.h>
 
+#include "smtpd/access.h"
 #include "util/conf/conf.h"
 #include "util/daemon/daemon.h"
 #include "util/ipc/messages.h"
@@ -16,6 +17,7 @@
 
 enum { WORKER_INPUT = 65536 /* octets read at once */ };
 
+struct dns;
 struct session;
 struct recipient;
 struct known;
@@ -61,7 +63,12 @@ struct worker {
     struct channel *qmgr, *lookup; /* NULL: not there now */
     struct recipient *queries;     /* what lookup was asked, by number */
     uint32_t last_query;
-    struct known *known; /* recipients of a moment ago */
+    struct known *known;        /* recipients of a moment ago */
+    struct questions questions; /* of another kind, to lookup as well */
+    struct access_desk access;
+
+    struct dns *dns;     /* NULL: no name is asked for */
+    struct rates *rates; /* NULL: no rate is limited */
 
     struct tls_server *tls;                 /* NULL: there is no certificate */
     struct channel *auth;                   /* NULL: not there now; in ROLE_SMTPD, ever */
@@ -86,8 +93,9 @@ struct worker {
     void *drained_arg;
 };
 
-/* Prepares it, with a spool writer and its thread; the peers come later, role and TLS are the
- * caller's to set. `pages` and `conf` must outlive it; `tls` becomes its own. */
+/* Prepares it, with a spool writer and its thread; the peers come later; role, TLS, DNS and rates
+ * are the caller's to set. `pages`, `conf` and `rates` must outlive it; `tls` and `dns` become its
+ * own. */
 void worker_init(struct worker *worker, struct loop *loop, const struct conf *conf,
                  struct page *page);
 
@@ -104,6 +112,9 @@ void worker_dismiss(struct worker *worker);
 
 /* The socket to qmgr, lookup or auth ended; another one may come. */
 void worker_unlinked(const struct worker *worker, enum role role);
+
+/* Grows with every change of any table: what was answered before may be wrong since. */
+uint64_t worker_epoch(const struct worker *worker);
 
 /* A session ended. */
 void worker_session_ended(struct worker *worker);

@@ -4,6 +4,7 @@ An instance is made by `veredus init`, served by `veredus run` on ports that the
 and stopped by SIGTERM. Its log is read when it ends: a sanitizer's report or the death of a child
 that the test did not ask for fails the test.
 """
+import functools
 import os
 import pathlib
 import poplib
@@ -15,6 +16,8 @@ import socket
 import subprocess
 import threading
 import time
+
+from dns_server import DnsServer
 
 poplib._MAXLINE = 64 << 20  # the client's own limit; lines of a message have none
 
@@ -54,6 +57,13 @@ def claim_ports():
             return base, claim
         except OSError:
             claim.close()
+
+
+@functools.lru_cache
+def friendly_dns():
+    """Every domain exists and takes mail, nobody has a name: what the DNS is to tests that are about
+    something else, so that none depends on the network of the machine."""
+    return DnsServer({"*": {"MX": [(10, "mx.example.org")]}})
 
 
 def environment():
@@ -112,6 +122,8 @@ class Instance:
             names = ", ".join(f'"{d}"' for d in self.domains)
             text = re.sub(r"(?m)^domains\s*=.*$", "domains = {" + names + "}", text)
         text += "\n" + self.settings + "\n"
+        if "dns {" not in self.settings:
+            text += f'dns {{ servers = {{"{friendly_dns().address}"}} }}\n'
         if self.limits:
             text += "limits {\n" + "".join(f"    {k} = {v}\n" for k, v in self.limits.items())
             text += "}\n"
@@ -349,8 +361,8 @@ class Talk:
         return self.line() is None
 
 
-def connect(port):
-    return Talk(socket.create_connection(("127.0.0.1", port), DEADLINE))
+def connect(port, source="127.0.0.1"):
+    return Talk(socket.create_connection(("127.0.0.1", port), DEADLINE, (source, 0)))
 
 
 def dot_stuff(message):

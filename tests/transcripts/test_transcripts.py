@@ -5,6 +5,7 @@ import re
 import pytest
 
 import harness
+from dns_server import DnsServer, mx
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 
@@ -21,15 +22,33 @@ def sized_message(octets):
     return (head + "".join(line + "\n" for line in lines)).encode()
 
 
+FAULTS = ("servfail", "refused", "silent")
+
+
+def add_record(zone, text):
+    """"NAME TYPE DATA", or "NAME FAULT"; "MX ." is the null MX."""
+    name, kind, *data = text.split(" ", 2)
+    if kind in FAULTS:
+        zone[name] = kind
+        return
+    value = data[0]
+    if kind == "MX":
+        value = mx(0) if value == "." else (int(value.split()[0]), value.split()[1])
+    zone.setdefault(name, {}).setdefault(kind, []).append(value)
+
+
 class Player:
     def __init__(self, path, make_instance):
         self.path = path
         self.lines = [line.rstrip("\n") for line in path.read_text().splitlines()]
-        self.given = {"domain": "example.test", "service": "smtp"}
+        self.given = {"domain": "example.test", "service": "smtp", "from": "127.0.0.1"}
         self.users, self.settings, self.octets = [], [], []
+        self.zone, self.tables = {}, {}
         self.steps = []
         self.parse()
         users = self.users or [("alice@example.test", "secret")]
+        self.dns = DnsServer(self.zone)
+        self.settings.append(f'dns {{ servers = {{"{self.dns.address}"}} timeout = 1 tries = 1 }}')
         self.instance = make_instance(users=users, domains=(self.given["domain"],),
                                       settings="\n".join(self.settings))
         self.talk = None
@@ -39,16 +58,21 @@ class Player:
             word, _, rest = line.partition(" ")
             if not line or line.startswith("#"):
                 continue
-            if word in ("service:", "domain:"):
+            if word in ("service:", "domain:", "from:"):
                 self.given[word[:-1]] = rest.strip()
             elif word == "user:":
                 self.users.append(tuple(rest.split()))
             elif word == "setting:":
                 self.settings.append(rest)
+            elif word == "dns:":
+                add_record(self.zone, rest)
+            elif word == "table:":
+                name, line = rest.split(" ", 1)
+                self.tables.setdefault(name, []).append(line)
             elif word == "octets:":
                 self.octets.append(rest.split())
             else:
-                assert word in ("C:", "C>", "S:", "S+", "S*", "S!", "connect", "wait:", "file:"), (
+                assert word in ("C:", "C>", "S:", "S+", "S*", "S!", "connect", "wait:", "file:", "log:"), (
                     f"{self.path}:{number}: {line}")
                 self.steps.append((number, word, rest))
         assert any(word.startswith("S") for _, word, _ in self.steps), "a transcript that asks nothing"
@@ -66,9 +90,15 @@ class Player:
                     (new / f"{stamp}.V{stamp}.mx.example.test").write_bytes(
                         sized_message(int(octets)))
 
-    def connect(self):
-        port = "pop3_port" if self.given["service"] == "pop3" else "smtp_port"
-        self.talk = harness.connect(getattr(self.instance, port))
+    def build_tables(self):
+        for name, lines in self.tables.items():
+            (self.instance.directory / "tables" / name).write_text("".join(line + "\n" for line in lines))
+            self.instance.run_command("table", "build", name)
+
+    def connect(self, source):
+        port = {"pop3": "pop3_port", "submission": "submission_port"}.get(self.given["service"],
+                                                                          "smtp_port")
+        self.talk = harness.connect(getattr(self.instance, port), source=source)
 
     def expect_line(self, pattern):
         line = self.talk.line()
@@ -78,7 +108,9 @@ class Player:
 
     def step(self, word, rest):
         if word == "connect":
-            self.connect()
+            self.connect(rest or self.given["from"])
+        elif word == "log:":
+            self.instance.wait_log(rest)
         elif word == "C:":
             self.talk.send(rest.encode() + b"\r\n")
         elif word == "C>":
@@ -102,8 +134,9 @@ class Player:
 
     def play(self):
         self.fill_mailboxes()
-        with self.instance:
-            self.connect()
+        self.build_tables()
+        with self.dns, self.instance:
+            self.connect(self.given["from"])
             for number, word, rest in self.steps:
                 try:
                     self.step(word, rest)

@@ -195,6 +195,7 @@ void send_letter(struct world *world, const char *sender, const char *transport,
                             .body = SPAN("Subject: test\r\n\r\nbody\r\n"),
                             .arrival_us = clock_wall_us(),
                             .recipients = (uint32_t)count,
+                            .flags = world->letter_flags,
                             .done = committed,
                             .arg = world};
     world->committed = 0;

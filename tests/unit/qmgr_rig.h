@@ -38,6 +38,7 @@ struct world {
     struct channel *smtpd;
     struct spool_writer *writer;
     unsigned committed, gives;
+    uint16_t letter_flags;        /* of those that are sent from now on */
     struct given held[JOBS_MOST]; /* one a give */
     /* lookup */
     struct channel *lookup;

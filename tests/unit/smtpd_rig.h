@@ -25,6 +25,7 @@
 #include "smtpd/spool.h"
 #include "util/base/clock.h"
 #include "util/ipc/channel.h"
+#include "util/mail/senders_table.h"
 
 #define COUNT(rows)    (sizeof(rows) / sizeof((rows)[0]))
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
@@ -46,6 +47,7 @@ struct rig {
     struct worker worker;
     struct channel *lookup, *qmgr; /* the other ends */
     bool lookup_silent;
+    size_t access_asked;
     struct resolve asked[64]; /* while it is silent; the spans are gone */
     size_t asked_count;
     bool qmgr_gives;
@@ -101,11 +103,56 @@ static inline void rig_resolve(struct rig *rig, const struct resolve *question)
         rig_answer(rig, question->query, RESOLVE_OK, false, span_cstr(text));
 }
 
+/* The tables say nothing unless a test lets them: REJECT, HOLD, DEFER or OK where a key begins so,
+ * and a login may use its own domain "shared.test". */
+static inline void rig_access(struct rig *rig, const struct access_ask *ask)
+{
+    const struct span keys[] = {ask->name, ask->helo, ask->sender, ask->recipient};
+    struct access_answer answer = {.query = ask->query};
+    rig->access_asked++;
+    for (unsigned kind = 0; kind < COUNT(keys); kind++) {
+        if (!(ask->kinds & 1U << kind))
+            continue;
+        bool reject = span_has_prefix(keys[kind], SPAN("reject"));
+        bool hold = span_has_prefix(keys[kind], SPAN("hold"));
+        bool ok = span_has_prefix(keys[kind], SPAN("ok"));
+        answer.held |= (uint8_t)(hold << kind);
+        answer.ok |= (uint8_t)(ok << kind);
+        if (answer.status == ACCESS_CLEAR && (reject || hold || ok)) {
+            answer.kind = (uint8_t)kind;
+            answer.line = 7 + kind;
+        }
+        if (answer.status == ACCESS_CLEAR && reject) {
+            answer.status = ACCESS_REFUSED;
+            answer.code = 554;
+            answer.enhanced = SPAN("5.7.1");
+            answer.text = SPAN("Not with us");
+        }
+    }
+    assert_true(channel_send(rig->lookup, &ipc_access_answer, &answer, NULL));
+}
+
+static inline void rig_sender(struct rig *rig, const struct sender_ask *ask)
+{
+    bool shared = span_has_suffix(ask->address, SPAN("@shared.test"));
+    const struct sender_answer answer = {ask->query, shared ? SENDERS_LISTED : SENDERS_REFUSED,
+                                         shared ? 3 : 0};
+    assert_true(channel_send(rig->lookup, &ipc_sender_answer, &answer, NULL));
+}
+
 static inline void rig_on_lookup(void *arg, struct channel *channel, const struct ipc_type *type,
                                  const void *message, struct fd_list *fds)
 {
     struct rig *rig = arg;
     (void)channel, (void)fds;
+    if (type == &ipc_access_ask) {
+        rig_access(rig, message);
+        return;
+    }
+    if (type == &ipc_sender_ask) {
+        rig_sender(rig, message);
+        return;
+    }
     assert_ptr_equal(type, &ipc_resolve);
     if (!rig->lookup_silent) {
         rig_resolve(rig, message);
@@ -415,11 +462,11 @@ static inline void rig_complain(void *arg, const char *message)
     fail_msg("%s", message);
 }
 
-static inline struct conf *rig_conf(void)
+#define RIG_CONF "hostname = \"mx.example.test\"\ndomains = {\"example.test\"}\n"
+
+static inline struct conf *rig_conf(const char *text)
 {
-    static const char text[] = "hostname = \"mx.example.test\"\n"
-                               "domains = {\"example.test\"}\n";
-    FILE *in = fmemopen((void *)(uintptr_t)text, sizeof(text) - 1, "r");
+    FILE *in = fmemopen((void *)(uintptr_t)text, strlen(text), "r");
     assert_non_null(in);
     struct conf *conf = conf_parse(in, "/nowhere/veredus.conf", rig_complain, NULL);
     assert_non_null(conf);
@@ -437,12 +484,13 @@ static inline struct page *rig_page(void)
     return page;
 }
 
-static inline int rig_set_up(void **state)
+/* A worker in that loop. */
+static inline struct rig *rig_begin(struct loop *loop, const char *conf)
 {
     struct rig *rig = mem_new(sizeof(*rig));
     log_setup("test", LOG_LOGFMT, LOG_ERROR);
-    rig->loop = loop_new();
-    rig->conf = rig_conf();
+    rig->loop = loop;
+    rig->conf = rig_conf(conf);
     rig->page = rig_page();
     rig->qmgr_page = rig_page();
     rig->pages[0] = (struct daemon_page){ROLE_QMGR, 0, rig->qmgr_page};
@@ -457,13 +505,18 @@ static inline int rig_set_up(void **state)
     rig_connect_qmgr(rig);
     for (int i = 0; i < 4; i++)
         loop_turn(rig->loop, 0);
-    *state = rig;
+    return rig;
+}
+
+static inline int rig_set_up(void **state)
+{
+    *state = rig_begin(loop_new(), RIG_CONF);
     return 0;
 }
 
-static inline int rig_tear_down(void **state)
+/* All of it but the loop. */
+static inline void rig_end(struct rig *rig)
 {
-    struct rig *rig = *state;
     if (rig->client >= 0)
         (void)close(rig->client);
     worker_close(&rig->worker);
@@ -475,8 +528,14 @@ static inline int rig_tear_down(void **state)
     page_unmap(rig->page);
     page_unmap(rig->qmgr_page);
     conf_free(rig->conf);
-    loop_free(rig->loop);
     mem_free(rig);
+}
+
+static inline int rig_tear_down(void **state)
+{
+    struct loop *loop = rig_of(state)->loop;
+    rig_end(*state);
+    loop_free(loop);
     return 0;
 }
 

@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include <stdlib.h>
+
 #include "util/conf/conf.h"
 
 enum { TEXT_MAX = 1024 };
@@ -69,6 +71,42 @@ static void proxies_are_trusted_apart_from_clients(void **state)
     conf_free(conf);
 }
 
+static void address_with_a_slash_is_a_path(void **state)
+{
+    (void)state;
+    struct conf *conf = parse_good(
+        "listen \"a\" { service = submission address = \"run/smtp.sock\" }\n"
+        "listen \"b\" { service = lmtp address = \"/run/lmtp\" mode = 0660 owner = \"mail:\" }\n"
+        "listen \"c\" { service = smtp address = \"127.0.0.1:25\" mode = 0600 }");
+    const struct conf_listen *items = conf->listens.items;
+    assert_string_equal(items[0].path.data, "/etc/v/run/smtp.sock");
+    assert_int_equal(conf_listen_mode(&items[0]), 0666);
+    assert_int_equal(items[0].owner.len, 0);
+    assert_int_equal(items[0].address.any.sa_family, AF_UNSPEC);
+    assert_string_equal(items[1].path.data, "/run/lmtp");
+    assert_int_equal(conf_listen_mode(&items[1]), 0660);
+    assert_true(span_equal(items[1].owner, SPAN("mail:")));
+    assert_int_equal(items[2].path.len, 0);
+    assert_int_equal(conf_listen_mode(&items[2]), 0600);
+    conf_free(conf);
+}
+
+static void paths_are_printed_as_they_are_read(void **state)
+{
+    char *text = NULL;
+    size_t size;
+    (void)state;
+    struct conf *conf = parse_good("listen \"a\" { service = lmtp address = \"/run/lmtp\" }");
+    FILE *out = open_memstream(&text, &size);
+    assert_non_null(out);
+    conf_print_all(conf, out);
+    (void)fclose(out);
+    assert_non_null(strstr(text, "address = \"/run/lmtp\""));
+    assert_non_null(strstr(text, "mode = 0666"));
+    free(text);
+    conf_free(conf);
+}
+
 static void listeners_that_can_not_be_are_refused(void **state)
 {
     static const struct {
@@ -82,6 +120,21 @@ static void listeners_that_can_not_be_are_refused(void **state)
         {"listen \"a\" { service = smtp address = \"127.0.0.1:25\" }\n"
          "listen \"b\" { service = pop3 address = \"127.0.0.1:25\" }",
          "listen \"b\" has the address of listen \"a\""},
+        {"trusted_proxies = {\"192.0.2.7\"}\n"
+         "listen \"a\" { service = smtp address = \"/run/smtp\" proxy = true }",
+         "listen \"a\" wants a proxy on a UNIX socket"},
+        {"listen \"a\" { service = pop3 address = \"/run/pop3\" }",
+         "listen \"a\" has POP3 on a UNIX socket; give it an address and a port"},
+        {"listen \"a\" { service = smtp address = \"/run/smtp\" }\n"
+         "listen \"b\" { service = lmtp address = \"/run/smtp\" }",
+         "listen \"b\" has the address of listen \"a\""},
+        {"listen \"a\" { service = smtp address = \"/run/\" }", "'/run/' is not right for address"},
+        {"listen \"a\" { service = smtp address = \"/run/"
+         "123456789012345678901234567890123456789012345678901234567890"
+         "123456789012345678901234567890123456789012345678901234567890\" }",
+         "is not right for address"},
+        {"listen \"a\" { service = smtp address = \"/run/smtp\" mode = 0777 }",
+         "'0777' is not right for mode; one of 0600, 0660, 0666"},
         {"listen \"a\" { service = lmtp address = \"127.0.0.1:25\" }",
          "listen \"a\" has LMTP at port 25, which is that of SMTP; give it another port"},
         {"listen \"a\" { service = smtp address = \"[::1]:25\" }\n"
@@ -107,6 +160,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_proxy_is_trusted_and_nobody_waits_by_default),
         cmocka_unit_test(proxies_are_trusted_apart_from_clients),
+        cmocka_unit_test(address_with_a_slash_is_a_path),
+        cmocka_unit_test(paths_are_printed_as_they_are_read),
         cmocka_unit_test(listeners_that_can_not_be_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

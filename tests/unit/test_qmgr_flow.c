@@ -105,6 +105,19 @@ static void held_letter_stays(void **state)
     assert_int_equal(count_of(world, QUEUE_HELD), 1);
 }
 
+/* Its way stays what it was: a release needs nothing but another state. */
+static void letter_that_came_to_be_held_is_given_to_nobody(void **state)
+{
+    struct world *world = *state;
+    world->letter_flags = RECORD_FLAG_HOLD;
+    connect_agent(world, 8);
+    send_letter(world, "alice@example.test", "local", 1);
+    wait_for(world, held_one);
+    assert_int_equal(count_of(world, QUEUE_HELD), 1);
+    assert_int_equal(world->job_count, 0);
+    kill_agent(world);
+}
+
 static void failed_recipients_of_a_letter_share_one_bounce(void **state)
 {
     struct world *world = *state;
@@ -243,6 +256,7 @@ int main(void)
         FLOW_TEST(deferred_recipient_is_asked_for_anew_and_tried_again),
         FLOW_TEST(changed_route_counts_at_the_next_attempt),
         FLOW_TEST(held_letter_stays),
+        FLOW_TEST(letter_that_came_to_be_held_is_given_to_nobody),
         FLOW_TEST(failed_recipients_of_a_letter_share_one_bounce),
         FLOW_TEST(failure_without_sender_is_told_to_the_postmaster_once),
         FLOW_TEST(sender_that_can_not_be_looked_up_postpones_the_bounce),

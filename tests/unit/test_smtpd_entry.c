@@ -181,6 +181,16 @@ static void header_split_anywhere_is_the_same(void **state)
         }
 }
 
+static void trusted_client_that_says_all_at_once_is_served(void **state)
+{
+    struct rig *rig = rig_of(state);
+    rig->conf->trusted_networks = network_of(&trusted, "192.0.2.0/24");
+    connect_proxy(rig);
+    rig_write(rig, SPAN(V1 "EHLO early.test\r\n"));
+    assert_int_equal(rig_hear_code(rig), 220);
+    assert_int_equal(rig_hear_code(rig), 250);
+}
+
 static void only_the_header_is_taken_from_the_socket(void **state)
 {
     struct rig *rig = rig_of(state);
@@ -352,6 +362,59 @@ static void received_names_the_client_behind_the_proxy(void **state)
     rig_free_letter(&letter);
 }
 
+/* ---- the UNIX socket ---- */
+
+static void connect_local(struct rig *rig)
+{
+    int pair[2];
+    const union net_address peer = {.any = {.sa_family = AF_UNIX}};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+    rig->client = pair[0];
+    rig->session = session_new(&rig->worker, pair[1], &peer, &rig->listener);
+}
+
+static void local_client_is_known_by_its_user(void **state)
+{
+    struct rig *rig = rig_of(state);
+    char expected[40];
+    (void)snprintf(expected, sizeof(expected), "uid %u", getuid());
+    rig->conf->greet_pause = 60000;
+    connect_local(rig);
+    rig_expect(rig, GREETING);
+    assert_string_equal(rig->session->client, expected);
+    assert_true(rig->session->trusted && rig->session->local && rig->session->loopback);
+    assert_int_equal(rig->session->network, 0);
+}
+
+static void local_client_may_send_to_anywhere(void **state)
+{
+    struct rig *rig = rig_of(state);
+    rig->listener.service = SERVICE_SUBMISSION;
+    connect_local(rig);
+    assert_int_equal(rig_hear_code(rig), 220);
+    assert_int_equal(rig_ask(rig, RIG_HELLO), 250);
+    assert_int_equal(rig_ask(rig, RIG_MAIL), 250);
+    assert_int_equal(rig_ask(rig, "RCPT TO:<joe@elsewhere.test>\r\n"), 250);
+}
+
+static void received_names_the_user_of_a_local_client(void **state)
+{
+    struct rig *rig = rig_of(state);
+    char expected[80];
+    (void)snprintf(expected, sizeof(expected), "Received: from client.test (uid %u)\r\n\tby ",
+                   getuid());
+    connect_local(rig);
+    assert_int_equal(rig_hear_code(rig), 220);
+    assert_int_equal(rig_ask(rig, RIG_HELLO), 250);
+    assert_int_equal(rig_ask(rig, RIG_MAIL), 250);
+    assert_int_equal(rig_ask(rig, RIG_RCPT), 250);
+    assert_int_equal(rig_ask(rig, "DATA\r\n"), 354);
+    rig_write(rig, SPAN("hello\r\n.\r\n"));
+    struct rig_letter letter = rig_hear_letter(rig);
+    assert_true(span_has_prefix(span_cstr(letter.body), span_cstr(expected)));
+    rig_free_letter(&letter);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -367,6 +430,7 @@ int main(void)
         RIG_TEST(client_is_whom_the_proxy_names),
         RIG_TEST(header_may_come_octet_by_octet),
         RIG_TEST(header_split_anywhere_is_the_same),
+        RIG_TEST(trusted_client_that_says_all_at_once_is_served),
         RIG_TEST(only_the_header_is_taken_from_the_socket),
         RIG_TEST(stranger_behind_a_proxy_waits_for_the_greeting),
         RIG_TEST(trust_is_that_of_the_client_and_not_of_the_proxy),
@@ -379,6 +443,9 @@ int main(void)
         RIG_TEST(nobody_else_speaks_for_others),
         RIG_TEST(header_is_a_command_where_no_proxy_is_expected),
         RIG_TEST(received_names_the_client_behind_the_proxy),
+        RIG_TEST(local_client_is_known_by_its_user),
+        RIG_TEST(local_client_may_send_to_anywhere),
+        RIG_TEST(received_names_the_user_of_a_local_client),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -278,7 +278,6 @@ static void login_is_asked_for_by_auth(void **state)
     assert_sent(fixture, "continue <secret>;");
     verdict(fixture, VERIFY_FAILED);
     assert_replied(fixture, "535 5.7.8 ");
-    assert_string_equal(fixture->user, "");
     assert_at_rest(fixture);
 }
 
@@ -332,7 +331,8 @@ static void each_verdict_has_its_reply(void **state)
         assert_true(reply_is_pending(start(fixture, "PLAIN YQ==")));
         verdict(fixture, rows[i].status);
         assert_replied(fixture, rows[i].reply);
-        assert_string_equal(fixture->user, rows[i].status == VERIFY_OK ? "alice@example.test" : "");
+        /* Who was meant is counted, whatever came of it. */
+        assert_string_equal(fixture->user, "alice@example.test");
         assert_at_rest(fixture);
     }
 }

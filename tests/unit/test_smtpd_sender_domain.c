@@ -95,7 +95,7 @@ static void replies_say_which_kind_of_no_it_is(void **state)
     } expected[] = {
         {SENDER_DOMAIN_NULL_MX, 550, "5.7.27"},
         {SENDER_DOMAIN_UNKNOWN, 550, "5.1.8"},
-        {SENDER_DOMAIN_TEMPORARY, 451, "4.4.3"},
+        {SENDER_DOMAIN_TEMPORARY, 450, "4.1.8"},
     };
     (void)state;
     for (size_t i = 0; i < COUNT(expected); i++) {

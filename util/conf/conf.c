@@ -201,6 +201,14 @@ bool conf_trusts_proxy(const struct conf *conf, const union net_address *proxy)
     return is_within(&conf->trusted_proxies, proxy);
 }
 
+/* Whoever may connect writes to the socket, and reads nothing of the file. */
+mode_t conf_listen_mode(const struct conf_listen *listen)
+{
+    static const mode_t modes[] = {
+        [SOCKET_MODE_OWNER] = 0600, [SOCKET_MODE_GROUP] = 0660, [SOCKET_MODE_ALL] = 0666};
+    return modes[listen->mode];
+}
+
 /* A walk: the list is what a person wrote, a dozen names at most. */
 bool conf_has_domain(const struct conf_spans *list, struct span domain)
 {

@@ -10,11 +10,15 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "util/base/arena.h"
 #include "util/base/log.h"
 #include "util/sys/net.h"
 #include "util/sys/tls.h"
+
+/* Octets in the name of a UNIX socket, at most. */
+enum { CONF_SOCKET_PATH_MOST = 107 };
 
 /* Recipients of a message, at most: what an envelope in the spool has room for. */
 enum { CONF_RECIPIENTS_MOST = 10000 };
@@ -25,6 +29,9 @@ enum conf_service { SERVICE_SMTP, SERVICE_SUBMISSION, SERVICE_POP3, SERVICE_LMTP
 /* How a listener is encrypted: not, when the client asks (RFC 3207, RFC 2595), from the start (RFC
  * 8314). */
 enum conf_listen_tls { LISTEN_PLAIN, LISTEN_STARTTLS, LISTEN_IMPLICIT };
+
+/* Who may connect to a UNIX socket: its owner, its group too, everybody. */
+enum conf_socket_mode { SOCKET_MODE_OWNER, SOCKET_MODE_GROUP, SOCKET_MODE_ALL };
 
 /* From where a password is taken without encryption. */
 enum conf_plaintext { PLAINTEXT_NEVER, PLAINTEXT_LOOPBACK, PLAINTEXT_ALWAYS };
@@ -62,7 +69,10 @@ struct conf_answer_ranges {
 struct conf_listen {
     struct span name;
     enum conf_service service;
-    union net_address address;
+    union net_address address; /* its family is AF_UNSPEC where there is a path */
+    struct span path;          /* of a UNIX socket, NUL-terminated; empty: there is an address */
+    enum conf_socket_mode mode;
+    struct span owner;        /* "user:group", either may be missing */
     enum conf_listen_tls tls; /* LISTEN_PLAIN whenever there is no certificate */
     bool proxy;               /* a proxy speaks first */
     unsigned line;
@@ -122,7 +132,8 @@ struct conf_dns {
 /* Sizes in octets, times in seconds unless said; defaults and ranges are in settings.c. */
 struct conf_limits {
     uint64_t message_size;
-    uint64_t recipients;   /* a message */
+    uint64_t recipients; /* a message */
+    uint64_t messages_per_connection;
     uint64_t command_line; /* octets */
     uint64_t header_size;  /* octets of the header block */
     uint64_t received_hops;
@@ -170,6 +181,7 @@ struct conf {
     struct span log_file;
     bool helo_argument_required;
     bool auth_old_form;
+    bool sender_domain_required;
     bool separate_users;
     uint64_t segment_size;
     /* Absolute paths, NUL-terminated behind the span. */
@@ -229,6 +241,9 @@ bool conf_trusts(const struct conf *conf, const union net_address *client);
 
 /* True when it is that of a proxy whose word counts. */
 bool conf_trusts_proxy(const struct conf *conf, const union net_address *proxy);
+
+/* The mode of the socket of a listener with a path. */
+mode_t conf_listen_mode(const struct conf_listen *listen);
 
 /* True when `domain` is in `list`, compared without case. */
 bool conf_has_domain(const struct conf_spans *list, struct span domain);

@@ -45,10 +45,12 @@ void listens_default(struct conf *conf)
 
 /* ---- the rules ---- */
 
-static bool same_endpoint(const union net_address *a, const union net_address *b)
+/* Of a path the address is empty, and the other way round. */
+static bool same_endpoint(const struct conf_listen *a, const struct conf_listen *b)
 {
     char one[NET_TEXT_MAX], other[NET_TEXT_MAX];
-    return net_port(a) == net_port(b) && span_equal(net_text(a, one), net_text(b, other));
+    return net_port(&a->address) == net_port(&b->address) && span_equal(a->path, b->path) &&
+           span_equal(net_text(&a->address, one), net_text(&b->address, other));
 }
 
 /* Two at one address would fail at start, after the old generation was told to go. */
@@ -56,7 +58,7 @@ static bool has_own_address(const struct conf *conf, const struct conf_listen *l
                             const struct conf_complaints *to)
 {
     for (const struct conf_listen *other = conf->listens.items; other < listen; other++) {
-        if (!same_endpoint(&other->address, &listen->address))
+        if (!same_endpoint(other, listen))
             continue;
         complain_about(to, listen->line,
                        "listen \"%.100s\" has the address of listen \"%.100s\"; give each its "
@@ -76,6 +78,8 @@ static bool has_its_proxy(const struct conf *conf, const struct conf_listen *lis
         what = "wants a proxy, which only SMTP knows; leave proxy out";
     else if (listen->proxy && conf->trusted_proxies.count == 0)
         what = "wants a proxy, and none is trusted; add trusted_proxies = {\"192.0.2.7\"}";
+    else if (listen->proxy && listen->path.len > 0)
+        what = "wants a proxy on a UNIX socket; leave proxy out";
     if (what != NULL)
         complain_about(to, listen->line, "listen \"%.100s\" %s", listen->name.data, what);
     return what == NULL;
@@ -94,12 +98,24 @@ static bool is_not_at_port_25(const struct conf_listen *listen, const struct con
     return !clashes;
 }
 
+/* The one service whose clients are nobody until they log in. */
+static bool is_not_pop3_at_a_path(const struct conf_listen *listen,
+                                  const struct conf_complaints *to)
+{
+    bool clashes = listen->service == SERVICE_POP3 && listen->path.len > 0;
+    if (clashes)
+        complain_about(to, listen->line,
+                       "listen \"%.100s\" has POP3 on a UNIX socket; give it an address and a port",
+                       listen->name.data);
+    return !clashes;
+}
+
 bool listens_check(const struct conf *conf, const struct conf_complaints *to)
 {
     for (size_t i = 0; i < conf->listens.count; i++) {
         const struct conf_listen *listen = &conf->listens.items[i];
         if (!has_own_address(conf, listen, to) || !has_its_proxy(conf, listen, to) ||
-            !is_not_at_port_25(listen, to))
+            !is_not_at_port_25(listen, to) || !is_not_pop3_at_a_path(listen, to))
             return false;
     }
     return true;

@@ -15,6 +15,7 @@ enum { KIB = 1024, MIB = 1024 * KIB, DAY = 86400 };
  * conf.h and log.h. */
 static const char *const service_words[] = {"smtp", "submission", "pop3", "lmtp", NULL};
 static const char *const tls_words[] = {"none", "starttls", "implicit", NULL};
+static const char *const mode_words[] = {"0600", "0660", "0666", NULL};
 static const char *const plaintext_words[] = {"never", "loopback", "always", NULL};
 static const char *const format_words[] = {"logfmt", "json", NULL};
 static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
@@ -71,6 +72,9 @@ const struct setting settings[] = {
      .help = "Refuse a HELO or EHLO that names nobody."},
     {TOP("auth_old_form", auth_old_form, SETTING_BOOL), .fallback = "false",
      .help = "Announce AUTH once more as AUTH=LOGIN PLAIN, for clients that know only that."},
+    {TOP("sender_domain_required", sender_domain_required, SETTING_BOOL), .fallback = "true",
+     .help =
+         "Refuse a stranger's sender whose domain does not exist, or says that it takes no mail."},
     {TOP("dns_list_reject", dns_list_reject, SETTING_NUMBER), .fallback = "1", .least = 1,
      .most = 10000,
      .help = "A client is refused when the weights of the lists that it is on add up to this."},
@@ -132,10 +136,17 @@ const struct setting settings[] = {
 
     /* ---- listen: what is required has no default ---- */
     {LISTEN(service, SETTING_WORD), .words = service_words, .help = "What is spoken there."},
-    {LISTEN(address, SETTING_ENDPOINT), .help = "Where: an address and a port."},
+    {LISTEN(address, SETTING_ENDPOINT),
+     .help = "Where: an address and a port, or the path of a UNIX socket."},
     {LISTEN(tls, SETTING_WORD), .fallback = "starttls", .words = tls_words,
      .help = "Encryption from the start, when the client asks, or none; none without a "
              "certificate."},
+    {LISTEN(mode, SETTING_WORD), .fallback = "0666", .words = mode_words,
+     .help = "Who may connect to a UNIX socket: its owner, its group, too, or everybody."},
+    {LISTEN(owner, SETTING_TEXT), .fallback = "",
+     .help =
+         "Whose a UNIX socket is: \"user:group\", either of which may be missing; empty: whoever "
+         "starts the server."},
     {LISTEN(proxy, SETTING_BOOL), .fallback = "false",
      .help = "Whether every connection begins with a header of the PROXY protocol, version 1 or 2; "
              "only those of trusted_proxies are taken then."},
@@ -150,6 +161,8 @@ const struct setting settings[] = {
      .help = "A message; larger ones are refused with 552."},
     {LIMIT(recipients, SETTING_NUMBER, 1, CONF_RECIPIENTS_MOST), .fallback = "1000",
      .help = "Recipients of a message; more are put off with 452."},
+    {LIMIT(messages_per_connection, SETTING_NUMBER, 1, 999999), .fallback = "100000",
+     .help = "Messages of one connection; whoever begins one more is sent away with 421."},
     {LIMIT(command_line, SETTING_SIZE, 512, 65536), .fallback = "2048",
      .help = "A command line with its end (RFC 5321 §4.5.3.1.4 wants 512)."},
     {LIMIT(header_size, SETTING_SIZE, KIB, 16 * MIB), .fallback = "100K",

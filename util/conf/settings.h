@@ -22,7 +22,7 @@ enum setting_kind {
     SETTING_DOMAIN,
     SETTING_DOMAINS,  /* a list */
     SETTING_NETWORKS, /* a list */
-    SETTING_ENDPOINT, /* address and port */
+    SETTING_ENDPOINT, /* address and port, or a path: fills address or path of a listener */
     SETTING_SERVERS,  /* a list of addresses, port 53 unless one is given */
     SETTING_WEIGHT,   /* -most to most, an int64_t */
     SETTING_ANSWERS   /* a list of ranges within 127.0.0.0/8 */

@@ -334,28 +334,30 @@ static void print_networks(const struct setting *row, const void *field, FILE *o
     fputc('}', out);
 }
 
-/* Port 0 would be another port at each start. */
+/* One setting fills two fields. A slash is in every path and in no endpoint. */
 static bool read_endpoint(const struct setting *row, struct span text, void *field,
                           const struct value_place *place)
 {
-    union net_address address;
-    (void)row;
-    (void)place;
-    if (!net_parse_endpoint(text, &address) || net_port(&address) == 0)
-        return false;
-    *(union net_address *)field = address;
-    return true;
+    struct conf_listen *listen = (void *)((char *)field - row->offset);
+    if (span_find(text, '/') < text.len)
+        return read_path(row, text, &listen->path, place) &&
+               listen->path.len <= CONF_SOCKET_PATH_MOST && !span_has_suffix(text, SPAN("/"));
+    /* Port 0 would be another port at each start. */
+    return net_parse_endpoint(text, &listen->address) && net_port(&listen->address) != 0;
 }
 
 /* An IPv6 address in brackets (RFC 3986 §3.2.2), so that its port can be told from it. */
 static void print_endpoint(const struct setting *row, const void *field, FILE *out)
 {
-    const union net_address *address = field;
+    const struct conf_listen *listen = (const void *)((const char *)field - row->offset);
     char text[NET_TEXT_MAX];
-    struct span host = net_text(address, text);
-    bool v6 = address->any.sa_family == AF_INET6;
-    (void)row;
-    fprintf(out, v6 ? "\"[%.*s]:%u\"" : "\"%.*s:%u\"", SPAN_ARG(host), net_port(address));
+    struct span host = net_text(&listen->address, text);
+    bool v6 = listen->address.any.sa_family == AF_INET6;
+    if (listen->path.len > 0)
+        print_quoted(listen->path, out);
+    else
+        fprintf(out, v6 ? "\"[%.*s]:%u\"" : "\"%.*s:%u\"", SPAN_ARG(host),
+                net_port(&listen->address));
 }
 
 /* ---- the table ---- */
@@ -378,9 +380,10 @@ static const struct value_kind kinds[] = {
     [SETTING_NETWORKS] = {"list of networks",
                           "addresses or networks such as \"192.0.2.0/24\" or \"2001:db8::/32\"",
                           true, read_networks, print_networks},
-    [SETTING_ENDPOINT] = {"address and port",
-                          "an address with a port such as \"192.0.2.1:25\" or \"[::]:25\"", false,
-                          read_endpoint, print_endpoint},
+    [SETTING_ENDPOINT] = {"address and port, or path",
+                          "an address with a port such as \"192.0.2.1:25\" or \"[::]:25\", or the "
+                          "path of a socket such as \"/run/veredus/smtp.sock\"",
+                          false, read_endpoint, print_endpoint},
     [SETTING_SERVERS] = {"list of servers",
                          "addresses, with a port or without, such as \"127.0.0.1\"", true,
                          value_read_servers, value_print_servers},

@@ -38,13 +38,19 @@ static void add_foreign(struct buf *out, struct span word)
     }
 }
 
-/* TCP-info, RFC 5321 §4.4, with the address in the form of an address-literal (§4.1.3). */
+/* TCP-info, RFC 5321 §4.4, with the address in the form of an address-literal (§4.1.3); of a client
+ * that has no address, whose process it is, as a comment. */
 static void add_client(struct buf *out, const struct received *facts)
 {
     bool six = span_find(facts->client_address, ':') < facts->client_address.len;
     buf_add(out, SPAN("Received: from "));
     add_foreign(out, facts->helo);
     buf_add(out, SPAN(" ("));
+    if (facts->local_user.len > 0) {
+        buf_add(out, facts->local_user);
+        buf_add(out, SPAN(")\r\n"));
+        return;
+    }
     add_foreign(out, facts->client_name);
     buf_add(out, six ? SPAN(" [IPv6:") : SPAN(" ["));
     add_foreign(out, facts->client_address);

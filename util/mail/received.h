@@ -10,6 +10,7 @@ struct received {
     struct span helo;           /* as given; printed escaped */
     struct span client_name;    /* verified by forward lookup, or "unknown" */
     struct span client_address; /* "192.0.2.1", "2001:db8::1" */
+    struct span local_user;     /* "uid 1000" of a client of this host; else empty */
     struct span by;             /* our host name */
     struct span protocol;       /* SMTP, ESMTP, ESMTPS, ESMTPSA ... (RFC 3848) */
     struct span tls;            /* "TLSv1.3 with cipher ..."; empty: in the clear */
