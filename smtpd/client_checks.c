@@ -36,9 +36,12 @@ struct client_checks {
     struct arena arena; /* of what it says */
 };
 
-/* RFC 6761 §6.3: these two have a name that nobody needs to be asked for. */
+/* RFC 6761 §6.3: these two have a name that nobody needs to be asked for; and whoever comes through
+ * a socket of this host is here. */
 static bool is_localhost(const union net_address *client)
 {
+    if (client->any.sa_family == AF_UNIX)
+        return true;
     if (client->any.sa_family == AF_INET)
         return client->v4.sin_addr.s_addr == htonl(INADDR_LOOPBACK);
     return IN6_IS_ADDR_LOOPBACK(&client->v6.sin6_addr);
@@ -149,7 +152,7 @@ void client_checks_start(struct session *session, const union net_address *clien
 {
     bool named = is_localhost(client);
     session->client_name = named ? SPAN("localhost") : SPAN("unknown");
-    if (named && session->trusted)
+    if (named && (session->trusted || client->any.sa_family == AF_UNIX))
         return;
     session->checks = mem_new(sizeof(*session->checks));
     session->checks->session = session;

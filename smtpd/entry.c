@@ -190,7 +190,7 @@ void entry_begin(struct session *session, const union net_address *peer)
     limits_enter(session);
     if (peer->any.sa_family == AF_UNIX) {
         if (identify_local(session))
-            admit(session);
+            admit(session, peer);
         else
             session_drop(session);
         return;
