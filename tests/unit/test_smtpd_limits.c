@@ -158,13 +158,17 @@ static void client_that_takes_its_replies_slowly_gains_no_time(void **state)
 {
     struct rig *rig = rig_of(state);
     const int least = 1;
-    char octets[2000];
+    char octets[500];
     rig->conf->limits.junk_commands = 10000;
     rig_reach(rig, SESSION_READY);
     assert_int_equal(
         setsockopt(rig->session->stream.io.fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least)), 0);
-    for (int i = 0; i < 400 && rig->session->wait != WAIT_OUTPUT; i++)
-        rig_write(rig, SPAN("HELP\r\n"));
+    struct buf many = {0};
+    for (int i = 0; i < 200; i++)
+        buf_add(&many, SPAN("HELP\r\n"));
+    rig_write(rig, buf_span(&many));
+    buf_free(&many);
+    loop_turn(rig->loop, 0);
     assert_int_equal(rig->session->wait, WAIT_OUTPUT);
     int64_t due = rig->session->timer.due;
     size_t before = buf_len(&rig->session->out);
