@@ -18,6 +18,9 @@
 static const char *capabilities(struct session *session)
 {
     struct buf more = {0};
+    /* RFC 8689 §3: under TLS alone. */
+    if (session->channel == CHANNEL_SECURE)
+        buf_add(&more, SPAN("\nREQUIRETLS"));
     if (secure_is_offered(session))
         buf_add(&more, SPAN("\nSTARTTLS"));
     login_offer(session, &more);

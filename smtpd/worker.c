@@ -43,12 +43,15 @@ static void write_texts(struct worker *worker)
     worker->greeting = arena_printf(arena, "%.*s ESMTP Veredus", SPAN_ARG(host)).data;
     worker->lmtp_greeting = arena_printf(arena, "%.*s LMTP Veredus", SPAN_ARG(host)).data;
     worker->hello = arena_copy(arena, host).data;
-    /* RFC 2920, 1870, 5321, 2034, 6152, 3030 */
+    /* RFC 2920, 1870, 5321, 2034, 6152, 3030, 6531, 3461, 9422 */
     worker->capabilities =
         arena_printf(arena,
                      "%.*s\nPIPELINING\nSIZE %llu\nVRFY\nENHANCEDSTATUSCODES\n8BITMIME"
-                     "\nCHUNKING\nBINARYMIME\nHELP",
-                     SPAN_ARG(host), (unsigned long long)conf->limits.message_size)
+                     "\nCHUNKING\nBINARYMIME\nSMTPUTF8\nDSN"
+                     "\nLIMITS RCPTMAX=%llu MAILMAX=%llu\nHELP",
+                     SPAN_ARG(host), (unsigned long long)conf->limits.message_size,
+                     (unsigned long long)conf->limits.recipients,
+                     (unsigned long long)conf->limits.messages_per_connection)
             .data;
     worker->help = verb_topics(arena);
     worker->default_domain = conf->domains.count > 0 ? conf->domains.items[0] : host;

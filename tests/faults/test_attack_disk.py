@@ -93,3 +93,19 @@ def test_a_full_spool_says_452_keeps_what_it_took_and_resumes(make_instance, sma
         harness.wait_until(resumed, "mail is taken again")
         settled(server, 10)
         assert subjects(server) == expected(10)
+
+
+def test_a_table_without_room_stays_the_old_one_and_leaves_nothing_beside_it(make_instance, small):
+    server = make_instance()
+    tables = server.directory / "tables"
+    files = {path.name: path.read_bytes() for path in tables.iterdir()}
+    small(tables, "size=256k")
+    for name, octets in files.items():
+        (tables / name).write_bytes(octets)
+    fill(tables / "hog")
+    before = {path.name: path.read_bytes() for path in tables.iterdir()}
+    done = server.run_command("table", "build", check=False)
+    assert done.returncode != 0 and "No space left" in done.stderr, done
+    assert {path.name: path.read_bytes() for path in tables.iterdir()} == before
+    (tables / "hog").unlink()
+    server.run_command("table", "build")

@@ -53,9 +53,14 @@ def test_sigterm_lets_a_message_in_flight_finish(make_instance):
     assert instance.stop() == 0
 
 
-def test_sigterm_ends_cleanly_with_a_client_that_never_goes_on(make_instance):
-    """RFC 5321 §3.8: it is told 421 before the rest is told to end; nobody is killed."""
+def test_sigterm_ends_cleanly_with_clients_that_never_go_on(make_instance):
+    """RFC 5321 §3.8: one is told 421 before the rest is told to end; nobody is killed. RFC 1939 §6:
+    what the other one marked stays."""
     instance = make_instance().start()
+    instance.send(b"Subject: stays\r\n\r\n")
+    harness.wait_until(instance.delivered, "the delivery")
+    reader = instance.pop3()
+    reader.dele(1)
     talk = harness.connect(instance.smtp_port)
     talk.expect("220")
     talk.command("EHLO client.example.org", "250")
@@ -63,6 +68,8 @@ def test_sigterm_ends_cleanly_with_a_client_that_never_goes_on(make_instance):
     instance.process.send_signal(signal.SIGTERM)
     talk.expect("421")
     assert instance.stop() == 0
+    assert len(instance.delivered()) == 1
+    reader.close()
 
 
 def test_a_second_master_on_the_same_spool_refuses(instance):

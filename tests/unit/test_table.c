@@ -8,8 +8,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -244,6 +246,34 @@ static void building_without_a_text_says_so(void **state)
     assert_non_null(strstr(problem.text, "can not be made"));
 }
 
+/* Files may grow to so many octets: the build fails where Berkeley DB makes the draft, or while its
+ * pages are written. The fixture finds whatever it leaves behind. */
+static void a_build_that_finds_no_room_leaves_nothing_behind(void **state)
+{
+    static const rlim_t limits[] = {0, 512, 4096, 8191, 8192, 12288};
+    struct fixture *f = *state;
+    struct rlimit before;
+    build(f, "key: one\n");
+    FILE *out = fopen(f->path, "w");
+    for (int i = 0; i < 1000; i++)
+        fprintf(out, "user%d@example.test: target%d\n", i, i);
+    fclose(out);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        const struct rlimit limit = {limits[i], before.rlim_max};
+        struct table_problem problem;
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        bool built = table_build(f->path, 0600, &problem);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+        assert_false(built);
+        assert_non_null(strstr(problem.text, "File too large"));
+    }
+    struct table *table = table_open("db", f->path);
+    assert_value(f, table, "key", "one");
+    table_close(table);
+}
+
 static void the_mode_is_the_one_that_was_asked_for(void **state)
 {
     struct fixture *f = *state;
@@ -320,6 +350,7 @@ int main(void)
         TABLE_TEST(a_flipped_octet_of_the_entries_is_an_error),
         TABLE_TEST(a_bad_text_keeps_the_old_table_and_names_the_line),
         TABLE_TEST(building_without_a_text_says_so),
+        TABLE_TEST(a_build_that_finds_no_room_leaves_nothing_behind),
         TABLE_TEST(the_mode_is_the_one_that_was_asked_for),
         TABLE_TEST(reading_stops_when_it_is_told_to),
         TABLE_TEST(a_line_without_end_is_refused),

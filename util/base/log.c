@@ -112,11 +112,11 @@ static bool is_plain(char octet)
  */
 static size_t escape_into(char out[SPAN_ESCAPE + 1], enum log_format format, char octet)
 {
+    out[0] = '\\';
     if (octet == '"') {
-        memcpy(out, "\\\"", 2);
+        out[1] = octet;
         return 2;
     }
-    out[0] = '\\';
     span_escape(octet, format == LOG_JSON ? out + 1 : out);
     return format == LOG_JSON ? SPAN_ESCAPE + 1 : SPAN_ESCAPE;
 }

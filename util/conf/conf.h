@@ -132,7 +132,8 @@ struct conf_dns {
 /* Sizes in octets, times in seconds unless said; defaults and ranges are in settings.c. */
 struct conf_limits {
     uint64_t message_size;
-    uint64_t recipients;   /* a message */
+    uint64_t recipients; /* a message */
+    uint64_t messages_per_connection;
     uint64_t command_line; /* octets */
     uint64_t header_size;  /* octets of the header block */
     uint64_t received_hops;

@@ -14,23 +14,37 @@
 
 enum { PAGE_SIZE = 4096 };
 
-/* A table in the making: the draft is ours alone until the rename. */
+/* A table in the making: the draft is ours alone until the rename. Berkeley DB writes the first
+ * pages of the draft into a file beside it, and leaves that behind when it fails there. */
 struct db_builder {
     struct arena arena;
-    struct span source, target, draft, directory; /* NUL-terminated */
+    struct span source, target, draft, first_pages, directory; /* NUL-terminated */
     DB *db;
 };
 
 /* All names are made once, while nothing can have failed yet. */
 static void name_files(struct db_builder *builder, const char *path)
 {
-    struct span source = arena_copy(&builder->arena, span_cstr(path));
+    struct arena *arena = &builder->arena;
+    struct span source = arena_copy(arena, span_cstr(path));
     size_t slash = span_find_last(source, '/');
+    bool has_directory = slash < source.len;
+    struct span directory = has_directory ? span_first(source, slash + 1) : SPAN("./");
+    const char *name = has_directory ? path + slash + 1 : path;
+    long process = (long)getpid();
     builder->source = source;
-    builder->target = arena_printf(&builder->arena, "%s.db", path);
-    builder->draft = arena_printf(&builder->arena, "%s.db.%ld", path, (long)getpid());
-    builder->directory =
-        slash < source.len ? arena_copy(&builder->arena, span_first(source, slash + 1)) : SPAN(".");
+    builder->target = arena_printf(arena, "%s.db", path);
+    builder->draft = arena_printf(arena, "%s.db.%ld", path, process);
+    builder->first_pages =
+        arena_printf(arena, "%.*s__db.%s.db.%ld", SPAN_ARG(directory), name, process);
+    builder->directory = arena_copy(arena, directory);
+}
+
+/* Both are gone already when the build went well. */
+static void remove_drafts(const struct db_builder *builder)
+{
+    (void)unlink(builder->draft.data);
+    (void)unlink(builder->first_pages.data);
 }
 
 /* Errors are for whoever builds to report; Berkeley DB need not print them as well. */
@@ -47,7 +61,7 @@ struct db_builder *db_build_begin(const char *path, int *error)
 {
     struct db_builder *builder = mem_new(sizeof *builder);
     name_files(builder, path);
-    (void)unlink(builder->draft.data);
+    remove_drafts(builder); /* of a process that died and had our number */
     *error = db_create(&builder->db, NULL, 0);
     if (*error == 0) {
         builder->db->set_errcall(builder->db, drop_message);
@@ -132,7 +146,7 @@ void db_build_abort(struct db_builder *builder)
 {
     if (builder->db)
         (void)builder->db->close(builder->db, DB_NOSYNC);
-    (void)unlink(builder->draft.data); /* gone already when it was renamed */
+    remove_drafts(builder);
     arena_free(&builder->arena);
     mem_free(builder);
 }
