@@ -28,9 +28,8 @@
 #include <unistd.h>
 
 enum {
-    PLACES = 16, /* where a key may lie: so many slots from its hash on */
-    TRIES =
-        1000, /* against others that change the same word: fewer do not suffice for four threads */
+    PLACES = 16,  /* where a key may lie: so many slots from its hash on */
+    TRIES = 1000, /* against others that change the same word, for ever if they are hostile */
     HASH_KEY_SIZE = 16,
     NAME_WORDS = RATES_NAME_MAX / 8,
     MINUTE = 60000,
