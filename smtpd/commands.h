@@ -39,6 +39,9 @@ struct reply cmd_help(struct session *session, struct span arguments);
 struct reply cmd_noop(struct session *session, struct span arguments);
 struct reply cmd_quit(struct session *session, struct span arguments);
 
+/* Postfix's XCLIENT: a proxy says for whom it speaks. */
+struct reply cmd_xclient(struct session *session, struct span arguments);
+
 /* The text of HELP without a topic: all that there are. Lives in `arena`. */
 const char *help_topics(struct arena *arena);
 

@@ -136,6 +136,14 @@ struct reply login_line_too_long(struct session *session)
     return authenticate_line_too_long(&session->login->authentication);
 }
 
+/* Whoever was logged in before is not any more. */
+void login_vouch(struct session *session, struct span user)
+{
+    login_forget(session);
+    session->login = mem_new(sizeof(*session->login));
+    take(session, user);
+}
+
 void login_forget(struct session *session)
 {
     session->user = SPAN("");
