@@ -181,6 +181,7 @@ struct conf {
     struct span log_file;
     bool helo_argument_required;
     bool vrfy, expn;
+    bool auth_old_form;
     bool sender_domain_required;
     bool separate_users;
     uint64_t segment_size;

@@ -75,6 +75,8 @@ const struct setting settings[] = {
      .help = "Whether EXPN shows them who is behind an alias; else it is refused with 502."},
     {TOP("helo_argument_required", helo_argument_required, SETTING_BOOL), .fallback = "true",
      .help = "Refuse a HELO or EHLO that names nobody."},
+    {TOP("auth_old_form", auth_old_form, SETTING_BOOL), .fallback = "false",
+     .help = "Announce AUTH once more as AUTH=LOGIN PLAIN, for clients that know only that."},
     {TOP("sender_domain_required", sender_domain_required, SETTING_BOOL), .fallback = "true",
      .help =
          "Refuse a stranger's sender whose domain does not exist, or says that it takes no mail."},
