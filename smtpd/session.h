@@ -167,6 +167,9 @@ void session_wake(struct session *session);
 /* Nothing is sent and nothing served for a moment: how errors and pressure slow a client down. */
 void session_pause(struct session *session);
 
+/* The client has no more time than limits_wait_ms gives now, from now on. */
+void session_hurry(struct session *session);
+
 /* No further word: the client is gone or not worth one. */
 void session_drop(struct session *session);
 

@@ -141,7 +141,7 @@ struct conf_limits {
     uint64_t junk_commands;
     uint64_t connections_per_network, connections_per_worker;
     uint64_t worker_age;
-    uint64_t idle, command_deadline;
+    uint64_t idle, idle_under_stress, command_deadline;
     uint64_t minimum_data_rate; /* octets a second */
     uint64_t free_space_percent;
     uint64_t session_buffer; /* octets held before a message is streamed */

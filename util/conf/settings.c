@@ -184,6 +184,9 @@ const struct setting settings[] = {
      .help = "How long a worker serves before a fresh one takes its place."},
     {LIMIT(idle, SETTING_TIME, 1, DAY), .fallback = "300",
      .help = "How long a client may be silent (RFC 5321 §4.5.3.2.7 wants 5 minutes)."},
+    {LIMIT(idle_under_stress, SETTING_TIME, 1, DAY), .fallback = "10",
+     .help = "The longest such silence while a worker has nearly as many connections as it may; no "
+             "command may take longer then."},
     {LIMIT(command_deadline, SETTING_TIME, 1, DAY), .fallback = "300",
      .help = "How long one command may take to arrive, however busy the client is."},
     {LIMIT(minimum_data_rate, SETTING_SIZE, 1, MIB), .fallback = "500",
