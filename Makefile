@@ -43,7 +43,7 @@ CPPFLAGS += -I. -D_GNU_SOURCE -DOPENSSL_API_COMPAT=30000 -DOPENSSL_NO_DEPRECATED
             -DVEREDUS_VERSION='"$(VERSION)"'
 ALL_CFLAGS  = -std=c11 $(WARNINGS) $(HARDENING) $(CFLAGS_$(BUILD)) $(CFLAGS) -pthread
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed -pthread $(LDFLAGS_$(BUILD)) $(LDFLAGS)
-LDLIBS      = -levent_core -lconfuse -ldb-5.3 -lcrypt -lseccomp -lbsd -lgsasl -lssl -lcrypto -lcares
+LDLIBS      = -levent_core -lconfuse -ldb-5.3 -lcrypt -lseccomp -lbsd -lgsasl -lssl -lcrypto -lcares -lidn2
 
 VERSION := $(shell cat VERSION)
 

@@ -66,7 +66,7 @@ static void log_verdict(const struct attempt_answer *answer)
         return;
     log_event(rows[answer->status].level, rows[answer->status].event,
               LOG_SPAN("user", answer->user), LOG_SPAN("client", answer->client),
-              LOG_UINT("session", answer->session));
+              LOG_ID("session", answer->session));
 }
 
 /* A ticket lives TICKET_SECONDS: long enough for the mailbox to be opened, too short to be kept;
@@ -90,7 +90,7 @@ static void send_verdict(void *origin, const struct attempt_answer *answer)
     page_add(daemon->page, answer->status == VERIFY_OK ? PAGE_LOGINS : PAGE_LOGIN_FAILURES, 1);
     log_verdict(answer);
     if (!channel_send(peer->channel, &ipc_verdict, &verdict, NULL))
-        log_event(LOG_WARN, "verdict-lost", LOG_UINT("session", answer->session));
+        log_event(LOG_WARN, "verdict-lost", LOG_ID("session", answer->session));
 }
 
 /* One that is lost leaves the exchange to its deadline. */

@@ -186,7 +186,7 @@ static void step_login(struct exchange *exchange, struct span message)
 static void refuse_binding(struct exchange *exchange)
 {
     log_event(LOG_WARN, "channel-binding-refused", LOG_SPAN("client", exchange->client),
-              LOG_UINT("session", exchange->session));
+              LOG_ID("session", exchange->session));
     finish(exchange, VERIFY_FAILED, SPAN(""));
 }
 

@@ -94,7 +94,7 @@ struct pop3_reply login_opened(struct session *session, const void *message, str
 
     session->state = SESSION_TRANSACTION;
     log_event(LOG_INFO, "login", LOG_SPAN("user", session->user),
-              LOG_STR("client", session->client), LOG_UINT("session", session->id),
+              LOG_STR("client", session->client), LOG_ID("session", session->id),
               LOG_UINT("messages", maildrop->left));
     return pop3_ok(session_text(session, "maildrop has %lu messages (%lu octets)",
                                 (unsigned long)maildrop->left, (unsigned long)maildrop->octets),

@@ -62,7 +62,7 @@ static void release(void *arg)
 /* One line a session, with all that an operator asks for when a client complains. */
 static void log_end(const struct session *session, const char *reason)
 {
-    log_event(LOG_INFO, "session-end", LOG_UINT("session", session->id),
+    log_event(LOG_INFO, "session-end", LOG_ID("session", session->id),
               LOG_STR("client", session->client), LOG_SPAN("user", session->user),
               LOG_UINT("retrieved", session->retrieved),
               LOG_UINT("octets", session->retrieved_octets), LOG_UINT("deleted", session->deleted),

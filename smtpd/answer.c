@@ -9,13 +9,33 @@
 
 enum { SUBJECT_MAX = 256 /* octets of a command that are logged */ };
 
+/* The status of these says by itself which limit was met. */
+static const struct {
+    uint16_t code;
+    const char *enhanced, *setting;
+} limit_of_status[] = {
+    {552, "5.3.4", "message_size"},       {554, "5.4.6", "received_hops"},
+    {550, "5.4.6", "alias_depth"},        {452, "4.5.3", "recipients"},
+    {421, "4.5.3", "recipients"},         {550, "5.2.4", "alias_expansion"},
+    {452, "4.3.1", "free_space_percent"},
+};
+
+/* The setting behind a reply that nobody put down to anything; NULL: there is none. */
+static const char *setting_of(struct reply reply)
+{
+    for (size_t i = 0; i < sizeof(limit_of_status) / sizeof(limit_of_status[0]); i++)
+        if (reply.code == limit_of_status[i].code && reply.enhanced != NULL &&
+            strcmp(reply.enhanced, limit_of_status[i].enhanced) == 0)
+            return limit_of_status[i].setting;
+    return NULL;
+}
+
 /* Where the operator wrote it: "/etc/veredus.conf:12", "/etc/veredus/access:7"; empty: nowhere. */
-static struct span place_of(const struct session *session, struct arena *arena)
+static struct span place_of(const struct session *session, struct reply reply, struct arena *arena)
 {
     const struct conf *conf = session->worker->conf;
     const struct cause *cause = &session->cause;
-    if (cause->setting != NULL)
-        return conf_place(conf, cause->setting, arena);
+    const char *setting = cause->setting != NULL ? cause->setting : setting_of(reply);
     if (cause->table != NULL && cause->line == 0)
         return arena_printf(arena, "%s/%s", conf->table_directory.data, cause->table);
     if (cause->table != NULL)
@@ -23,7 +43,7 @@ static struct span place_of(const struct session *session, struct arena *arena)
                             cause->line);
     if (cause->line > 0)
         return arena_printf(arena, "%.*s:%u", SPAN_ARG(conf->file), cause->line);
-    return SPAN("");
+    return setting != NULL ? conf_place(conf, setting, arena) : SPAN("");
 }
 
 /* One line a refusal: who, what, the very words the client got, and whose words they follow. */
@@ -31,7 +51,7 @@ static void log_refusal(const struct session *session, struct span subject, stru
 {
     struct arena arena = {0};
     const struct transaction *transaction = session->transaction;
-    struct span place = place_of(session, &arena);
+    struct span place = place_of(session, reply, &arena);
     const struct log_field fields[] = {
         LOG_SPAN("session", session_id(session)),
         LOG_SPAN("client", session_client(session)),
@@ -74,8 +94,10 @@ static void give(struct session *session, struct reply reply)
     if (session->errors > session->errors_judged && !reply.close) {
         session->errors_judged = session->errors;
         struct reply sentence = limits_after_error(session);
-        if (!reply_is_pending(sentence))
+        if (!reply_is_pending(sentence)) {
+            log_refusal(session, SPAN(""), sentence);
             write_out(session, sentence);
+        }
     }
 }
 
@@ -119,6 +141,7 @@ void answer_flush(struct session *session)
     /* To hold the replies back is what slows a client down: it waits for them. */
     if (session->paused || session->end >= SESSION_LINGERING)
         return;
+    bool any = buf_len(&session->out) > 0;
     while (buf_len(&session->out) > 0) {
         size_t sent;
         enum stream_result result = stream_write(&session->stream, buf_span(&session->out), &sent);
@@ -128,9 +151,9 @@ void answer_flush(struct session *session)
             session_drop(session);
             return;
         }
-        session->progress = true;
         buf_consume(&session->out, sent);
     }
-    /* All is sent: an idle session holds no buffer. */
+    /* All is sent: an idle session holds no buffer. Who takes it octet by octet gains no time. */
+    session->progress |= any;
     buf_free(&session->out);
 }

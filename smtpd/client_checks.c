@@ -152,7 +152,7 @@ void client_checks_start(struct session *session, const union net_address *clien
 {
     bool named = is_localhost(client);
     session->client_name = named ? SPAN("localhost") : SPAN("unknown");
-    if (named && (session->trusted || client->any.sa_family == AF_UNIX))
+    if (named && session->trusted)
         return;
     session->checks = mem_new(sizeof(*session->checks));
     session->checks->session = session;

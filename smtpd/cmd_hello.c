@@ -18,6 +18,9 @@
 static const char *capabilities(struct session *session)
 {
     struct buf more = {0};
+    /* RFC 8689 §3: under TLS alone. */
+    if (session->channel == CHANNEL_SECURE)
+        buf_add(&more, SPAN("\nREQUIRETLS"));
     if (secure_is_offered(session))
         buf_add(&more, SPAN("\nSTARTTLS"));
     login_offer(session, &more);
@@ -32,7 +35,8 @@ static struct reply greet(struct session *session, struct span name, bool extend
 {
     const struct worker *worker = session->worker;
     if (name.len == 0 && worker->conf->helo_argument_required)
-        return answer(501, "5.5.4", "Say your name: HELO domain");
+        return answer_by(session, "helo_argument_required",
+                         answer(501, "5.5.4", "Say your name: HELO domain"));
     if (name.len > ADDRESS_DOMAIN_MAX)
         return answer(501, "5.5.4", "That name is too long");
     session_reset(session);

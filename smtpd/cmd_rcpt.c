@@ -13,12 +13,11 @@
 #include "smtpd/path.h"
 #include "smtpd/recipients.h"
 
-/* Pending: the syntax is right, and lookup has the next word. No parameter is known here, because
- * EHLO offers no extension that has one (RFC 5321 §4.1.1.11). */
+/* Pending: the syntax is right, and lookup has the next word. */
 static struct reply check(const struct session *session, struct span arguments,
-                          struct address *address)
+                          struct address *address, struct rcpt_parameters *parameters)
 {
-    struct span rest, word;
+    struct span rest;
     *address = (struct address){0};
     if (!path_argument(&arguments, SPAN("TO:")))
         return answer(501, "5.5.4", "Syntax: RCPT TO:<address>");
@@ -28,18 +27,21 @@ static struct reply check(const struct session *session, struct span arguments,
         return answer(501, "5.1.3", "The null path is no recipient");
     if (result != ADDRESS_OK)
         return path_refusal(result, "5.1.3");
-    if (path_next_parameter(&rest, &word))
-        return answer(555, "5.5.4", "Unknown parameter");
-    return REPLY_PENDING;
+    struct reply refusal = parameters_of_rcpt(rest, parameters);
+    /* RFC 6531 §3.4: SMTPUTF8 is said with MAIL, for all that follows; ORCPT needs it as well. */
+    if (reply_is_pending(refusal) && (session->transaction->flags & RECORD_FLAG_UTF8) == 0)
+        refusal = path_check_ascii(arguments, SPAN(""));
+    return refusal;
 }
 
 /* Always pending: even a refusal is written by recipients.c, which keeps the order. */
 struct reply cmd_rcpt(struct session *session, struct span arguments)
 {
     struct address address;
-    struct reply refusal = check(session, arguments, &address);
+    struct rcpt_parameters parameters;
+    struct reply refusal = check(session, arguments, &address, &parameters);
     if (reply_is_pending(refusal))
-        recipients_ask(session, &address);
+        recipients_ask(session, &address, &parameters);
     else
         recipients_refuse(session, arguments, refusal);
     return REPLY_PENDING;

@@ -85,17 +85,22 @@ void data_forget(struct session *session)
 
 /* ---- the letter ---- */
 
-/* What "with" says in the trace field: which greeting the client chose. */
+/* What "with" says in the trace field. RFC 3848: by EHLO, under TLS, authenticated; RFC 6531 §4.3:
+ * as SMTPUTF8; HELO knows nothing of the rest. */
 static struct span protocol(const struct session *session)
 {
-    /* RFC 3848: by LHLO or EHLO, under TLS, authenticated; HELO knows nothing of the rest. */
-    static const struct span words[2][2][2] = {
-        {{SPAN_INIT("ESMTP"), SPAN_INIT("ESMTPA")}, {SPAN_INIT("ESMTPS"), SPAN_INIT("ESMTPSA")}},
-        {{SPAN_INIT("LMTP"), SPAN_INIT("LMTPA")}, {SPAN_INIT("LMTPS"), SPAN_INIT("LMTPSA")}}};
-    if (!session->extended)
+    static const struct span words[2][2][2][2] = {
+        {{{SPAN_INIT("ESMTP"), SPAN_INIT("ESMTPA")}, {SPAN_INIT("ESMTPS"), SPAN_INIT("ESMTPSA")}},
+         {{SPAN_INIT("LMTP"), SPAN_INIT("LMTPA")}, {SPAN_INIT("LMTPS"), SPAN_INIT("LMTPSA")}}},
+        {{{SPAN_INIT("UTF8SMTP"), SPAN_INIT("UTF8SMTPA")},
+          {SPAN_INIT("UTF8SMTPS"), SPAN_INIT("UTF8SMTPSA")}},
+         {{SPAN_INIT("UTF8LMTP"), SPAN_INIT("UTF8LMTPA")},
+          {SPAN_INIT("UTF8LMTPS"), SPAN_INIT("UTF8LMTPSA")}}}};
+    bool wide = (session->transaction->flags & RECORD_FLAG_UTF8) != 0;
+    if (!session->extended && !wide)
         return SPAN("SMTP");
     bool lmtp = session->listener->service == SERVICE_LMTP;
-    return words[lmtp][session->channel == CHANNEL_SECURE][session->user.len > 0];
+    return words[wide][lmtp][session->channel == CHANNEL_SECURE][session->user.len > 0];
 }
 
 /* The one recipient, as the client named it; several are nobody's business (RFC 5321 §7.2). */
@@ -201,6 +206,9 @@ static bool encode_envelope(struct session *session)
         .helo = session->helo,
         .protocol = protocol(session),
         .login = session->user,
+        .submitter = transaction->submitter,
+        .envid = transaction->envid,
+        .ret = transaction->ret,
         .recipients = transaction->finals,
         .recipient_count = transaction->final_count,
     };

@@ -39,21 +39,26 @@ struct reply entry_greeting(const struct session *session)
     return answer(220, NULL, lmtp ? worker->lmtp_greeting : worker->greeting);
 }
 
+/* Those whom we trust, and people who submit mail, are not tested for patience: a script that
+ * writes its whole dialogue at once does no harm there. */
+static bool is_tested(const struct session *session)
+{
+    return !session->trusted && session->listener->service == SERVICE_SMTP;
+}
+
 /* A client that talks before it was greeted is no mail server (RFC 5321 §3.1). */
 void entry_greet(struct session *session)
 {
     session->channel = CHANNEL_CLEAR;
     answer_write(session, SPAN("connection"),
-                 look(session, 1) > 0
+                 is_tested(session) && look(session, 1) > 0
                      ? answer_close(554, "5.5.1", "You talk before you are greeted")
                      : entry_greeting(session));
 }
 
-/* Those whom we trust, and people who submit mail, are not tested for patience. */
 static bool has_to_wait(const struct session *session)
 {
-    return session->worker->conf->greet_pause > 0 && !session->trusted &&
-           session->listener->service == SERVICE_SMTP;
+    return session->worker->conf->greet_pause > 0 && is_tested(session);
 }
 
 /* RFC 2033 §5: whoever speaks LMTP is within the site. */

@@ -30,6 +30,30 @@ static unsigned connections_of_network(const struct worker *worker, uint64_t net
     return count;
 }
 
+/* What the operator allows, or less: who has no descriptor left can not even refuse. */
+static uint64_t sessions_most(const struct worker *worker)
+{
+    uint64_t most = worker->conf->limits.connections_per_worker;
+    return worker->descriptors > 0 && worker->descriptors < most ? worker->descriptors : most;
+}
+
+/* From nine tenths on, until it is less than eight: at one border alone every client that comes or
+ * goes would change the times of all. */
+void limits_weigh(struct worker *worker)
+{
+    uint64_t most = sessions_most(worker), count = worker->session_count;
+    bool stressed = count * 10 >= most * (worker->stressed ? 8 : 9);
+    if (stressed == worker->stressed)
+        return;
+    worker->stressed = stressed;
+    log_event(LOG_WARN, stressed ? "stress" : "stress-over", LOG_UINT("sessions", count),
+              LOG_UINT("most", most));
+    struct session *session;
+    if (stressed)
+        LIST_FOREACH (session, &worker->sessions, entry)
+            session_hurry(session);
+}
+
 void limits_enter(struct session *session)
 {
     page_add(session->worker->page, PAGE_CONNECTIONS, 1);
@@ -105,7 +129,7 @@ struct reply limits_greeting(struct session *session)
     const struct conf_limits *limits = &worker->conf->limits;
     if (worker->draining)
         return answer_close(421, "4.3.2", "Service is shutting down");
-    if (worker->session_count > limits->connections_per_worker)
+    if (worker->session_count > sessions_most(worker))
         return answer_by(session, "connections_per_worker",
                          answer_close(421, "4.3.2", "Too many connections, try again later"));
     if (!session->trusted &&
@@ -155,12 +179,17 @@ static const int fixed_waits[SESSION_WAITS] = {
  * their own limit allows, and auth holds failures back for as long as it is told to. */
 int64_t limits_wait_ms(const struct session *session, enum session_wait wait)
 {
-    const struct conf_limits *limits = &session->worker->conf->limits;
+    const struct worker *worker = session->worker;
+    const struct conf_limits *limits = &worker->conf->limits;
     if (fixed_waits[wait] > 0)
         return fixed_waits[wait];
     if (wait == WAIT_GREETING)
-        return (int64_t)session->worker->conf->greet_pause;
-    return (int64_t)(wait == WAIT_LINE ? limits->command_deadline : limits->idle) * 1000;
+        return (int64_t)worker->conf->greet_pause;
+    uint64_t seconds = wait == WAIT_LINE ? limits->command_deadline : limits->idle;
+    /* Those who are served quickly keep their place; who is silent makes room. */
+    if (worker->stressed && wait != WAIT_LOGIN && seconds > limits->idle_under_stress)
+        seconds = limits->idle_under_stress;
+    return (int64_t)seconds * 1000;
 }
 
 /* Slow is judged only after the time that any command has: a short stall is nobody's fault. */

@@ -31,6 +31,10 @@ void limits_leave(struct session *session);
 /* After an error was answered: pending (maybe the session is paused now), or the last word. */
 struct reply limits_after_error(struct session *session);
 
+/* The number of sessions changed: near the limit all of them get less time, until it has gone down
+ * again. */
+void limits_weigh(struct worker *worker);
+
 /* A command that brings no message nearer: too many of them count as errors. */
 void limits_count_junk(struct session *session);
 

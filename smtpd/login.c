@@ -91,10 +91,10 @@ static void on_answer(void *arg, struct reply reply, struct span user)
 {
     struct session *session = arg;
     struct reply limited = REPLY_PENDING;
-    if (reply.code == 535)
-        limits_login_failed(session, user);
     if (reply.code == 535 || reply.code == 235)
         limited = limits_rate_login(session, user);
+    if (reply.code == 535 && reply_is_pending(limited))
+        limits_login_failed(session, user);
     if (reply.code == 235 && reply_is_pending(limited))
         take(session, user);
     answer_write(session, SPAN("AUTH"), reply_is_pending(limited) ? reply : limited);

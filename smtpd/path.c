@@ -1,8 +1,10 @@
 /*
- * Syntax errors are told apart because their causes are: a typing error (501), a client that wants
- * SMTPUTF8 although it was not offered (553, RFC 6531 §3.5), a name that no mailbox has.
+ * Syntax errors are told apart because their causes are: a typing error (501), a client that gives
+ * an address beyond ASCII and forgot SMTPUTF8 (553, RFC 6531 §3.5), a name that no mailbox has.
  */
 #include "smtpd/path.h"
+
+#include "util/mail/utf8.h"
 
 /* RFC 5321 §2.4: keywords have no case. Blanks behind the colon are left to the parser of paths. */
 bool path_argument(struct span *arguments, struct span keyword)
@@ -26,6 +28,14 @@ bool path_next_parameter(struct span *rest, struct span *word)
     return end > 0;
 }
 
+/* RFC 6531 §3.5: the address may be somebody's, but this way it can not be given. */
+struct reply path_check_ascii(struct span text, struct span rest)
+{
+    if (utf8_is_ascii(span_first(text, text.len - rest.len)))
+        return REPLY_PENDING;
+    return (struct reply){553, false, "5.6.7", "Address is not ASCII, and SMTPUTF8 was not given"};
+}
+
 /* 501 unless the cause has a code of its own. */
 struct reply path_refusal(enum address_result result, const char *enhanced)
 {
@@ -34,7 +44,7 @@ struct reply path_refusal(enum address_result result, const char *enhanced)
         reply.text = "Address is too long";
     /* The address may be right and only not for us: the code of the caller would blame its
      * syntax. */
-    if (result == ADDRESS_NOT_ASCII)
-        reply = (struct reply){553, false, "5.6.7", "Address is not ASCII"};
+    if (result == ADDRESS_NOT_UTF8)
+        reply = (struct reply){553, false, "5.6.7", "Address is not valid UTF-8"};
     return reply;
 }

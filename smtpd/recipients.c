@@ -230,6 +230,8 @@ static void add_final(struct recipient *recipient, const struct resolved *answer
         .original = same ? SPAN("") : recipient->given,
         .transport = arena_copy(arena, answer->transport),
         .nexthop = arena_copy(arena, answer->nexthop),
+        .orcpt = recipient->orcpt,
+        .notify = recipient->notify,
     };
     append(arena, &recipient->finals, &recipient->final_count, &recipient->final_room, final);
 }
@@ -310,7 +312,8 @@ bool recipients_may_suffice(const struct session *session)
 
 /* The epoch is read before lookup is asked: a table that changes meanwhile makes the answer old.
  * Who has enough recipients already costs lookup nothing more. */
-void recipients_ask(struct session *session, const struct address *address)
+void recipients_ask(struct session *session, const struct address *address,
+                    const struct rcpt_parameters *parameters)
 {
     char text[ADDRESS_TEXT_MAX];
     struct transaction *transaction = session->transaction;
@@ -322,6 +325,8 @@ void recipients_ask(struct session *session, const struct address *address)
     struct recipient *recipient = add(session, given);
     /* Everything is filled in before settle: it may answer this one and all before it. */
     recipient->address = *address;
+    recipient->orcpt = arena_copy(&session->transaction_arena, parameters->orcpt);
+    recipient->notify = parameters->notify;
     recipient->epoch = worker_epoch(session->worker);
     recipient_checks_start(recipient);
     if (!answer_from_memory(session->worker, recipient))

@@ -8,6 +8,7 @@
 #ifndef VEREDUS_SMTPD_RECIPIENTS_H
 #define VEREDUS_SMTPD_RECIPIENTS_H
 
+#include "smtpd/parameters.h"
 #include "smtpd/session.h"
 #include "util/base/hash.h"
 #include "util/ipc/messages.h"
@@ -21,6 +22,8 @@ struct recipient {
     struct recipient *next;
     struct address address;
     struct span given;  /* as text */
+    struct span orcpt;  /* RFC 3461 §4.2; may be empty */
+    uint8_t notify;     /* ENVELOPE_NOTIFY_... */
     uint64_t epoch;     /* of the tables when it was asked: the answer may be as old */
     uint32_t query;     /* 0: lookup is not asked */
     struct reply reply; /* of lookup, or why it was not asked; pending: not known yet */
@@ -33,8 +36,9 @@ struct recipient {
 /* True when those that wait for an answer may fill the transaction: no more are asked about now. */
 bool recipients_may_suffice(const struct session *session);
 
-/* Takes one more recipient; its reply comes when lookup has answered. */
-void recipients_ask(struct session *session, const struct address *address);
+/* Takes one more recipient, and what was said with it; its reply comes when lookup has answered. */
+void recipients_ask(struct session *session, const struct address *address,
+                    const struct rcpt_parameters *parameters);
 
 /* Refuses one in its turn: behind those that were asked for before it. */
 void recipients_refuse(struct session *session, struct span subject, struct reply reply);

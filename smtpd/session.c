@@ -61,6 +61,15 @@ void session_reset(struct session *session)
     session->state = SESSION_READY;
 }
 
+/* Never more time than it had. */
+void session_hurry(struct session *session)
+{
+    int64_t most = limits_wait_ms(session, session->wait);
+    if (timer_is_set(&session->timer) &&
+        session->timer.due > loop_now(session->worker->loop) + most)
+        timer_set(&session->timer, most);
+}
+
 /* The timer that ends it is set with the next settle: WAIT_PAUSE. */
 void session_pause(struct session *session)
 {
@@ -342,6 +351,7 @@ struct session *session_new(struct worker *worker, int fd, const union net_addre
     /* Counted before the greeting, which compares the count with the limit. */
     LIST_INSERT_HEAD(&worker->sessions, session, entry);
     worker->session_count++;
+    limits_weigh(worker);
     entry_begin(session, client);
     if (log_enabled(LOG_DEBUG))
         log_event(LOG_DEBUG, "connected", LOG_SPAN("session", session_id(session)),

@@ -83,6 +83,9 @@ struct cause {
 struct transaction {
     struct span sender;           /* as text; empty: the null reverse-path */
     uint16_t flags;               /* RECORD_FLAG_..., as the client declared and we decided */
+    uint8_t ret;                  /* ENVELOPE_RET_... */
+    struct span envid;            /* RFC 3461 §4.4, as given */
+    struct span submitter;        /* of AUTH=, where it may be said; empty: unknown */
     struct sender_checks *checks; /* of MAIL; NULL: it was answered */
 
     struct recipient *waiting, **waiting_end; /* RCPTs not answered yet, in their order */
@@ -142,7 +145,8 @@ struct session {
     enum session_channel channel;
     enum session_wait wait;
     unsigned errors, errors_judged, junk;
-    size_t swallowed; /* octets of a command that is too long */
+    uint64_t transactions; /* begun so far */
+    size_t swallowed;      /* octets of a command that is too long */
     bool trusted, loopback, local /* on a UNIX socket */, extended /* EHLO */;
     bool paused, progress, quit;
     bool behind;  /* there is input behind the command being served */
@@ -162,6 +166,9 @@ void session_wake(struct session *session);
 
 /* Nothing is sent and nothing served for a moment: how errors and pressure slow a client down. */
 void session_pause(struct session *session);
+
+/* The client has no more time than limits_wait_ms gives now, from now on. */
+void session_hurry(struct session *session);
 
 /* No further word: the client is gone or not worth one. */
 void session_drop(struct session *session);

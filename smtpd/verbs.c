@@ -58,14 +58,15 @@ static const struct verb verbs[] = {
      .states = IN_READY,
      .next = SESSION_STATES,
      .needs = NEEDS_LOGIN,
-     .help = "MAIL FROM:<reverse-path> [SIZE=octets] [BODY=7BIT|8BITMIME|BINARYMIME]\nRFC 5321 "
-             "4.1.1.2"},
+     .help = "MAIL FROM:<reverse-path> [SIZE=octets] [BODY=7BIT|8BITMIME|BINARYMIME] [SMTPUTF8]\n"
+             "[RET=FULL|HDRS] [ENVID=xtext] [AUTH=xtext] [REQUIRETLS]\nRFC 5321 4.1.1.2"},
     {.name = "RCPT",
      .handle = cmd_rcpt, /* the next state is set with the answer: recipients.c */
      .states = BEFORE_DATA,
      .next = SESSION_STATES,
      .overlaps = true,
-     .help = "RCPT TO:<forward-path>\nRFC 5321 4.1.1.3"},
+     .help = "RCPT TO:<forward-path> [NOTIFY=NEVER|SUCCESS,FAILURE,DELAY] [ORCPT=type;xtext]\n"
+             "RFC 5321 4.1.1.3"},
     {.name = "DATA",
      .handle = cmd_data,
      .states = IN_RCPT,

@@ -20,6 +20,7 @@
 #include "util/daemon/daemon_dns.h"
 #include "util/daemon/daemon_tls.h"
 
+#include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -27,6 +28,7 @@ enum {
     LETTER_SLACK = SPOOL_ENVELOPE_MAX + (1 << 20), /* what is stored besides the message */
     SHARED_SPARES = 1,
     PRIVATE_SPARES = 2,
+    RESERVE = 128,        /* descriptors that are no clients */
     PATIENCE_MS = 600000, /* what a client has left when another generation serves */
     DRAIN_MS = 10000,     /* what a transaction has left when the worker is to end */
     GOODBYE_MS = 3000     /* to take the last reply; with DRAIN_MS less than master waits */
@@ -43,12 +45,15 @@ static void write_texts(struct worker *worker)
     worker->greeting = arena_printf(arena, "%.*s ESMTP Veredus", SPAN_ARG(host)).data;
     worker->lmtp_greeting = arena_printf(arena, "%.*s LMTP Veredus", SPAN_ARG(host)).data;
     worker->hello = arena_copy(arena, host).data;
-    /* RFC 2920, 1870, 5321, 2034, 6152, 3030 */
+    /* RFC 2920, 1870, 5321, 2034, 6152, 3030, 6531, 3461, 9422 */
     worker->capabilities =
         arena_printf(arena,
                      "%.*s\nPIPELINING\nSIZE %llu\nVRFY\nENHANCEDSTATUSCODES\n8BITMIME"
-                     "\nCHUNKING\nBINARYMIME\nHELP",
-                     SPAN_ARG(host), (unsigned long long)conf->limits.message_size)
+                     "\nCHUNKING\nBINARYMIME\nSMTPUTF8\nDSN"
+                     "\nLIMITS RCPTMAX=%llu MAILMAX=%llu\nHELP",
+                     SPAN_ARG(host), (unsigned long long)conf->limits.message_size,
+                     (unsigned long long)conf->limits.recipients,
+                     (unsigned long long)conf->limits.messages_per_connection)
             .data;
     worker->help = verb_topics(arena);
     worker->default_domain = conf->domains.count > 0 ? conf->domains.items[0] : host;
@@ -127,6 +132,7 @@ uint64_t worker_epoch(const struct worker *worker)
 void worker_session_ended(struct worker *worker)
 {
     worker->session_count--;
+    limits_weigh(worker);
     end_when_drained(worker);
 }
 
@@ -194,6 +200,15 @@ static void on_unlinked(void *arg, enum role role)
     daemon_peer_lost(smtpd->daemon, role, smtpd->peers[role]);
 }
 
+/* How many sessions there are descriptors for, with some left for segments, peers and resolvers. */
+static uint64_t descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return 0;
+    return limit.rlim_cur > 2 * RESERVE ? limit.rlim_cur - RESERVE : RESERVE;
+}
+
 /* Before the sandbox, because the spool writer makes its thread and its eventfd. No path is asked
  * for: smtpd opens nothing. Certificates and keys are read while root may still do so. */
 static void prepare(struct daemon *daemon, struct sandbox *sandbox)
@@ -210,6 +225,7 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     smtpd->worker.tls = daemon_tls_new(daemon, SPAN("smtp"));
     smtpd->worker.dns = daemon_dns_new(daemon, sandbox);
     smtpd->worker.rates = daemon->rates;
+    smtpd->worker.descriptors = descriptors();
     smtpd->worker.unlinked = on_unlinked;
     smtpd->worker.unlinked_arg = smtpd;
 }

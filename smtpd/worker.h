@@ -77,6 +77,8 @@ struct worker {
 
     LIST_HEAD(session_list, session) sessions;
     size_t session_count;
+    uint64_t descriptors; /* sessions that there are descriptors for; 0: enough */
+    bool stressed;        /* there are nearly as many sessions as there may be: limits.c */
     TAILQ_HEAD(starved_list, session)
     starved; /* of these, in the order in which they came to wait */
     uint64_t last_session;

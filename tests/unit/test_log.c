@@ -147,6 +147,16 @@ static void numbers_of_any_size(void **state)
                                               "least=-9223372036854775808 one=-1");
 }
 
+static void ids_are_texts_in_base_32(void **state)
+{
+    struct capture *capture = *state;
+    log_event(LOG_INFO, "e", LOG_ID("none", 0), LOG_ID("session", 32), LOG_ID("most", UINT64_MAX));
+    assert_string_equal(next_fields(capture), "none=0 session=10 most=GZZZZZZZZZZZZ");
+    log_setup("test", LOG_JSON, LOG_INFO);
+    log_event(LOG_INFO, "e", LOG_ID("session", 32));
+    assert_non_null(strstr(next_write(capture), "\"session\":\"10\""));
+}
+
 static const struct {
     struct span value;
     const char *logfmt, *json;
@@ -604,6 +614,7 @@ int main(void)
         with_capture(json_line_begins_with_who_and_what),
         with_capture(time_is_now_in_utc),
         with_capture(numbers_of_any_size),
+        with_capture(ids_are_texts_in_base_32),
         with_capture(foreign_octets_are_escaped_in_logfmt),
         with_capture(foreign_octets_are_escaped_in_json),
         with_capture(every_octet_leaves_one_printable_line),

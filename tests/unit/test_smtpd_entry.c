@@ -181,6 +181,16 @@ static void header_split_anywhere_is_the_same(void **state)
         }
 }
 
+static void trusted_client_that_says_all_at_once_is_served(void **state)
+{
+    struct rig *rig = rig_of(state);
+    rig->conf->trusted_networks = network_of(&trusted, "192.0.2.0/24");
+    connect_proxy(rig);
+    rig_write(rig, SPAN(V1 "EHLO early.test\r\n"));
+    assert_int_equal(rig_hear_code(rig), 220);
+    assert_int_equal(rig_hear_code(rig), 250);
+}
+
 static void only_the_header_is_taken_from_the_socket(void **state)
 {
     struct rig *rig = rig_of(state);
@@ -420,6 +430,7 @@ int main(void)
         RIG_TEST(client_is_whom_the_proxy_names),
         RIG_TEST(header_may_come_octet_by_octet),
         RIG_TEST(header_split_anywhere_is_the_same),
+        RIG_TEST(trusted_client_that_says_all_at_once_is_served),
         RIG_TEST(only_the_header_is_taken_from_the_socket),
         RIG_TEST(stranger_behind_a_proxy_waits_for_the_greeting),
         RIG_TEST(trust_is_that_of_the_client_and_not_of_the_proxy),

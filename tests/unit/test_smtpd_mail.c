@@ -42,7 +42,7 @@ static void mail_refuses_with_the_right_status(void **state)
         {"MAIL FROM:<\"\">\r\n", "501 5.1.7 Bad address syntax\r\n"},
         {"MAIL FROM:<a@b.test\r\n", "501 5.1.7 Bad address syntax\r\n"},
         {"MAIL FROM:<a@b.test>SIZE=5\r\n", "501 5.1.7 Bad address syntax\r\n"},
-        {"MAIL FROM:<\xc3\xa9@b.test>\r\n", "553 5.6.7 Address is not ASCII\r\n"},
+        {"MAIL FROM:<a@b.test> FOO=bar\r\n", "555 5.5.4 Unknown parameter\r\n"},
         {"MAIL FROM:<a@b.test> SIZE=52428801\r\n", "552 5.3.4 Message is too big\r\n"},
         {"MAIL FROM:<a@b.test> SIZE=99999999999999999999\r\n", "501 5.5.4 Bad SIZE parameter\r\n"},
         {"MAIL FROM:<a@b.test> SIZE=18446744073709551615\r\n", "552 5.3.4 Message is too big\r\n"},
@@ -52,9 +52,6 @@ static void mail_refuses_with_the_right_status(void **state)
         {"MAIL FROM:<a@b.test> SIZE=5 SIZE=5\r\n", "501 5.5.4 Bad SIZE parameter\r\n"},
         {"MAIL FROM:<a@b.test> BODY=9BIT\r\n", "501 5.5.4 Bad BODY parameter\r\n"},
         {"MAIL FROM:<a@b.test> BODY=7BIT BODY=7BIT\r\n", "501 5.5.4 Bad BODY parameter\r\n"},
-        {"MAIL FROM:<a@b.test> SMTPUTF8\r\n", "555 5.5.4 Unknown parameter\r\n"},
-        {"MAIL FROM:<a@b.test> AUTH=<>\r\n", "555 5.5.4 Unknown parameter\r\n"},
-        {"MAIL FROM:<a@b.test> RET=HDRS ENVID=x\r\n", "555 5.5.4 Unknown parameter\r\n"},
     };
     struct rig *rig = rig_of(state);
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -83,8 +80,7 @@ static void rcpt_answers_what_lookup_says(void **state)
         {"RCPT TO:<>\r\n", "501 5.1.3 The null path is no recipient\r\n"},
         {"RCPT\r\n", "501 5.5.4 Syntax: RCPT TO:<address>\r\n"},
         {"RCPT FROM:<a@b.test>\r\n", "501 5.5.4 Syntax: RCPT TO:<address>\r\n"},
-        {"RCPT TO:<\xff@example.test>\r\n", "553 5.6.7 Address is not ASCII\r\n"},
-        {"RCPT TO:<alice@example.test> NOTIFY=NEVER\r\n", "555 5.5.4 Unknown parameter\r\n"},
+        {"RCPT TO:<\xff@example.test>\r\n", "553 5.6.7 Address is not valid UTF-8\r\n"},
     };
     struct rig *rig = rig_of(state);
     for (size_t i = 0; i < COUNT(rows); i++) {

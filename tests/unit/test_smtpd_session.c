@@ -20,7 +20,8 @@ static void ehlo_lists_the_extensions(void **state)
     rig_say(rig, RIG_HELLO,
             "250-mx.example.test\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-VRFY\r\n"
             "250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-CHUNKING\r\n"
-            "250-BINARYMIME\r\n250 HELP\r\n");
+            "250-BINARYMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n"
+            "250-LIMITS RCPTMAX=1000 MAILMAX=100000\r\n250 HELP\r\n");
     assert_true(rig->session->extended);
 }
 

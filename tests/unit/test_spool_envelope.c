@@ -7,9 +7,13 @@
 #include "util/base/buf.h"
 
 static const struct envelope_recipient recipients[] = {
-    {SPAN_INIT("bob@example.test"), SPAN_INIT("rfc822;Bob@example.test"), SPAN_INIT("local"),
-     SPAN_INIT("example.test/bob"), 10},
-    {SPAN_INIT("eve@example.test"), {"", 0}, {"", 0}, {"", 0}, 0},
+    {.address = SPAN_INIT("bob@example.test"),
+     .original = SPAN_INIT("Bob@example.test"),
+     .transport = SPAN_INIT("local"),
+     .nexthop = SPAN_INIT("example.test/bob"),
+     .orcpt = SPAN_INIT("rfc822;Bob@old.test"),
+     .notify = 10},
+    {.address = SPAN_INIT("eve@example.test")},
 };
 
 static struct envelope sample(void)
@@ -21,6 +25,7 @@ static struct envelope sample(void)
         .helo = SPAN("helo.example"),
         .protocol = SPAN("ESMTPSA"),
         .login = SPAN("alice"),
+        .submitter = SPAN("alice@example.test"),
         .envid = SPAN("QQ314159"),
         .ret = 2,
         .recipients = recipients,
@@ -49,6 +54,7 @@ static void test_envelope_reads_back(void **state)
     assert_span(read.helo, envelope.helo);
     assert_span(read.protocol, envelope.protocol);
     assert_span(read.login, envelope.login);
+    assert_span(read.submitter, envelope.submitter);
     assert_span(read.envid, envelope.envid);
     assert_int_equal(read.ret, 2);
     assert_int_equal(read.recipient_count, 2);
@@ -56,6 +62,7 @@ static void test_envelope_reads_back(void **state)
     assert_span(read.recipients[0].original, recipients[0].original);
     assert_span(read.recipients[0].transport, recipients[0].transport);
     assert_span(read.recipients[0].nexthop, recipients[0].nexthop);
+    assert_span(read.recipients[0].orcpt, recipients[0].orcpt);
     assert_int_equal(read.recipients[0].notify, 10); /* the octet of LF is fine in a number */
     assert_span(read.recipients[1].address, recipients[1].address);
     assert_int_equal(read.recipients[1].original.len, 0);

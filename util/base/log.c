@@ -14,6 +14,7 @@
  */
 #include "util/base/log.h"
 
+#include "util/base/base64.h"
 #include "util/base/clock.h"
 #include "util/base/log_syslog.h"
 
@@ -249,6 +250,13 @@ static void put_time(struct line *line, uint64_t wall_us)
     put_cstr(line, quote);
 }
 
+/* Quoted like any other text: with digits alone it would be a number to JSON. */
+static void put_id(struct line *line, const char *name, uint64_t number)
+{
+    char digits[BASE32_U64_MAX];
+    put_text(line, name, span_of(digits, base32_u64(number, digits)));
+}
+
 /* No default: a new type of field does not compile until it is shown. */
 static void put_field(struct line *line, const struct log_field *field)
 {
@@ -261,6 +269,9 @@ static void put_field(struct line *line, const struct log_field *field)
         break;
     case LOG_FIELD_INT:
         put_int(line, field->name, (int64_t)field->number);
+        break;
+    case LOG_FIELD_ID:
+        put_id(line, field->name, field->number);
         break;
     }
 }

@@ -27,7 +27,7 @@ enum log_format { LOG_LOGFMT, LOG_JSON };
  * returns and need not live longer. */
 struct log_field {
     const char *name; /* NULL ends the list */
-    enum { LOG_FIELD_SPAN, LOG_FIELD_UINT, LOG_FIELD_INT } type;
+    enum { LOG_FIELD_SPAN, LOG_FIELD_UINT, LOG_FIELD_INT, LOG_FIELD_ID } type;
     struct span text;
     uint64_t number;
 };
@@ -47,6 +47,12 @@ struct log_field {
 #define LOG_INT(name, value)                                                                       \
     {                                                                                              \
         (name), LOG_FIELD_INT, {0}, (uint64_t)(int64_t)(value)                                     \
+    }
+/* The number of a session or of a letter, in the digits of base32_u64: the same text in every
+ * process. */
+#define LOG_ID(name, value)                                                                        \
+    {                                                                                              \
+        (name), LOG_FIELD_ID, {0}, (uint64_t)(value)                                               \
     }
 /* The text of the errno value `error`. */
 #define LOG_ERRNO(error)                                                                           \

@@ -132,7 +132,8 @@ struct conf_dns {
 /* Sizes in octets, times in seconds unless said; defaults and ranges are in settings.c. */
 struct conf_limits {
     uint64_t message_size;
-    uint64_t recipients;   /* a message */
+    uint64_t recipients; /* a message */
+    uint64_t messages_per_connection;
     uint64_t command_line; /* octets */
     uint64_t header_size;  /* octets of the header block */
     uint64_t received_hops;
@@ -140,7 +141,7 @@ struct conf_limits {
     uint64_t junk_commands;
     uint64_t connections_per_network, connections_per_worker;
     uint64_t worker_age;
-    uint64_t idle, command_deadline;
+    uint64_t idle, idle_under_stress, command_deadline;
     uint64_t minimum_data_rate; /* octets a second */
     uint64_t free_space_percent;
     uint64_t session_buffer; /* octets held before a message is streamed */

@@ -7,6 +7,8 @@
  */
 #include "util/mail/address.h"
 
+#include "util/mail/idna.h"
+#include "util/mail/utf8.h"
 #include "util/sys/net.h"
 
 enum { LABEL_MAX = 63 /* RFC 1035 §2.3.4 */ };
@@ -40,7 +42,7 @@ static bool cursor_take(struct cursor *cursor, char octet)
 static enum address_result complaint(const struct cursor *cursor)
 {
     bool foreign = cursor->at < cursor->end && (unsigned char)*cursor->at >= 0x80;
-    return foreign ? ADDRESS_NOT_ASCII : ADDRESS_SYNTAX;
+    return foreign ? ADDRESS_NOT_UTF8 : ADDRESS_SYNTAX;
 }
 
 static bool is_alphanumeric(char c)
@@ -67,12 +69,22 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
-/* The limit counts octets of the local part itself, not the quotes and backslashes of the wire. */
-static bool local_add(struct address *address, char octet)
+/* What comes next: an octet of ASCII that is allowed here, or a whole character beyond it (RFC 6531
+ * §3.3); empty: neither. */
+static struct span cursor_character(const struct cursor *cursor, bool (*is_allowed)(char))
 {
-    if (address->local_len == ADDRESS_LOCAL_MAX)
+    struct span rest = span_of(cursor->at, (size_t)(cursor->end - cursor->at));
+    bool plain = rest.len > 0 && is_allowed(rest.data[0]);
+    return span_first(rest, plain ? 1 : utf8_character(rest));
+}
+
+/* The limit counts octets of the local part itself, not the quotes and backslashes of the wire. */
+static bool local_add(struct address *address, struct span character)
+{
+    if (address->local_len + character.len > ADDRESS_LOCAL_MAX)
         return false;
-    address->local[address->local_len++] = octet;
+    memcpy(address->local + address->local_len, character.data, character.len);
+    address->local_len = (uint16_t)(address->local_len + character.len);
     return true;
 }
 
@@ -82,10 +94,12 @@ static enum address_result parse_quoted(struct cursor *cursor, struct address *a
 {
     while (!cursor_at(cursor, '"')) {
         (void)cursor_take(cursor, '\\');
-        if (cursor->at == cursor->end || !is_printable(*cursor->at))
+        struct span character = cursor_character(cursor, is_printable);
+        if (character.len == 0)
             return complaint(cursor);
-        if (!local_add(address, *cursor->at++))
+        if (!local_add(address, character))
             return ADDRESS_TOO_LONG;
+        cursor->at += character.len;
     }
     cursor->at++;
     return address->local_len > 0 ? ADDRESS_OK : ADDRESS_SYNTAX;
@@ -96,14 +110,17 @@ static enum address_result parse_dot_string(struct cursor *cursor, struct addres
 {
     do {
         const char *atom = cursor->at;
-        while (cursor->at < cursor->end && is_atext(*cursor->at))
-            if (!local_add(address, *cursor->at++))
+        struct span character;
+        while ((character = cursor_character(cursor, is_atext)).len > 0) {
+            if (!local_add(address, character))
                 return ADDRESS_TOO_LONG;
+            cursor->at += character.len;
+        }
         if (cursor->at == atom)
             return complaint(cursor);
         if (!cursor_at(cursor, '.'))
             return ADDRESS_OK;
-    } while (cursor_take(cursor, '.') && local_add(address, '.'));
+    } while (cursor_take(cursor, '.') && local_add(address, SPAN(".")));
     return ADDRESS_TOO_LONG;
 }
 
@@ -153,22 +170,43 @@ static enum address_result parse_literal(struct cursor *cursor, struct address *
     return set_domain(address, literal);
 }
 
+/* Of names as they are written; what is none is found afterwards. */
+static bool is_of_name(char c)
+{
+    return is_alphanumeric(c) || c == '-' || c == '.';
+}
+
+/* A name beyond ASCII is stored as the DNS knows it (RFC 6531 §3.2). */
+static enum address_result set_name(struct address *address, struct span name)
+{
+    char ascii[IDNA_MAX];
+    size_t length;
+    if (!utf8_is_ascii(name)) {
+        if (!idna_to_ascii(name, ascii, &length))
+            return ADDRESS_SYNTAX;
+        name = span_of(ascii, length);
+    }
+    return domain_is_valid(name) ? set_domain(address, name) : ADDRESS_SYNTAX;
+}
+
 /* Domain, RFC 5321 §4.1.2; one trailing dot, as people write absolute names, is dropped. */
 static enum address_result parse_domain(struct cursor *cursor, struct address *address)
 {
     if (cursor_at(cursor, '['))
         return parse_literal(cursor, address);
     const char *start = cursor->at;
-    while (cursor->at < cursor->end &&
-           (is_alphanumeric(*cursor->at) || *cursor->at == '-' || *cursor->at == '.'))
-        cursor->at++;
+    struct span character;
+    while ((character = cursor_character(cursor, is_of_name)).len > 0)
+        cursor->at += character.len;
     struct span domain = span_of(start, (size_t)(cursor->at - start));
     if (span_has_suffix(domain, SPAN(".")))
         domain.len--;
     address->domain_is_literal = false;
     if (domain.len > ADDRESS_DOMAIN_MAX)
         return ADDRESS_TOO_LONG;
-    return domain_is_valid(domain) ? set_domain(address, domain) : complaint(cursor);
+    enum address_result result = set_name(address, domain);
+    /* The octet behind the name may be what is wrong with it. */
+    return result == ADDRESS_SYNTAX ? complaint(cursor) : result;
 }
 
 /* A-d-l ":", RFC 5321 §4.1.2: read for its form, then forgotten (Appendix C). */
@@ -263,7 +301,8 @@ static bool is_dot_string(struct span local)
     char previous = '.';
     for (size_t i = 0; i < local.len; i++) {
         char c = local.data[i];
-        if (c == '.' ? previous == '.' : !is_atext(c))
+        bool plain = is_atext(c) || (unsigned char)c >= 0x80;
+        if (c == '.' ? previous == '.' : !plain)
             return false;
         previous = c;
     }

@@ -1,9 +1,11 @@
 /*
- * address - mail addresses, parsed once, in one form for everybody (RFC 5321 §4.1.2, §4.1.3).
+ * address - mail addresses, parsed once, in one form for everybody (RFC 5321 §4.1.2, §4.1.3, and
+ * RFC 6531 §3.3 for those beyond ASCII).
  *
  * The parsed form is what policy and routing both see: the local part unquoted (its octets, without
- * the quotes and backslashes of the wire), the domain in lower case without a trailing dot, a
- * source route dropped (RFC 5321 Appendix C: "SHOULD ignore"). No part ever holds a control octet.
+ * the quotes and backslashes of the wire), the domain in lower case without a trailing dot and
+ * always in ASCII (U-labels as A-labels), a source route dropped (RFC 5321 Appendix C: "SHOULD
+ * ignore"). A local part beyond ASCII is valid UTF-8. No part ever holds a control octet.
  */
 #ifndef VEREDUS_MAIL_ADDRESS_H
 #define VEREDUS_MAIL_ADDRESS_H
@@ -30,7 +32,7 @@ enum address_result {
     ADDRESS_EMPTY,    /* "<>": the null reverse-path */
     ADDRESS_SYNTAX,   /* 5.1.3 / 5.1.7 */
     ADDRESS_TOO_LONG, /* 5.1.3 / 5.1.7 */
-    ADDRESS_NOT_ASCII /* UTF-8 without SMTPUTF8: 5.6.7 */
+    ADDRESS_NOT_UTF8  /* neither ASCII nor UTF-8: 5.6.7 */
 };
 
 static inline struct span address_local(const struct address *a)

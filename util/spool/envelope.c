@@ -31,6 +31,7 @@ static const struct field_rule envelope_rules[] = {
     {6, false, offsetof(struct envelope, login)},
     {7, false, offsetof(struct envelope, envid)},
     {8, true, offsetof(struct envelope, ret)},
+    {9, false, offsetof(struct envelope, submitter)},
     {0, false, 0},
 };
 
@@ -40,6 +41,7 @@ static const struct field_rule recipient_rules[] = {
     {3, false, offsetof(struct envelope_recipient, transport)},
     {4, false, offsetof(struct envelope_recipient, nexthop)},
     {5, true, offsetof(struct envelope_recipient, notify)},
+    {6, false, offsetof(struct envelope_recipient, orcpt)},
     {0, false, 0},
 };
 

@@ -12,20 +12,33 @@
 
 enum { ENVELOPE_RECIPIENTS_MAX = 10000 };
 
+/* When a sender wants to be told (RFC 3461 §4.1), as bits; none of them: when it fails. */
+enum {
+    ENVELOPE_NOTIFY_NEVER = 1,
+    ENVELOPE_NOTIFY_SUCCESS = 2,
+    ENVELOPE_NOTIFY_FAILURE = 4,
+    ENVELOPE_NOTIFY_DELAY = 8
+};
+
+/* What of a message he wants back (§4.3); 0: nothing said. */
+enum { ENVELOPE_RET_FULL = 1, ENVELOPE_RET_HDRS = 2 };
+
 struct envelope_recipient {
-    struct span address;  /* final: "local@domain" as address_text gives it */
-    struct span original; /* RCPT as the client gave it when that differs, or ORCPT; may be empty */
+    struct span address;   /* final: "local@domain" as address_text gives it */
+    struct span original;  /* RCPT as the client gave it when that differs; may be empty */
     struct span transport; /* as lookup said at RCPT: "local", "discard", "smtp", ... */
     struct span nexthop;   /* "example.test/alice" beneath the mail root; a domain; may be empty */
-    uint8_t notify;        /* RFC 3461 §4.1, bits; 0: not given */
+    struct span orcpt;     /* RFC 3461 §4.2, "type;xtext" as given; may be empty */
+    uint8_t notify;        /* ENVELOPE_NOTIFY_... */
 };
 
 struct envelope {
     struct span sender; /* "" is the null reverse-path */
     struct span client_address, client_name, helo, protocol;
-    struct span login; /* authenticated as; may be empty */
-    struct span envid;
-    uint8_t ret; /* 0 not given, 1 FULL, 2 HDRS */
+    struct span login;     /* authenticated as; may be empty */
+    struct span submitter; /* AUTH= of a client that may say it (RFC 4954 §5); empty: unknown */
+    struct span envid;     /* xtext as given (RFC 3461 §4.4); may be empty */
+    uint8_t ret;           /* ENVELOPE_RET_... */
     const struct envelope_recipient *recipients;
     size_t recipient_count;
 };

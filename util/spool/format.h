@@ -45,8 +45,16 @@ bool spool_block_decode(const uint8_t in[SPOOL_BLOCK], struct spool_block *block
 
 /* What a letter is; on disks: never change one. 8BIT and BINARY are what BODY= declared (RFC 6152,
  * RFC 3030 §3): only a binary one may hold a CR or LF that is no line end. Of a letter to HOLD no
- * recipient is delivered to before an operator has looked at it. */
-enum { RECORD_FLAG_8BIT = 1, RECORD_FLAG_BOUNCE = 2, RECORD_FLAG_BINARY = 4, RECORD_FLAG_HOLD = 8 };
+ * recipient is delivered to before an operator has looked at it. UTF8 is SMTPUTF8 (RFC 6531),
+ * REQUIRETLS that of RFC 8689: both bind whoever sends the letter on. */
+enum {
+    RECORD_FLAG_8BIT = 1,
+    RECORD_FLAG_BOUNCE = 2,
+    RECORD_FLAG_BINARY = 4,
+    RECORD_FLAG_HOLD = 8,
+    RECORD_FLAG_UTF8 = 16,
+    RECORD_FLAG_REQUIRETLS = 32
+};
 
 /* The head of a state file: the facts of the block under a magic of its own, written once. */
 void spool_state_head_encode(const struct spool_block *block, uint8_t out[SPOOL_BLOCK]);
