@@ -28,8 +28,8 @@
 #include <unistd.h>
 
 enum {
-    PLACES = 16, /* where a key may lie: so many slots from its hash on */
-    TRIES = 64,  /* against others that change the same word */
+    PLACES = 16,  /* where a key may lie: so many slots from its hash on */
+    TRIES = 1000, /* against others that change the same word, for ever if they are hostile */
     HASH_KEY_SIZE = 16,
     NAME_WORDS = RATES_NAME_MAX / 8,
     MINUTE = 60000,
@@ -238,23 +238,34 @@ static uint64_t worth(const struct slot *slot, uint64_t window)
     return key == 0 ? 0 : counts.now + counts.before;
 }
 
-/* Takes the first slot that is worth least. Who comes second to it, with the same key, uses it
- * too; with another key, tries once more. */
+/* The first slot that is worth least, or the one that another process took for this key meanwhile:
+ * with two slots for one key each would count for itself. */
+static struct slot *cheapest(const struct rates *rates, enum rate rate, uint64_t key,
+                             uint64_t window)
+{
+    struct slot *best = NULL;
+    uint64_t least = UINT64_MAX;
+    for (size_t step = 0; step < PLACES && least > 0; step++) {
+        struct slot *slot = place(rates, rate, key, step);
+        if (load(&slot->key) == key)
+            return slot;
+        uint64_t value = worth(slot, window);
+        if (value < least) {
+            best = slot;
+            least = value;
+        }
+    }
+    return best;
+}
+
+/* Who comes second to a slot, with the same key, uses it too; with another key, tries once more. */
 static struct slot *occupy(const struct rates *rates, enum rate rate, uint64_t key, uint64_t window)
 {
     for (int try = 0; try < TRIES; try++) {
-        struct slot *best = place(rates, rate, key, 0);
-        uint64_t least = worth(best, window);
-        for (size_t step = 1; step < PLACES && least > 0; step++) {
-            struct slot *slot = place(rates, rate, key, step);
-            if (worth(slot, window) < least) {
-                best = slot;
-                least = worth(slot, window);
-            }
-        }
-        uint64_t owner = load(&best->key);
-        if (owner == key || swap(&best->key, &owner, key) || owner == key)
-            return best;
+        struct slot *slot = cheapest(rates, rate, key, window);
+        uint64_t owner = load(&slot->key);
+        if (owner == key || swap(&slot->key, &owner, key) || owner == key)
+            return slot;
     }
     return NULL;
 }
