@@ -160,6 +160,23 @@ void client_checks_start(struct session *session, const union net_address *clien
         start_work(session->checks, client);
 }
 
+/* A name without an address would be one that nothing can be held against. */
+void client_checks_name(struct session *session, struct span name)
+{
+    struct client_checks *checks = session->checks;
+    if (checks == NULL)
+        return;
+    mem_free(checks->name);
+    checks->name = name.len > 0 ? copy(name) : NULL;
+    session->client_name = name.len > 0 ? span_cstr(checks->name) : SPAN("unknown");
+    if (checks->work == NULL || checks->work->name_known)
+        return;
+    client_name_cancel(&checks->work->name);
+    timer_cancel(&checks->work->patience);
+    checks->work->name_known = true;
+    end_work(checks);
+}
+
 /* ---- the table ---- */
 
 static void on_access(void *arg)

@@ -16,6 +16,10 @@ enum { CLIENT_CHECKS_PATIENCE_MS = 10000 /* for its name: without one it goes on
 /* Sets session->client_name, and asks for what is not known without asking. */
 void client_checks_start(struct session *session, const union net_address *client);
 
+/* A proxy knows what the client is called, or that it has no name (empty): nobody else is asked.
+ * Without effect where there is nothing to find out. */
+void client_checks_name(struct session *session, struct span name);
+
 /* At RCPT, as often as is wanted. False: it is not known yet, and recipients_settle is called when
  * it is. True: *reply is pending when nothing speaks against the client, else the refusal, with its
  * cause set in the session. */

@@ -24,6 +24,8 @@ static const char *capabilities(struct session *session)
     if (secure_is_offered(session))
         buf_add(&more, SPAN("\nSTARTTLS"));
     login_offer(session, &more);
+    if (session->proxy)
+        buf_add(&more, SPAN("\nXCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT"));
     struct span text = arena_printf(&session->arena, "%s%.*s", session->worker->capabilities,
                                     SPAN_ARG(buf_span(&more)));
     buf_free(&more);

@@ -38,6 +38,9 @@ struct reply cmd_help(struct session *session, struct span arguments);
 struct reply cmd_noop(struct session *session, struct span arguments);
 struct reply cmd_quit(struct session *session, struct span arguments);
 
+/* Postfix's XCLIENT: a proxy says for whom it speaks. */
+struct reply cmd_xclient(struct session *session, struct span arguments);
+
 /* Known, and not done here: EXPN, ETRN and the like. */
 struct reply cmd_unimplemented(struct session *session, struct span arguments);
 

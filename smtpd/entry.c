@@ -16,6 +16,7 @@
 #include "smtpd/answer.h"
 #include "smtpd/client_checks.h"
 #include "smtpd/limits.h"
+#include "smtpd/login.h"
 #include "smtpd/secure.h"
 #include "util/sys/proxy_header.h"
 
@@ -43,7 +44,7 @@ struct reply entry_greeting(const struct session *session)
  * writes its whole dialogue at once does no harm there. */
 static bool is_tested(const struct session *session)
 {
-    return !session->trusted && session->listener->service == SERVICE_SMTP;
+    return !session->trusted && !session->proxy && session->listener->service == SERVICE_SMTP;
 }
 
 /* A client that talks before it was greeted is no mail server (RFC 5321 §3.1). */
@@ -99,6 +100,13 @@ static void identify(struct session *session, const union net_address *client)
     session->loopback = net_is_loopback(client);
 }
 
+/* Who is at the other end of the socket, or of the proxy's: not whom XCLIENT names. */
+static void identify_peer(struct session *session, const union net_address *peer)
+{
+    identify(session, peer);
+    session->proxy = conf_trusts_proxy(session->worker->conf, peer);
+}
+
 /* The kernel says whose process it is that connected. Its name is not asked for: that may take a
  * network, and the number says the same. */
 static bool identify_local(struct session *session)
@@ -129,9 +137,9 @@ static void take_header(struct session *session, const struct proxy_header *head
         refuse(session, "The proxy has no address");
         return;
     }
-    identify(session, &client);
+    identify_peer(session, &client);
     if (header->source == PROXY_SOMEBODY)
-        session->trusted = session->loopback = false;
+        session->trusted = session->loopback = session->proxy = false;
     admit(session, &client);
 }
 
@@ -165,6 +173,47 @@ static void read_header(struct session *session)
         return;
     buf_free(&session->in);
     take_header(session, &header);
+}
+
+/* ---- a proxy that speaks SMTP ---- */
+
+/* Nothing of the client before is left but the count of its errors. */
+static struct reply replace_client(struct session *session, const struct entry_claims *claims)
+{
+    login_forget(session);
+    client_checks_end(session);
+    session->client_name = SPAN("unknown");
+    session->spoken_for = true;
+    if (claims->speaks_for == ENTRY_CLIENT) {
+        identify(session, &claims->address);
+    } else {
+        (void)snprintf(session->client, sizeof(session->client), "unknown");
+        session->trusted = session->loopback = false;
+    }
+    struct reply greeting = judge(session);
+    if (greeting.code == 220 && claims->speaks_for == ENTRY_CLIENT)
+        client_checks_start(session, &claims->address);
+    return greeting;
+}
+
+struct reply entry_claim(struct session *session, const struct entry_claims *claims)
+{
+    struct reply greeting = entry_greeting(session);
+    if (claims->speaks_for != ENTRY_THE_SAME)
+        greeting = replace_client(session, claims);
+    if (greeting.code != 220)
+        return greeting;
+    if (claims->has_name)
+        client_checks_name(session, claims->name);
+    arena_reset(&session->arena);
+    session->helo = arena_copy(&session->arena, claims->helo);
+    session->extended = false;
+    if (claims->login.len > 0)
+        login_vouch(session, claims->login);
+    log_event(LOG_INFO, "proxied", LOG_SPAN("session", session_id(session)),
+              LOG_SPAN("client", session_client(session)), LOG_SPAN("name", session->client_name),
+              LOG_SPAN("user", session->user));
+    return entry_greeting(session);
 }
 
 /* ---- the four sides ---- */
@@ -201,7 +250,7 @@ void entry_begin(struct session *session, const union net_address *peer)
         return;
     }
     if (!session->listener->proxy) {
-        identify(session, peer);
+        identify_peer(session, peer);
         admit(session, peer);
         return;
     }

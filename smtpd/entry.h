@@ -24,6 +24,19 @@ void entry_greet(struct session *session);
 /* 220, as it is said to those who may go on. */
 struct reply entry_greeting(const struct session *session);
 
+/* Whom a proxy speaks for that speaks SMTP itself: what it says of its client in one XCLIENT. */
+struct entry_claims {
+    /* Of the client that was there already; of another one, with its address or without. */
+    enum { ENTRY_THE_SAME, ENTRY_CLIENT, ENTRY_SOMEBODY } speaks_for;
+    union net_address address;
+    bool has_name;
+    struct span name, helo, login; /* empty: unknown */
+};
+
+/* The session is that of this client from now on; its greeting, or why it is sent away. The claims
+ * are copied. */
+struct reply entry_claim(struct session *session, const struct entry_claims *claims);
+
 /* The proxy did not say in time for whom it speaks. */
 void entry_give_up(struct session *session);
 

@@ -71,6 +71,12 @@ void limits_count_network(struct session *session, uint64_t network)
         page_connections_add(page, network, 1);
 }
 
+/* Nobody counts the connections of a proxy that has not yet said whose they are. */
+static bool is_free(const struct session *session)
+{
+    return session->trusted || (session->proxy && !session->spoken_for);
+}
+
 /* Who is counted, and by what. */
 static struct rate_client rate_client_of(const struct session *session)
 {
@@ -79,7 +85,7 @@ static struct rate_client rate_client_of(const struct session *session)
                                 .page = worker->page,
                                 .conf = worker->conf,
                                 .network = session->network,
-                                .trusted = session->trusted,
+                                .trusted = is_free(session),
                                 .session = session_id(session),
                                 .client = session_client(session),
                                 .account = session->user};
@@ -132,7 +138,7 @@ struct reply limits_greeting(struct session *session)
     if (worker->session_count > sessions_most(worker))
         return answer_by(session, "connections_per_worker",
                          answer_close(421, "4.3.2", "Too many connections, try again later"));
-    if (!session->trusted &&
+    if (!is_free(session) &&
         connections_of_network(worker, session->network) > limits->connections_per_network)
         return answer_by(session, "connections_per_network",
                          answer_close(421, "4.7.0", "Too many connections from your network"));

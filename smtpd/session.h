@@ -148,6 +148,8 @@ struct session {
     uint64_t transactions; /* begun so far */
     size_t swallowed;      /* octets of a command that is too long */
     bool trusted, loopback, local /* on a UNIX socket */, extended /* EHLO */;
+    bool proxy;      /* it may say for whom it speaks */
+    bool spoken_for; /* and did: the client is not the one at the other end of the socket */
     bool paused, progress, quit;
     bool behind;  /* there is input behind the command being served */
     bool stalled; /* input waits for replies to be sent first */

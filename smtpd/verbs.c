@@ -94,6 +94,11 @@ static const struct verb verbs[] = {
      .ends_group = true,
      .secret = true,
      .help = "AUTH mechanism [initial-response]\nRFC 4954"},
+    {.name = "XCLIENT",
+     .handle = cmd_xclient,
+     .states = IN_START | IN_READY,
+     .next = SESSION_START,
+     .needs = NEEDS_PROXY},
     {.name = "RSET",
      .handle = cmd_rset,
      .states = ANYWHERE,
@@ -217,6 +222,16 @@ static struct reply out_of_order(const struct session *session, const struct ver
     return answer(is_refused ? 554 : 503, "5.5.1", missing[session->state]);
 }
 
+/* RFC 4954 §4: where it is offered, and once. */
+static struct reply unmet_for_auth(const struct session *session)
+{
+    if (session->listener->service != SERVICE_SUBMISSION)
+        return answer(502, "5.5.1", "No authentication here; submit mail at port 587 or 465");
+    if (session->user.len > 0)
+        return answer(503, "5.5.1", "You are authenticated already");
+    return REPLY_PENDING;
+}
+
 /* What is not offered is not known to that client (RFC 4954 §4, RFC 3207 §4); pending: nothing is
  * missing. */
 static struct reply unmet(const struct session *session, enum verb_needs needs)
@@ -236,10 +251,10 @@ static struct reply unmet(const struct session *session, enum verb_needs needs)
             return answer(530, "5.7.0", "Authentication required"); /* RFC 4954 §6 */
         break;
     case NEEDS_NO_LOGIN:
-        if (!submits)
-            return answer(502, "5.5.1", "No authentication here; submit mail at port 587 or 465");
-        if (session->user.len > 0)
-            return answer(503, "5.5.1", "You are authenticated already"); /* RFC 4954 §4 */
+        return unmet_for_auth(session);
+    case NEEDS_PROXY:
+        if (!session->proxy)
+            return answer(550, "5.7.0", "You are not one of trusted_proxies");
         break;
     }
     return REPLY_PENDING;

@@ -1,7 +1,9 @@
 """Clients behind a proxy, and the silence before the greeting."""
+import shutil
 import socket
 import ssl
 import struct
+import subprocess
 import time
 
 import pytest
@@ -70,13 +72,17 @@ def proxied(server, header):
     return talk
 
 
-def letter_through(talk, subject):
-    talk.command("MAIL FROM:<bob@example.org>", "250")
+def letter_through_as(talk, sender, subject="as a user"):
+    talk.command(f"MAIL FROM:<{sender}>", "250")
     talk.command("RCPT TO:<alice@example.test>", "250")
     talk.command("DATA", "354")
     talk.send(b"Subject: " + subject.encode() + b"\r\n\r\nx\r\n.\r\n")
     talk.expect("250")
     talk.command("QUIT", "221")
+
+
+def letter_through(talk, subject):
+    letter_through_as(talk, "bob@example.org", subject)
 
 
 @pytest.mark.parametrize("header, client", [
@@ -183,6 +189,65 @@ def test_clients_of_one_proxy_are_counted_apart(server):
         talk.command("QUIT", "221")
     for raw in same:
         raw.close()
+
+
+# ---- XCLIENT ----
+
+
+def test_xclient_is_announced_to_proxies_and_to_nobody_else(server):
+    for source, expected in (("127.0.0.7", True), ("127.0.0.1", False)):
+        talk = harness.Talk(connect(server.smtp_port, source))
+        talk.expect("220")
+        assert ("XCLIENT NAME ADDR" in talk.command("EHLO proxy.example.org", "250")) == expected
+        talk.command("XCLIENT ADDR=198.51.100.9", "220" if expected else "550 5.7.0")
+
+
+def test_a_client_named_by_xclient_is_the_one_in_received_and_log(server):
+    talk = harness.Talk(connect(server.smtp_port, "127.0.0.7"))
+    talk.expect("220")
+    talk.command("EHLO proxy.example.org", "250")
+    talk.command("XCLIENT NAME=mail.client.example ADDR=IPV6:2001:db8::77 PROTO=ESMTP", "220")
+    talk.command("EHLO client.example.org", "250")
+    letter_through(talk, "by xclient")
+    server.wait_queue_empty()
+    texts = [path.read_text() for path in server.delivered()]
+    assert any("from client.example.org (mail.client.example [IPv6:2001:db8::77])" in text
+               for text in texts)
+    assert server.wait_log("event=proxied", "2001:db8::77", "name=mail.client.example")
+
+
+def test_a_login_that_the_proxy_vouches_for_counts_as_one(server):
+    talk = harness.Talk(connect(server.submission_port, "127.0.0.7"))
+    talk.expect("220")
+    talk.command("EHLO proxy.example.org", "250")
+    talk.command("MAIL FROM:<alice@example.test>", "530 5.7.0")
+    talk.command("XCLIENT ADDR=203.0.113.5 LOGIN=alice@example.test", "220")
+    talk.command("EHLO client.example.org", "250")
+    talk.command("MAIL FROM:<bob@elsewhere.example>", "553 5.7.1")
+    letter_through_as(talk, "alice@example.test")
+    server.wait_queue_empty()
+    assert any("with ESMTPA id" in path.read_text() for path in server.delivered())
+
+
+@pytest.mark.skipif(shutil.which("swaks") is None, reason="there is no swaks")
+@pytest.mark.parametrize("options, where, expected", [
+    (["--proxy-version", "1", "--proxy-family", "TCP4", "--proxy-source", "203.0.113.31",
+      "--proxy-source-port", "1", "--proxy-dest", "192.0.2.25", "--proxy-dest-port", "25"], 1,
+     "[203.0.113.31]"),
+    (["--proxy-version", "2", "--proxy-family", "AF_INET", "--proxy-protocol", "STREAM",
+      "--proxy-command", "PROXY", "--proxy-source", "203.0.113.32", "--proxy-source-port", "1",
+      "--proxy-dest", "192.0.2.25", "--proxy-dest-port", "25"], 1, "[203.0.113.32]"),
+    (["--xclient", "ADDR=203.0.113.33 NAME=x.client.example"], 25,
+     "(x.client.example [203.0.113.33])"),
+], ids=["PROXY-v1", "PROXY-v2", "XCLIENT"])
+def test_swaks_speaks_for_others(server, options, where, expected):
+    done = subprocess.run(["swaks", "--server", "127.0.0.1", "--port", str(server.base + where),
+                           "--local-interface", "127.0.0.7", "--helo", "swaks.example.org",
+                           "--from", "a@example.org", "--to", "alice@example.test", *options],
+                          capture_output=True, text=True, timeout=harness.DEADLINE, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    server.wait_queue_empty()
+    assert any(expected in path.read_text() for path in server.delivered())
 
 
 # ---- the silence ----

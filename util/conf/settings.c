@@ -70,6 +70,8 @@ const struct setting settings[] = {
      .help = "The least important events that are still logged."},
     {TOP("helo_argument_required", helo_argument_required, SETTING_BOOL), .fallback = "true",
      .help = "Refuse a HELO or EHLO that names nobody."},
+    {TOP("auth_old_form", auth_old_form, SETTING_BOOL), .fallback = "false",
+     .help = "Announce AUTH once more as AUTH=LOGIN PLAIN, for clients that know only that."},
     {TOP("sender_domain_required", sender_domain_required, SETTING_BOOL), .fallback = "true",
      .help =
          "Refuse a stranger's sender whose domain does not exist, or says that it takes no mail."},
