@@ -404,7 +404,8 @@ static void run(struct daemon *daemon)
          */
         int control = daemon->draining ? -1 : daemon_control_fd(daemon);
         watched[count] = (struct pollfd){.fd = control, .events = POLLIN};
-        if (poll(watched, count + 1, WAKE_MS) > 0)
+        /* Master's word first: with it may come the lookup that the waiting requests need. */
+        if (poll(watched, count + 1, WAKE_MS) > 0 && watched[count].revents == 0)
             serve_ready(daemon, watched);
     }
 }

@@ -10,6 +10,7 @@
 #include "qmgr/delivery.h"
 #include "util/base/clock.h"
 #include "util/base/random.h"
+#include "util/mail/utf8.h"
 
 /* One bounce, from the first failure to the last state. Owns all that its letter is made of. */
 struct bounce {
@@ -24,6 +25,7 @@ struct bounce {
     struct span to;
     enum bounce_addressee addressee;
     bool unquoted; /* the original is damaged: its octets are shown to nobody */
+    bool whole;    /* the original was read to its end */
     struct letter letter;
 };
 
@@ -80,23 +82,38 @@ static void log_bounce(enum log_level level, const char *event, const struct bou
               LOG_SPAN("to", bounce->to), LOG_SPAN("detail", detail));
 }
 
-/* Every recipient of the bounce gets `state`; the walk is over. */
+/* Every recipient that failed gets `state`; the walk is over. */
 static void settle_all(struct bounce *bounce, enum letter_state state)
 {
     const struct bounce_failure *failure;
     for (failure = bounce->failures; failure != NULL; failure = failure->next)
-        delivery_change(bounce->bounces->qmgr, failure->queue_entry, state, 0);
+        delivery_change(bounce->bounces->qmgr, failure->queue_entry,
+                        failure->delivered ? LETTER_DELIVERED : state, 0);
     walk_ends(bounce);
 }
 
-/* Every recipient is attempted again later, fails again and is told again. */
+/* Every recipient that failed is attempted again later, fails again and is told again. One that was
+ * delivered is not: to deliver it twice would be worse than not to tell of it. */
 static void postpone_all(struct bounce *bounce, const char *reason)
 {
     const struct bounce_failure *failure;
+    struct qmgr *qmgr = bounce->bounces->qmgr;
     log_bounce(LOG_WARN, "bounce-postponed", bounce, span_cstr(reason));
     for (failure = bounce->failures; failure != NULL; failure = failure->next)
-        delivery_postpone(bounce->bounces->qmgr, failure->queue_entry);
+        if (failure->delivered)
+            delivery_change(qmgr, failure->queue_entry, LETTER_DELIVERED, 0);
+        else
+            delivery_postpone(qmgr, failure->queue_entry);
     walk_ends(bounce);
+}
+
+/* Nobody but the sender himself asked to be told of a success. */
+static bool has_failures(const struct bounce *bounce)
+{
+    const struct bounce_failure *failure = bounce->failures;
+    while (failure != NULL && failure->delivered)
+        failure = failure->next;
+    return failure != NULL;
 }
 
 /* ---- the letter ---- */
@@ -134,6 +151,23 @@ static bool write_envelope(struct bounce *bounce, const struct resolver_answer *
     return envelope_encode(&envelope, &bounce->envelope);
 }
 
+/* RFC 3461 §4.3: when he asked for all of it, and it is short. RFC 8689 §5: not one that must never
+ * travel in the clear, because the answer may. */
+static bool is_quoted_whole(const struct bounce *bounce)
+{
+    const struct message *message = bounce->message;
+    return bounce->whole && message->ret == ENVELOPE_RET_FULL &&
+           (message->flags & RECORD_FLAG_REQUIRETLS) == 0;
+}
+
+/* What binds whoever carries the letter: an addressee beyond ASCII, TLS as for the original
+ * (RFC 8689 §5). */
+static uint16_t flags_of(const struct bounce *bounce)
+{
+    return (uint16_t)(RECORD_FLAG_BOUNCE | (utf8_is_ascii(bounce->to) ? 0 : RECORD_FLAG_UTF8) |
+                      (bounce->message->flags & RECORD_FLAG_REQUIRETLS));
+}
+
 /* The random part of the Message-ID keeps two bounces of one microsecond apart (RFC 5322
  * §3.6.4). */
 static void write_body(struct bounce *bounce, uint64_t now_us)
@@ -144,11 +178,13 @@ static void write_body(struct bounce *bounce, uint64_t now_us)
         .to = bounce->to,
         .id = spool_id_text(bounce->id, id),
         .sender = bounce->message->sender,
+        .envid = bounce->message->envid,
         .unique = arena_printf(&bounce->arena, "%016llx.%016llx", (unsigned long long)now_us,
                                (unsigned long long)random_u64()),
         .now_us = now_us,
         .failures = bounce->failures,
         .original = buf_span(&bounce->original),
+        .full = is_quoted_whole(bounce),
     };
     bounce_text_write(&bounce->body, &facts);
 }
@@ -167,7 +203,7 @@ static void submit(struct bounce *bounce, const struct resolver_answer *answer)
         .body = buf_span(&bounce->body),
         .arrival_us = now_us,
         .recipients = (uint32_t)answer->count,
-        .flags = RECORD_FLAG_BOUNCE,
+        .flags = flags_of(bounce),
         .done = committed,
         .arg = bounce,
     };
@@ -198,6 +234,8 @@ static void resolved(void *arg, const struct resolver_answer *answer)
 static void ask(struct bounce *bounce)
 {
     const struct conf *conf = bounce->bounces->qmgr->conf;
+    if (bounce->addressee == BOUNCE_TO_POSTMASTER && !has_failures(bounce))
+        bounce->addressee = BOUNCE_TO_NOBODY;
     if (bounce->addressee == BOUNCE_TO_NOBODY) {
         log_bounce(LOG_WARN, "bounce-dropped", bounce, SPAN("nobody to tell"));
         settle_all(bounce, LETTER_BOUNCED);
@@ -222,6 +260,7 @@ static void original_read(void *arg, struct helper_task *base)
         bounce->message = task->message;
         bounce->message->users++;
         bounce->original = task->octets;
+        bounce->whole = task->whole;
         task->octets = (struct buf){0};
     }
     task_original_free(task);
@@ -283,7 +322,9 @@ void bounce_add(struct bounces *bounces, uint32_t number, const struct fate *fat
     struct bounce_failure *failure = arena_zalloc(&bounce->arena, sizeof *failure);
     bounce->unquoted |= fate->damaged;
     failure->queue_entry = number;
+    failure->delivered = fate->kind == FATE_DELIVERED;
     failure->address = arena_copy(&bounce->arena, message->recipients[entry->recipient].address);
+    failure->orcpt = arena_copy(&bounce->arena, message->recipients[entry->recipient].orcpt);
     failure->enhanced = arena_copy(&bounce->arena, span_first(fate->enhanced, 16));
     failure->text = arena_copy(&bounce->arena, span_first(fate->text, BOUNCE_TEXT_MOST));
     *bounce->failures_end = failure;

@@ -1,5 +1,6 @@
 /*
- * bounce - permanent failures become letters to the sender.
+ * bounce - permanent failures become letters to the sender; so do deliveries of which he asked to
+ * be told (RFC 3461 §4.1).
  *
  * Recipients of one record that fail within BOUNCE_GATHER_MS share one bounce. Its letter is
  * committed before their state says that they bounced: a crash between the two writes a second one,
@@ -20,7 +21,8 @@ struct bounces *bounce_new(struct qmgr *qmgr, struct spool_writer *writer);
 /* Frees all that gather or walk; their recipients were not settled and are found again. */
 void bounce_free(struct bounces *bounces);
 
-/* A SETTLING entry failed for good; the fate's texts are copied. */
+/* A SETTLING entry failed for good, or was delivered and that is to be told; the fate's texts are
+ * copied. */
 void bounce_add(struct bounces *bounces, uint32_t number, const struct fate *fate);
 
 enum bounce_addressee { BOUNCE_TO_SENDER, BOUNCE_TO_POSTMASTER, BOUNCE_TO_NOBODY };

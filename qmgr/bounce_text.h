@@ -1,5 +1,6 @@
 /*
- * bounce_text - the letter that tells a sender what was not delivered, and why.
+ * bounce_text - the letter that tells a sender what was not delivered, and why; or what was, when
+ * he asked to be told (RFC 3461 §4.1).
  *
  * Everything foreign in it (addresses, reasons) is escaped and bounded; the header of the original
  * is copied as far as it was read.
@@ -13,6 +14,8 @@ struct bounce_failure {
     struct bounce_failure *next;
     uint32_t queue_entry;
     struct span address, enhanced, text;
+    struct span orcpt; /* "type;xtext" (RFC 3461 §4.2); may be empty */
+    bool delivered;    /* no failure at all: he asked to be told of that, too */
 };
 
 struct bounce_facts {
@@ -20,10 +23,12 @@ struct bounce_facts {
     struct span to;     /* "local@domain" */
     struct span id;     /* queue id of the original */
     struct span sender; /* of the original; empty: none */
+    struct span envid;  /* his own name for it, xtext (RFC 3461 §4.4); may be empty */
     struct span unique; /* the left part of the Message-ID */
     uint64_t now_us;
     const struct bounce_failure *failures;
-    struct span original; /* its first octets: at most the header block is copied */
+    struct span original; /* its first octets: the header block is copied */
+    bool full;            /* and all behind it */
 };
 
 /* Appends the whole letter in wire form. */

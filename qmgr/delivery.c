@@ -137,6 +137,14 @@ static struct fate_case case_of(const struct queue_entry *entry, uint64_t now_us
     };
 }
 
+/* What failed is told to its sender, or to the postmaster when it has none; a success is told to a
+ * sender alone (RFC 3461 §6.1). */
+static bool is_told(const struct queue_entry *entry, enum fate_kind kind)
+{
+    bool has_sender = !message_is_notification(entry->message);
+    return fate_is_told(kind, recipient_of(entry)->notify) && (kind == FATE_FAILED || has_sender);
+}
+
 /* Counted, scheduled, logged, then either told to the sender or written. */
 void delivery_settle(struct qmgr *qmgr, uint32_t number, struct fate fate)
 {
@@ -152,7 +160,7 @@ void delivery_settle(struct qmgr *qmgr, uint32_t number, struct fate fate)
     struct fate_case facts = case_of(entry, now_us);
     uint32_t due = fate_schedule(&qmgr->conf->limits, &facts, &qmgr->scratch, &fate);
     log_fate(entry, now_us, &fate);
-    if (fate.kind == FATE_FAILED)
+    if (is_told(entry, fate.kind))
         bounce_add(qmgr->bounces, number, &fate);
     else
         delivery_change(qmgr, number, fate_state(fate.kind), due);

@@ -128,6 +128,14 @@ enum letter_state fate_state(enum fate_kind kind)
     return states[kind];
 }
 
+/* NEVER stands alone, so its own bit need not be asked. */
+bool fate_is_told(enum fate_kind kind, uint8_t notify)
+{
+    if (kind == FATE_FAILED)
+        return notify == 0 || (notify & ENVELOPE_NOTIFY_FAILURE) != 0;
+    return kind == FATE_DELIVERED && (notify & ENVELOPE_NOTIFY_SUCCESS) != 0;
+}
+
 /* Names that an operator greps for: they never change. */
 const char *fate_event(enum fate_kind kind)
 {

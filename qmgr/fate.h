@@ -54,6 +54,10 @@ uint32_t fate_delay(const struct conf_limits *limits, uint8_t tries, uint64_t sp
 /* The state that is written for it. */
 enum letter_state fate_state(enum fate_kind kind);
 
+/* True when the sender of a recipient with these ENVELOPE_NOTIFY_... wants to be told of it: by
+ * default of failures alone (RFC 3461 §4.1). */
+bool fate_is_told(enum fate_kind kind, uint8_t notify);
+
 /* "recipient-delivered" and so on, for the log. */
 const char *fate_event(enum fate_kind kind);
 

@@ -9,10 +9,10 @@
 /* Octets of all texts that message_new copies. */
 static size_t texts_size(const struct envelope *envelope)
 {
-    size_t size = envelope->sender.len + envelope->protocol.len;
+    size_t size = envelope->sender.len + envelope->protocol.len + envelope->envid.len;
     for (size_t i = 0; i < envelope->recipient_count; i++) {
         const struct envelope_recipient *from = &envelope->recipients[i];
-        size += from->address.len + from->transport.len + from->nexthop.len;
+        size += from->address.len + from->transport.len + from->nexthop.len + from->orcpt.len;
     }
     return size;
 }
@@ -44,6 +44,8 @@ struct message *message_new(const struct record *record)
     message->flags = record->header.flags;
     message->sender = put(&at, envelope->sender);
     message->protocol = put(&at, envelope->protocol);
+    message->envid = put(&at, envelope->envid);
+    message->ret = envelope->ret;
     message->recipient_count = (uint16_t)count;
     for (size_t i = 0; i < count; i++) {
         const struct envelope_recipient *from = &envelope->recipients[i];
@@ -51,6 +53,8 @@ struct message *message_new(const struct record *record)
         to->address = put(&at, from->address);
         to->transport = put(&at, from->transport);
         to->nexthop = put(&at, from->nexthop);
+        to->orcpt = put(&at, from->orcpt);
+        to->notify = from->notify;
         to->slot = MESSAGE_NO_SLOT;
     }
     return message;

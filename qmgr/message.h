@@ -20,7 +20,9 @@ struct message_recipient {
     struct span address;   /* final */
     struct span transport; /* as accepted, or as lookup says now */
     struct span nexthop;
-    uint32_t slot; /* in the state file; MESSAGE_NO_SLOT: nothing is to be done for it */
+    struct span orcpt; /* RFC 3461 §4.2; may be empty */
+    uint8_t notify;    /* ENVELOPE_NOTIFY_... */
+    uint32_t slot;     /* in the state file; MESSAGE_NO_SLOT: nothing is to be done for it */
 };
 
 struct message {
@@ -30,6 +32,8 @@ struct message {
     uint64_t arrival_us;
     struct span sender;
     struct span protocol;
+    struct span envid;  /* RFC 3461 §4.4; may be empty */
+    uint8_t ret;        /* ENVELOPE_RET_... */
     struct arena later; /* texts that came after the record was read */
     uint32_t users;     /* queue entries that point here */
     uint16_t flags;     /* RECORD_FLAG_... */

@@ -242,6 +242,7 @@ static enum record_result read_octets(struct spool_segment *segment, const struc
 {
     uint64_t body = record->header.body_len;
     size_t size = body < ORIGINAL_HEADER_MOST ? (size_t)body : ORIGINAL_HEADER_MOST;
+    task->whole = body == size;
     char *room = buf_room(&task->octets, size);
     int fd = spool_segment_open_reader(segment);
     if (room == NULL || fd < 0)

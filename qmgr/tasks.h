@@ -141,6 +141,7 @@ struct task_original {
     bool aside;
     struct message *message; /* RECORD_OK: the receiver's */
     struct buf octets;       /* up to ORIGINAL_HEADER_MOST */
+    bool whole;              /* and these are all there are */
 };
 
 /* Reads the record at that place; freed with task_original_free. */

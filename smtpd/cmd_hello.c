@@ -21,6 +21,8 @@ static const char *capabilities(struct session *session)
     /* RFC 8689 §3: under TLS alone. */
     if (session->channel == CHANNEL_SECURE)
         buf_add(&more, SPAN("\nREQUIRETLS"));
+    if (session->worker->conf->expn && session_may_relay(session))
+        buf_add(&more, SPAN("\nEXPN"));
     if (secure_is_offered(session))
         buf_add(&more, SPAN("\nSTARTTLS"));
     login_offer(session, &more);

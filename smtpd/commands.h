@@ -31,9 +31,10 @@ struct reply cmd_starttls(struct session *session, struct span arguments);
 /* RFC 4954: who the client is; answered when auth has answered. */
 struct reply cmd_auth(struct session *session, struct span arguments);
 
-/* RFC 5321 §4.1.1.5 - §4.1.1.10 */
+/* RFC 5321 §4.1.1.5 - §4.1.1.10; VRFY and EXPN are answered when lookup has answered. */
 struct reply cmd_rset(struct session *session, struct span arguments);
 struct reply cmd_vrfy(struct session *session, struct span arguments);
+struct reply cmd_expn(struct session *session, struct span arguments);
 struct reply cmd_help(struct session *session, struct span arguments);
 struct reply cmd_noop(struct session *session, struct span arguments);
 struct reply cmd_quit(struct session *session, struct span arguments);
@@ -41,7 +42,10 @@ struct reply cmd_quit(struct session *session, struct span arguments);
 /* Postfix's XCLIENT: a proxy says for whom it speaks. */
 struct reply cmd_xclient(struct session *session, struct span arguments);
 
-/* Known, and not done here: EXPN, ETRN and the like. */
+/* The text of HELP without a topic: all that there are. Lives in `arena`. */
+const char *help_topics(struct arena *arena);
+
+/* Known, and not done here: ETRN and the like. */
 struct reply cmd_unimplemented(struct session *session, struct span arguments);
 
 /* What other protocols begin with: the connection is dropped without a word. */

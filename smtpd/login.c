@@ -60,7 +60,8 @@ static struct sasl_facts facts_of(const struct session *session, struct tls_bind
     };
 }
 
-/* RFC 4954 §3: the keyword and the mechanisms; without any, nothing is said. */
+/* RFC 4954 §3: the keyword and the mechanisms; without any, nothing is said. Before RFC 2554 there
+ * was an equals sign, and these two mechanisms. */
 void login_offer(const struct session *session, struct buf *out)
 {
     if (session->listener->service != SERVICE_SUBMISSION || session->user.len > 0)
@@ -73,6 +74,8 @@ void login_offer(const struct session *session, struct buf *out)
         buf_add(out, SPAN("\nAUTH"));
         buf_add(out, buf_span(&names));
     }
+    if (facts.passwords && session->worker->conf->auth_old_form)
+        buf_add(out, SPAN("\nAUTH=LOGIN PLAIN"));
     buf_free(&names);
 }
 

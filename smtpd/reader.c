@@ -20,6 +20,22 @@ enum {
     TLS_HANDSHAKE = 0x16 /* RFC 8446 §5.1: what a ClientHello begins with */
 };
 
+/* RFC 4954 §4: an initial response may be as long as any answer of an exchange. */
+static size_t longest_auth(const struct session *session)
+{
+    size_t usual = session->worker->conf->limits.command_line;
+    size_t auth = sizeof("AUTH SCRAM-SHA-256-PLUS \r\n") + SASL_LINE_MAX;
+    return auth > usual ? auth : usual;
+}
+
+/* How much of a line is swallowed; who may log in has long lines that are no abuse. */
+static size_t most_swallowed(const struct session *session)
+{
+    bool auth = session->listener->service == SERVICE_SUBMISSION;
+    return SWALLOW_FACTOR *
+           (auth ? longest_auth(session) : session->worker->conf->limits.command_line);
+}
+
 /* A command that is too long, or its next part (RFC 5321 §4.5.3.1.4). */
 static void swallow(struct session *session, struct span *input)
 {
@@ -27,11 +43,10 @@ static void swallow(struct session *session, struct span *input)
     size_t feed = span_find(*input, '\n');
     bool ended = feed < input->len;
     size_t used = ended ? feed + 1 : feed;
-    size_t most = SWALLOW_FACTOR * session->worker->conf->limits.command_line;
     session->swallowed += used;
     *input = span_skip(*input, used);
 
-    if (session->swallowed > most) {
+    if (session->swallowed > most_swallowed(session)) {
         answer_write(session, SPAN(""),
                      answer_by(session, "command_line",
                                answer_close(500, "5.5.2", "Command line far too long")));
@@ -100,13 +115,11 @@ static bool serve_line(struct session *session, struct span line)
     return true;
 }
 
-/* RFC 4954 §4: an initial response may be as long as any answer; every other command is short. */
+/* Every command but AUTH is short. */
 static size_t longest_line(const struct session *session, struct span input)
 {
-    size_t usual = session->worker->conf->limits.command_line;
-    size_t auth = sizeof("AUTH SCRAM-SHA-256-PLUS \r\n") + SASL_LINE_MAX;
     bool is_auth = span_has_prefix_nocase(input, SPAN("AUTH "));
-    return is_auth && auth > usual ? auth : usual;
+    return is_auth ? longest_auth(session) : session->worker->conf->limits.command_line;
 }
 
 /* Behind such a line come octets whose number stands at its end, where nobody reads it. */

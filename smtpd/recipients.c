@@ -12,6 +12,7 @@
 #include "smtpd/recipients.h"
 
 #include "smtpd/answer.h"
+#include "smtpd/inquiry.h"
 #include "smtpd/known.h"
 #include "smtpd/limits.h"
 #include "smtpd/recipient_checks.h"
@@ -371,8 +372,10 @@ void recipients_resolved(struct worker *worker, const struct resolved *answer)
 {
     struct recipient *recipient;
     HASH_FIND(hh, worker->queries, &answer->query, sizeof(answer->query), recipient);
-    if (recipient == NULL)
-        return; /* the session gave up meanwhile */
+    if (recipient == NULL) {
+        inquiry_resolved(worker, answer); /* or the session gave up meanwhile */
+        return;
+    }
     struct session *session = recipient->session;
     if (answer->status == RESOLVE_OK)
         add_final(recipient, answer);
@@ -418,6 +421,7 @@ void recipients_connect(struct worker *worker, int fd)
     worker->lookup = channel_new(worker->loop, fd, &calls);
     questions_connect(&worker->questions, worker->lookup);
 
+    inquiry_reconnect(worker);
     struct recipient *each, *following;
     HASH_ITER (hh, worker->queries, each, following) {
         each->final_count = 0;

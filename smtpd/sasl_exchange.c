@@ -108,11 +108,28 @@ static struct reply ask_first(struct sasl_exchange *exchange, const struct span 
 /* RFC 4954 §4: to auth go the octets, never the base64. */
 static struct reply ask_next(struct sasl_exchange *exchange, struct span octets)
 {
+    exchange->answered = true;
     return ask(exchange, &ipc_sasl_continue,
                &(struct sasl_continue){.query = exchange->query, .response = octets});
 }
 
-/* RFC 4954 §4: what is no base64 MUST be rejected with 501. Our copy of the octets is wiped. */
+/* RFC 4954 §4: what is no base64 MUST be rejected with 501. But who types LOGIN by hand and forgets
+ * to encode the name types the password next, whatever we say: it is asked for, so that it is no
+ * command, and refused unseen. */
+static struct reply refuse_base64(struct sasl_exchange *exchange)
+{
+    bool is_name = exchange->mechanism == SASL_LOGIN && exchange->state == SASL_CHALLENGED &&
+                   !exchange->answered;
+    if (!is_name)
+        return give_up(exchange, answer(501, "5.5.2", "Cannot decode the BASE64 of that response"));
+    (void)exchange->calls.send(exchange->calls.arg, &ipc_sasl_abort,
+                               &(struct sasl_abort){.query = exchange->query});
+    exchange->verdict = answer(535, "5.7.8", "Authentication credentials invalid");
+    exchange->ended = true;
+    return answer(334, NULL, "UGFzc3dvcmQ6");
+}
+
+/* Our copy of the octets is wiped. */
 static struct reply take_base64(struct sasl_exchange *exchange, struct span text, bool first)
 {
     struct arena arena = {0};
@@ -122,8 +139,7 @@ static struct reply take_base64(struct sasl_exchange *exchange, struct span text
     if (text.len > SASL_LINE_MAX) {
         reply = sasl_exchange_line_too_long(exchange);
     } else if (!base64_decode(&arena, text, &octets)) {
-        reply =
-            give_up(exchange, answer(501, "5.5.2", "Cannot decode the BASE64 of that response"));
+        reply = refuse_base64(exchange);
     } else {
         reply = first ? ask_first(exchange, &octets) : ask_next(exchange, octets);
         OPENSSL_cleanse((void *)(uintptr_t)octets.data, octets.len);

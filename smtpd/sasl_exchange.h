@@ -53,6 +53,7 @@ struct sasl_exchange {
     struct sasl_facts facts;
     struct reply verdict; /* auth ended it while the client was to answer: kept for that moment */
     bool ended;
+    bool answered;      /* a challenge of auth */
     struct arena arena; /* the base64 of the challenge at hand */
 };
 

@@ -13,6 +13,7 @@
 #include "smtpd/client_checks.h"
 #include "smtpd/data.h"
 #include "smtpd/entry.h"
+#include "smtpd/inquiry.h"
 #include "smtpd/limits.h"
 #include "smtpd/login.h"
 #include "smtpd/reader.h"
@@ -28,7 +29,8 @@ bool session_serves(const struct session *session)
     bool listens = session->channel == CHANNEL_CLEAR || session->channel == CHANNEL_SECURE;
     return session->end == SESSION_OPEN && listens && !session->paused && !session->starved &&
            !login_is_asked(session) && !sender_checks_are_asked(session) &&
-           session->state != SESSION_COMMIT && buf_len(&session->out) < OUTPUT_MOST;
+           !inquiry_is_asked(session) && session->state != SESSION_COMMIT &&
+           buf_len(&session->out) < OUTPUT_MOST;
 }
 
 /* Nothing is read while the client has replies to take or lookup has questions to answer: TCP tells
@@ -88,6 +90,7 @@ void session_drop(struct session *session)
     timer_cancel(&session->timer);
     limits_leave(session);
     login_forget(session);
+    inquiry_forget(session);
     if (session->state != SESSION_COMMIT)
         session_reset(session);
     session_wake(session);
@@ -154,7 +157,7 @@ static enum session_wait waits_for(const struct session *session)
         return WAIT_OUTPUT;
     if (session->state == SESSION_COMMIT)
         return WAIT_NOTHING;
-    if (sender_checks_are_asked(session) ||
+    if (sender_checks_are_asked(session) || inquiry_is_asked(session) ||
         (session->transaction != NULL && session->transaction->waiting != NULL))
         return WAIT_LOOKUP;
     return login_is_asked(session) ? WAIT_LOGIN : waits_for_input(session);
@@ -291,9 +294,13 @@ static void tire(struct session *session)
     answer_write(session, SPAN(""), answer_close(421, "4.4.2", "Timeout"));
 }
 
-/* MAIL waits, or recipients do: never both. */
+/* MAIL waits, or recipients do, or VRFY: never two of them. */
 static void give_up_lookup(struct session *session)
 {
+    if (inquiry_is_asked(session)) {
+        inquiry_give_up(session);
+        return;
+    }
     sender_checks_give_up(session);
     recipients_give_up(session);
 }

@@ -67,6 +67,7 @@ enum session_wait {
 
 struct recipient;     /* recipients.h */
 struct login;         /* login.c */
+struct inquiry;       /* inquiry.c */
 struct client_checks; /* client_checks.c */
 struct sender_checks; /* sender_checks.c */
 struct spool_stream;
@@ -132,6 +133,7 @@ struct session {
     struct arena arena, transaction_arena;
     struct transaction *transaction; /* NULL outside of one */
     struct chunk chunk;
+    struct inquiry *inquiry; /* of VRFY or EXPN; NULL: none waits */
     struct span helo;
     struct span user;             /* authenticated as; empty: nobody */
     struct login *login;          /* login.c; NULL before the first AUTH */

@@ -110,7 +110,14 @@ static const struct verb verbs[] = {
      .states = ANYWHERE,
      .next = SESSION_STATES,
      .junk = true,
-     .help = "VRFY string\nRFC 5321 4.1.1.6"},
+     .help = "VRFY address [SMTPUTF8]\nRFC 5321 4.1.1.6"},
+    {.name = "EXPN",
+     .handle = cmd_expn,
+     .states = ANYWHERE,
+     .next = SESSION_STATES,
+     .needs = NEEDS_EXPN,
+     .junk = true,
+     .help = "EXPN list [SMTPUTF8]\nRFC 5321 4.1.1.7"},
     {.name = "HELP",
      .handle = cmd_help,
      .states = ANYWHERE,
@@ -132,8 +139,7 @@ static const struct verb verbs[] = {
     {                                                                                              \
         .name = (verb), .handle = (handler), .states = ANYWHERE, .next = SESSION_STATES            \
     }
-    /* RFC 5321 §4.1.1.7; RFC 1985 §5; RFC 5321 appendix F.1, F.6 */
-    SIMPLE("EXPN", cmd_unimplemented),
+    /* RFC 1985 §5; RFC 5321 appendix F.1, F.6 */
     SIMPLE("ETRN", cmd_unimplemented),
     SIMPLE("TURN", cmd_unimplemented),
     SIMPLE("SEND", cmd_unimplemented),
@@ -173,7 +179,7 @@ const char *verb_topics(struct arena *arena)
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
         if (verbs[i].help != NULL)
             text = arena_printf(arena, "%s %s", text.data, verbs[i].name);
-    return arena_printf(arena, "%s\nHELP command says more", text.data).data;
+    return text.data;
 }
 
 /* Tabs and blanks around are tolerated (RFC 5321 §4.1.1: trailing white space before CRLF). */
@@ -249,6 +255,10 @@ static struct reply unmet(const struct session *session, enum verb_needs needs)
     case NEEDS_LOGIN:
         if (submits && session->user.len == 0 && !session->trusted)
             return answer(530, "5.7.0", "Authentication required"); /* RFC 4954 §6 */
+        break;
+    case NEEDS_EXPN:
+        if (!session->worker->conf->expn || !session_may_relay(session))
+            return answer(502, "5.5.1", "Lists are not shown here"); /* RFC 5321 §7.3 */
         break;
     case NEEDS_NO_LOGIN:
         return unmet_for_auth(session);

@@ -8,12 +8,12 @@
 
 #include "smtpd/answer.h"
 #include "smtpd/authenticate.h"
+#include "smtpd/commands.h"
 #include "smtpd/known.h"
 #include "smtpd/limits.h"
 #include "smtpd/recipients.h"
 #include "smtpd/session.h"
 #include "smtpd/spool.h"
-#include "smtpd/verbs.h"
 #include "util/base/panic.h"
 #include "util/base/random.h"
 #include "util/daemon/acceptor.h"
@@ -55,7 +55,7 @@ static void write_texts(struct worker *worker)
                      (unsigned long long)conf->limits.recipients,
                      (unsigned long long)conf->limits.messages_per_connection)
             .data;
-    worker->help = verb_topics(arena);
+    worker->help = help_topics(arena);
     worker->default_domain = conf->domains.count > 0 ? conf->domains.items[0] : host;
 }
 

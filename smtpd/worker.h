@@ -22,6 +22,7 @@ struct session;
 struct recipient;
 struct known;
 struct authentication;
+struct inquiry;
 
 /* The segments in hand, as a new qmgr has to hear of them. */
 struct held {
@@ -63,6 +64,7 @@ struct worker {
     struct channel *qmgr, *lookup; /* NULL: not there now */
     struct recipient *queries;     /* what lookup was asked, by number */
     uint32_t last_query;
+    struct inquiry *inquiries;  /* of VRFY and EXPN, by number as well */
     struct known *known;        /* recipients of a moment ago */
     struct questions questions; /* of another kind, to lookup as well */
     struct access_desk access;

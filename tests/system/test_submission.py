@@ -3,26 +3,12 @@ import os
 import re
 import signal
 import socket
-import ssl
 import struct
 
 import pytest
 
 import harness
-
-
-def trusting(server):
-    """A client's side of TLS that believes in the certificate of the instance and in no other."""
-    return ssl.create_default_context(cafile=server.directory / "tls" / "cert.pem")
-
-
-def encrypted(server, raw):
-    return harness.Talk(trusting(server).wrap_socket(raw, server_hostname="mx.example.test"))
-
-
-def connect_implicit(server):
-    raw = socket.create_connection(("127.0.0.1", server.submissions_port), harness.DEADLINE)
-    return encrypted(server, raw)
+from secure import connect_implicit, encrypted
 
 
 # ---- the listeners ----

@@ -39,6 +39,7 @@ struct world {
     struct spool_writer *writer;
     unsigned committed, gives;
     uint16_t letter_flags;        /* of those that are sent from now on */
+    uint8_t letter_notify;        /* and of their recipients: ENVELOPE_NOTIFY_... */
     struct given held[JOBS_MOST]; /* one a give */
     /* lookup */
     struct channel *lookup;

@@ -72,6 +72,7 @@ static void two_lines_are_a_configuration(void **state)
     assert_int_equal(conf->segment_size, 64 * 1024 * 1024);
     assert_true(conf->workers > 0);
     assert_true(conf->helo_argument_required);
+    assert_false(conf->auth_old_form);
     assert_int_equal(conf->plaintext_auth, PLAINTEXT_LOOPBACK);
     assert_int_equal(conf->log_target, LOG_TARGET_STDERR);
     assert_int_equal(conf->log_level, LOG_INFO);

@@ -57,10 +57,14 @@ static void assert_wire_form(const struct buf *letter)
 static void letter_has_all_that_a_person_needs(void **state)
 {
     (void)state;
-    struct bounce_failure second = {NULL, 0, SPAN("carol@example.test"), SPAN("5.2.2"),
-                                    SPAN("mailbox full")};
-    struct bounce_failure first = {&second, 0, SPAN("bob@example.test"), SPAN("5.1.1"),
-                                   SPAN("user unknown")};
+    struct bounce_failure second = {.next = NULL,
+                                    .address = SPAN("carol@example.test"),
+                                    .enhanced = SPAN("5.2.2"),
+                                    .text = SPAN("mailbox full")};
+    struct bounce_failure first = {.next = &second,
+                                   .address = SPAN("bob@example.test"),
+                                   .enhanced = SPAN("5.1.1"),
+                                   .text = SPAN("user unknown")};
     struct bounce_facts facts = plain_facts(&first);
     struct buf letter = {0};
     bounce_text_write(&letter, &facts);
@@ -117,8 +121,10 @@ static void original_without_a_line_end_gives_no_header(void **state)
 static void foreign_octets_never_make_a_line_of_their_own(void **state)
 {
     (void)state;
-    struct bounce_failure failure = {NULL, 0, SPAN("x@y\r\nBcc: all@y"), SPAN("5.0.0"),
-                                     SPAN("no\r\n\r\nfake: \x1b[2J\xff\0end")};
+    struct bounce_failure failure = {.next = NULL,
+                                     .address = SPAN("x@y\r\nBcc: all@y"),
+                                     .enhanced = SPAN("5.0.0"),
+                                     .text = SPAN("no\r\n\r\nfake: \x1b[2J\xff\0end")};
     struct bounce_facts facts = plain_facts(&failure);
     struct buf letter = {0};
     facts.sender = SPAN("a\r\nb@c");
@@ -186,6 +192,81 @@ static void escaping_is_bounded_and_says_so(void **state)
     }
 }
 
+static void letter_says_what_the_sender_called_it(void **state)
+{
+    (void)state;
+    struct bounce_failure failure = {.address = SPAN("bob@example.test"),
+                                     .enhanced = SPAN("5.1.1"),
+                                     .text = SPAN("user unknown"),
+                                     .orcpt = SPAN("rfc822;bob+2Bold@example.org")};
+    struct bounce_facts facts = plain_facts(&failure);
+    struct buf letter = {0};
+    facts.envid = SPAN("QQ+20314+3D");
+    bounce_text_write(&letter, &facts);
+    assert_has(&letter, "    sent to bob+old@example.org\r\n    5.1.1 user unknown\r\n");
+    assert_has(&letter, "Your name for it: QQ 314=\r\n");
+    assert_wire_form(&letter);
+    buf_free(&letter);
+}
+
+static void values_that_are_no_xtext_are_escaped(void **state)
+{
+    (void)state;
+    struct bounce_failure failure = {.address = SPAN("bob@example.test"),
+                                     .enhanced = SPAN("5.1.1"),
+                                     .text = SPAN("user unknown"),
+                                     .orcpt = SPAN("utf-8;\xc3\xa9@example.org")};
+    struct bounce_facts facts = plain_facts(&failure);
+    struct buf letter = {0};
+    facts.envid = SPAN("a+0D+0ABcc: x");
+    bounce_text_write(&letter, &facts);
+    assert_has(&letter, "    sent to \\xC3\\xA9@example.org\r\n");
+    assert_has(&letter, "Your name for it: a+0D+0ABcc: x\r\n");
+    assert_wire_form(&letter);
+    buf_free(&letter);
+}
+
+static void successes_are_told_apart_from_failures(void **state)
+{
+    (void)state;
+    struct bounce_failure failed = {.address = SPAN("bob@example.test"),
+                                    .enhanced = SPAN("5.1.1"),
+                                    .text = SPAN("user unknown")};
+    struct bounce_failure delivered = {.address = SPAN("carol@example.test"),
+                                       .enhanced = SPAN("2.0.0"),
+                                       .text = SPAN("delivered"),
+                                       .delivered = true};
+    struct bounce_facts facts = plain_facts(&delivered);
+    struct buf letter = {0};
+    bounce_text_write(&letter, &facts);
+    assert_has(&letter, "Subject: Your message was delivered\r\n");
+    assert_has(&letter,
+               "you asked to be told.\r\n\r\n  <carol@example.test>\r\n    2.0.0 delivered\r\n");
+    assert_has_not(&letter, "could not be delivered");
+    assert_wire_form(&letter);
+    buf_reset(&letter);
+
+    delivered.next = &failed;
+    bounce_text_write(&letter, &facts);
+    assert_has(&letter, "Subject: Your message could not be delivered\r\n");
+    assert_has(&letter, "It will not be tried again.\r\n\r\n  <bob@example.test>\r\n");
+    assert_has(&letter, "you asked to be told.\r\n\r\n  <carol@example.test>\r\n");
+    buf_free(&letter);
+}
+
+static void whole_message_is_copied_when_it_is_wanted(void **state)
+{
+    (void)state;
+    struct bounce_facts facts = plain_facts(NULL);
+    struct buf letter = {0};
+    facts.original = SPAN("Subject: hello\r\n\r\nbody \xc3\xa9\nlast");
+    facts.full = true;
+    bounce_text_write(&letter, &facts);
+    assert_has(&letter, "The message:\r\n\r\nSubject: hello\r\n\r\nbody ??\r\nlast\r\n");
+    assert_wire_form(&letter);
+    buf_free(&letter);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +278,10 @@ int main(void)
         cmocka_unit_test(eight_bit_header_becomes_ascii),
         cmocka_unit_test(header_of_the_original_brings_no_control_octet_and_no_endless_line),
         cmocka_unit_test(escaping_is_bounded_and_says_so),
+        cmocka_unit_test(letter_says_what_the_sender_called_it),
+        cmocka_unit_test(values_that_are_no_xtext_are_escaped),
+        cmocka_unit_test(successes_are_told_apart_from_failures),
+        cmocka_unit_test(whole_message_is_copied_when_it_is_wanted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

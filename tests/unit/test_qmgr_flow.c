@@ -127,6 +127,56 @@ static void failed_recipients_of_a_letter_share_one_bounce(void **state)
     assert_int_equal(world->asked, 1);
 }
 
+static void failure_that_is_not_to_be_told_is_told_to_nobody(void **state)
+{
+    static const uint8_t silent[] = {ENVELOPE_NOTIFY_NEVER, ENVELOPE_NOTIFY_SUCCESS,
+                                     ENVELOPE_NOTIFY_DELAY};
+    struct world *world = *state;
+    for (size_t i = 0; i < sizeof silent; i++) {
+        world->letter_notify = silent[i];
+        send_letter(world, "alice@example.test", "error", 1);
+        int64_t until = clock_ms() + PATIENCE_MS;
+        while (page_get(world->page, PAGE_BOUNCED) <= i && clock_ms() < until)
+            loop_turn(world->loop, 10);
+        assert_int_equal(page_get(world->page, PAGE_BOUNCED), i + 1);
+    }
+    assert_int_equal(world->asked, 0);
+    assert_int_equal(page_get(world->page, PAGE_DELIVERED), 0);
+}
+
+static void delivery_is_told_to_who_asked_for_it(void **state)
+{
+    struct world *world = *state;
+    world->letter_notify = ENVELOPE_NOTIFY_SUCCESS | ENVELOPE_NOTIFY_FAILURE;
+    send_letter(world, "alice@example.test", "discard", 2);
+    wait_for(world, delivered_three); /* both, and the letter that says so */
+    assert_int_equal(world->asked, 1);
+    assert_int_equal(page_get(world->page, PAGE_BOUNCED), 0);
+}
+
+static void delivery_is_told_to_no_postmaster(void **state)
+{
+    struct world *world = *state;
+    world->letter_notify = ENVELOPE_NOTIFY_SUCCESS;
+    send_letter(world, "", "discard", 1);
+    wait_for(world, delivered_one);
+    world->lookup_says = RESOLVE_UNKNOWN_USER;
+    send_letter(world, "alice@example.test", "discard", 2);
+    wait_for(world, delivered_three);
+    assert_int_equal(world->asked, 1); /* about alice alone */
+    assert_int_equal(count_of(world, QUEUE_SETTLING), 0);
+}
+
+static void delivery_that_can_not_be_told_of_is_not_repeated(void **state)
+{
+    struct world *world = *state;
+    world->letter_notify = ENVELOPE_NOTIFY_SUCCESS;
+    world->lookup_says = RESOLVE_TEMPORARY;
+    send_letter(world, "alice@example.test", "discard", 1);
+    wait_for(world, delivered_one);
+    assert_int_equal(count_of(world, QUEUE_DEFERRED), 0);
+}
+
 static void failure_without_sender_is_told_to_the_postmaster_once(void **state)
 {
     struct world *world = *state;
@@ -258,6 +308,10 @@ int main(void)
         FLOW_TEST(held_letter_stays),
         FLOW_TEST(letter_that_came_to_be_held_is_given_to_nobody),
         FLOW_TEST(failed_recipients_of_a_letter_share_one_bounce),
+        FLOW_TEST(failure_that_is_not_to_be_told_is_told_to_nobody),
+        FLOW_TEST(delivery_is_told_to_who_asked_for_it),
+        FLOW_TEST(delivery_is_told_to_no_postmaster),
+        FLOW_TEST(delivery_that_can_not_be_told_of_is_not_repeated),
         FLOW_TEST(failure_without_sender_is_told_to_the_postmaster_once),
         FLOW_TEST(sender_that_can_not_be_looked_up_postpones_the_bounce),
         FLOW_TEST(dead_agents_jobs_are_given_again_one_at_a_time),

@@ -375,11 +375,28 @@ static void a_line_that_is_no_base64_ends_the_exchange(void **state)
         buf_reset(&fixture->sent);
         reply = line(fixture, lines[i]);
         assert_int_equal(reply_is_pending(reply), is_base64);
-        if (!is_base64)
+        if (!is_base64) {
             assert_sent(fixture, "abort;");
+            assert_code(reply, 334, NULL);
+            assert_code(line(fixture, "c2VjcmV0"), 535, "5.7.8");
+            assert_at_rest(fixture);
+        }
         sasl_exchange_drop(&fixture->exchange);
         buf_reset(&fixture->sent);
     }
+}
+
+static void a_password_that_is_no_base64_ends_login(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_true(reply_is_pending(start(fixture, "LOGIN")));
+    challenge(fixture, SPAN("Username:"));
+    assert_true(reply_is_pending(line(fixture, "YWxpY2U=")));
+    challenge(fixture, SPAN("Password:"));
+    buf_reset(&fixture->sent);
+    assert_code(line(fixture, "my password"), 501, "5.5.2");
+    assert_sent(fixture, "abort;");
+    assert_at_rest(fixture);
 }
 
 static void a_nul_in_a_line_ends_the_exchange(void **state)
@@ -532,6 +549,7 @@ int main(void)
         TEST(each_verdict_has_its_reply),
         TEST(a_star_cancels),
         TEST(a_line_that_is_no_base64_ends_the_exchange),
+        TEST(a_password_that_is_no_base64_ends_login),
         TEST(a_nul_in_a_line_ends_the_exchange),
         TEST(a_line_may_have_12288_octets_and_not_one_more),
         TEST(a_line_that_the_reader_swallowed_ends_the_exchange),

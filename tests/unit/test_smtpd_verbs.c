@@ -213,10 +213,33 @@ static void help_lists_what_the_table_has(void **state)
     struct rig *rig = rig_of(state);
     rig_reach(rig, SESSION_READY);
     rig_say(rig, "HELP\r\n",
-            "214-2.0.0 Commands: HELO EHLO MAIL RCPT DATA BDAT STARTTLS AUTH RSET VRFY HELP NOOP "
-            "QUIT\r\n"
-            "214 2.0.0 HELP command says more\r\n");
+            "214-2.0.0 Commands: HELO EHLO MAIL RCPT DATA BDAT STARTTLS AUTH RSET VRFY EXPN "
+            "HELP NOOP QUIT\r\n"
+            "214-2.0.0 Extensions: PIPELINING SIZE ENHANCEDSTATUSCODES 8BITMIME CHUNKING "
+            "BINARYMIME SMTPUTF8 DSN LIMITS REQUIRETLS\r\n"
+            "214 2.0.0 HELP topic says more\r\n");
     rig_say(rig, "HELP DATA\r\n", "214-2.0.0 DATA\r\n214 2.0.0 RFC 5321 4.1.1.4\r\n");
+}
+
+/* Whoever reads the answer to EHLO finds a topic for each of its words. */
+static void help_has_a_topic_for_every_extension(void **state)
+{
+    struct rig *rig = rig_of(state);
+    char hello[1000], line[100];
+    rig_reach(rig, SESSION_READY);
+    rig->conf->limits.junk_commands = 1000;
+    rig_write(rig, SPAN(RIG_HELLO));
+    assert_true(span_to_cstr(rig_hear(rig, 1), hello, sizeof(hello)));
+    struct span rest = span_cstr(hello), each;
+    assert_true(span_next(&rest, '\n', &each));
+    buf_reset(&rig->heard);
+    while (span_next(&rest, '\n', &each)) {
+        each = span_skip(each, 4);
+        each = span_first(each, span_find(each, '\r'));
+        (void)snprintf(line, sizeof(line), "HELP %.*s\r\n",
+                       SPAN_ARG(span_first(each, span_find(each, ' '))));
+        assert_int_equal(rig_ask(rig, line), 214);
+    }
 }
 
 static void input_behind_a_greeting_or_data_closes(void **state)
@@ -274,6 +297,7 @@ int main(void)
         RIG_TEST(foreign_protocols_are_dropped_without_a_word),
         RIG_TEST(refusal_names_the_missing_step),
         RIG_TEST(help_lists_what_the_table_has),
+        RIG_TEST(help_has_a_topic_for_every_extension),
         RIG_TEST(input_behind_a_greeting_or_data_closes),
         cmocka_unit_test(names_are_cut_from_their_arguments),
         cmocka_unit_test(every_row_is_found_by_its_name),

@@ -180,6 +180,8 @@ struct conf {
     enum log_level log_level;
     struct span log_file;
     bool helo_argument_required;
+    bool vrfy, expn;
+    bool auth_old_form;
     bool sender_domain_required;
     bool separate_users;
     uint64_t segment_size;

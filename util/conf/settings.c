@@ -68,8 +68,15 @@ const struct setting settings[] = {
      .help = "The form of a line of the log."},
     {TOP("log_level", log_level, SETTING_WORD), .fallback = "info", .words = level_words,
      .help = "The least important events that are still logged."},
+    {TOP("vrfy", vrfy, SETTING_BOOL), .fallback = "false",
+     .help = "Whether VRFY tells trusted and authenticated clients who lives here; else it says 252 "
+             "to everybody."},
+    {TOP("expn", expn, SETTING_BOOL), .fallback = "false",
+     .help = "Whether EXPN shows them who is behind an alias; else it is refused with 502."},
     {TOP("helo_argument_required", helo_argument_required, SETTING_BOOL), .fallback = "true",
      .help = "Refuse a HELO or EHLO that names nobody."},
+    {TOP("auth_old_form", auth_old_form, SETTING_BOOL), .fallback = "false",
+     .help = "Announce AUTH once more as AUTH=LOGIN PLAIN, for clients that know only that."},
     {TOP("sender_domain_required", sender_domain_required, SETTING_BOOL), .fallback = "true",
      .help =
          "Refuse a stranger's sender whose domain does not exist, or says that it takes no mail."},

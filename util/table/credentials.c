@@ -20,7 +20,7 @@ static bool take_base64(struct arena *arena, struct span part, size_t least, siz
     return true;
 }
 
-/* "100000,salt,stored,server" */
+/* "65536,salt,stored,server" */
 static bool parse_scram(struct arena *arena, struct span rest, struct scram_keys *keys)
 {
     struct span iterations, salt, stored;

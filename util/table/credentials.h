@@ -3,7 +3,7 @@
  *
  * A value is a hash of crypt(5), behind it the keys of SCRAM (RFC 5803 has the same four parts):
  *
- *     $y$j9T$... scram-sha-256=100000,<salt>,<StoredKey>,<ServerKey>
+ *     $y$j9T$... scram-sha-256=65536,<salt>,<StoredKey>,<ServerKey>
  *
  * with salt and keys in base64. Either may be missing: without the keys the user has PLAIN and
  * LOGIN alone, without the hash SCRAM alone. The keys are no password, but who has them can try
@@ -19,7 +19,7 @@ enum {
     SCRAM_SALT_SIZE = 16, /* octets of a salt that we draw; others may have 8 to 64 */
     SCRAM_SALT_LEAST = 8,
     SCRAM_SALT_MOST = 64,
-    SCRAM_ITERATIONS = 100000,     /* of keys that we make */
+    SCRAM_ITERATIONS = 65536,      /* of keys that we make; Cyrus SASL computes no more */
     SCRAM_ITERATIONS_LEAST = 4096, /* RFC 7677 §4 */
     SCRAM_ITERATIONS_MOST = 10000000
 };
