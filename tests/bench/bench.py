@@ -25,6 +25,7 @@ from postfix import Postfix  # noqa: E402
 SIZE = 4096
 GOALS = {"connection each": 6, "20 open sessions": 8, "1 open session": 3, "Maildir": 5}
 
+
 class Veredus:
     name = "veredus"
 
