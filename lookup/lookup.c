@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #include "lookup/expand.h"
+#include "lookup/greylist.h"
 #include "lookup/policy.h"
+#include "util/base/clock.h"
 #include "util/base/panic.h"
 
 struct lookup;
@@ -30,6 +32,7 @@ struct lookup {
     struct io changes; /* inotify on the directory of the tables */
     struct expand_tables tables;
     struct policy policy;
+    struct greylist greylist;
     struct arena arena; /* of the question at hand */
     LIST_HEAD(, peer) peers;
 };
@@ -188,6 +191,26 @@ static void answer_sender(struct peer *peer, const struct sender_ask *question)
     (void)answer(peer, &ipc_sender_answer, &reply, &reply);
 }
 
+/* A client without an address came through a socket of this host. */
+static void answer_greylist(struct peer *peer, const struct greylist_ask *question)
+{
+    const struct lookup *lookup = peer->lookup;
+    const struct conf_limits *limits = &lookup->daemon->conf->limits;
+    const struct greylist_rules rules = {.delay = limits->greylist_delay,
+                                         .window = limits->greylist_window,
+                                         .life = limits->greylist_life,
+                                         .passes = limits->greylist_passes};
+    struct greylist_answer reply = {.query = question->query};
+    union net_address client;
+
+    if (net_parse_address(question->client, &client)) {
+        const struct greylist_try attempt = {&client, question->sender, question->recipient,
+                                             clock_wall()};
+        reply.wait = greylist_judge(&lookup->greylist, &rules, &attempt);
+    }
+    (void)answer(peer, &ipc_greylist_answer, &reply, &reply);
+}
+
 /* ---- peers ---- */
 
 /* Answered before the callback returns: nothing is remembered between two questions. */
@@ -206,6 +229,8 @@ static void peer_message(void *arg, struct channel *channel, const struct ipc_ty
         answer_access(peer, message);
     else if (type == &ipc_sender_ask)
         answer_sender(peer, message);
+    else if (type == &ipc_greylist_ask)
+        answer_greylist(peer, message);
     else
         log_event(LOG_WARN, "message-unexpected", LOG_STR("type", type->name));
     arena_reset(&peer->lookup->arena);
@@ -240,6 +265,19 @@ static void connect_peer(struct daemon *daemon, enum role role, unsigned index, 
 
 /* ---- life ---- */
 
+/* Whatever is wrong with the file: mail is taken, and the operator is told. */
+static void open_greylist(struct lookup *lookup)
+{
+    const struct conf *conf = lookup->daemon->conf;
+    struct arena arena = {0};
+    struct span path = arena_printf(&arena, "%s/greylist", conf->spool_directory.data);
+
+    lookup->greylist.fd = -1;
+    if (conf->greylist && !greylist_open(&lookup->greylist, path.data))
+        log_event(LOG_ERROR, "greylist-not-open", LOG_SPAN("path", path), LOG_ERRNO(errno));
+    arena_free(&arena);
+}
+
 /* The tables are read from within the sandbox: their directory is all that can be seen. */
 static void prepare(struct daemon *daemon, struct sandbox *sandbox)
 {
@@ -252,6 +290,7 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     policy_open(&lookup->policy, daemon->conf);
     LIST_INIT(&lookup->peers);
     watch_tables(lookup);
+    open_greylist(lookup);
     /* A new process may see other tables than the one before: what others remember is old now. */
     page_add(daemon->page, PAGE_TABLES, 1);
     sandbox->readable[0] = daemon->conf->table_directory.data;
@@ -285,6 +324,7 @@ static void run(struct daemon *daemon)
     table_close(lookup->tables.users);
     table_close(lookup->tables.aliases);
     policy_close(&lookup->policy);
+    greylist_close(&lookup->greylist);
 }
 
 const struct daemon_calls lookup_calls = {

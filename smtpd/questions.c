@@ -76,7 +76,8 @@ bool questions_heard(struct questions *questions, const struct ipc_type *type, c
     struct question *question;
     HASH_FIND(hh, questions->waiting, &number, sizeof(number), question);
     if (question == NULL || question->answer_type != type)
-        return type == &ipc_access_answer || type == &ipc_sender_answer;
+        return type == &ipc_access_answer || type == &ipc_sender_answer ||
+               type == &ipc_greylist_answer;
     end(question, message);
     return true;
 }

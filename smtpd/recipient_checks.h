@@ -1,6 +1,7 @@
 /*
  * recipient_checks - what a recipient waits for beside lookup's word that it exists: the judgement
- * of its client, what the table `access` says of the recipient, and how many there may be.
+ * of its client, what the table `access` says of the recipient, greylisting, and how many there may
+ * be.
  */
 #ifndef VEREDUS_SMTPD_RECIPIENT_CHECKS_H
 #define VEREDUS_SMTPD_RECIPIENT_CHECKS_H

@@ -4,7 +4,9 @@ Clients of 127.0.0.1 are trusted, those of 127.0.0.2 and above are strangers. Wh
 tests/transcripts/policy-*.txt; here is what a dialogue can not show.
 """
 import base64
+import os
 import re
+import signal
 import time
 
 import pytest
@@ -335,3 +337,62 @@ def test_connections_at_once_are_counted_for_each_network(make_instance):
 def stranger_is_greeted(instance):
     talk = harness.connect(instance.smtp_port, source="127.0.0.2")
     return talk.reply().startswith("220")
+
+
+# ---- greylisting ----
+
+
+def try_to_send(instance, sender="joe@sender.test", number=2):
+    """The reply to RCPT."""
+    talk = stranger(instance, number)
+    talk.command(f"MAIL FROM:<{sender}>", "250")
+    talk.send(b"RCPT TO:<alice@example.test>\r\n")
+    reply = talk.reply()
+    talk.command("RSET", "250")
+    talk.command("QUIT", "221")
+    return reply
+
+
+def test_a_greylisted_letter_is_taken_when_it_comes_again(make_instance):
+    limits = {"greylist_delay": 2, "greylist_passes": 2}
+    settings = STRANGERS + "greylist = true\n"
+    with make_instance(settings=settings, limits=limits) as instance:
+        assert try_to_send(instance).startswith("450 4.7.1 Greylisted")
+        instance.wait_log("event=refused", "Greylisted", line_of(instance, "greylist ="))
+        assert try_to_send(instance).startswith("450")
+        harness.wait_until(lambda: try_to_send(instance).startswith("250"), "that it is taken")
+        assert try_to_send(instance, number=3).startswith("250"), "a neighbour"
+        assert try_to_send(instance, "other@sender.test").startswith("450")
+        harness.wait_until(lambda: try_to_send(instance, "other@sender.test").startswith("250"),
+                           "that the second is taken")
+        assert try_to_send(instance, "new@sender.test").startswith("250"), "two came again"
+        # Whoever is trusted or has logged in is not asked to come again.
+        instance.send(b"Subject: x\r\n\r\n", sender="bob@example.org")
+
+
+def test_the_greylist_outlives_kill_and_restart(make_instance):
+    limits = {"greylist_delay": 1}
+    settings = STRANGERS + "greylist = true\n"
+    instance = make_instance(settings=settings, limits=limits)
+    with instance:
+        assert try_to_send(instance).startswith("450")
+        assert try_to_send(instance, "second@sender.test").startswith("450")
+        harness.wait_until(lambda: try_to_send(instance).startswith("250"), "that it is taken")
+        instance.deaths_expected = True
+        for pid in instance.pids("lookup"):
+            os.kill(pid, signal.SIGKILL)
+        assert try_to_send(instance).startswith("250")
+        instance.run_command("reload")
+        assert try_to_send(instance).startswith("250")
+    with instance:
+        assert try_to_send(instance).startswith("250")
+        assert try_to_send(instance, "second@sender.test").startswith("250")
+
+
+def test_a_greylist_that_can_not_be_opened_delays_no_mail(make_instance):
+    instance = make_instance(settings=STRANGERS + "greylist = true\n")
+    (instance.directory / "spool").mkdir(exist_ok=True)
+    (instance.directory / "spool" / "greylist").symlink_to("/dev/null")
+    with instance:
+        instance.wait_log("event=greylist-not-open")
+        assert try_to_send(instance).startswith("250")

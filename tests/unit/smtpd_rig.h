@@ -47,7 +47,7 @@ struct rig {
     struct worker worker;
     struct channel *lookup, *qmgr; /* the other ends */
     bool lookup_silent;
-    size_t access_asked;
+    size_t access_asked, greylist_asked;
     struct resolve asked[64]; /* while it is silent; the spans are gone */
     size_t asked_count;
     bool qmgr_gives;
@@ -140,6 +140,15 @@ static inline void rig_sender(struct rig *rig, const struct sender_ask *ask)
     assert_true(channel_send(rig->lookup, &ipc_sender_answer, &answer, NULL));
 }
 
+/* Who says "again" was here before. */
+static inline void rig_greylist(struct rig *rig, const struct greylist_ask *ask)
+{
+    bool again = span_has_prefix(ask->sender, SPAN("again"));
+    const struct greylist_answer answer = {ask->query, again ? 0 : 300};
+    rig->greylist_asked++;
+    assert_true(channel_send(rig->lookup, &ipc_greylist_answer, &answer, NULL));
+}
+
 static inline void rig_on_lookup(void *arg, struct channel *channel, const struct ipc_type *type,
                                  const void *message, struct fd_list *fds)
 {
@@ -151,6 +160,10 @@ static inline void rig_on_lookup(void *arg, struct channel *channel, const struc
     }
     if (type == &ipc_sender_ask) {
         rig_sender(rig, message);
+        return;
+    }
+    if (type == &ipc_greylist_ask) {
+        rig_greylist(rig, message);
         return;
     }
     assert_ptr_equal(type, &ipc_resolve);

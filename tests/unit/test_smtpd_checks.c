@@ -71,6 +71,11 @@ static int set_up_distrustful(void **state)
     return set_up_with(state, RIG_CONF "trusted_networks = {}\n");
 }
 
+static int set_up_grey(void **state)
+{
+    return set_up_with(state, CONF "greylist = true\n");
+}
+
 static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
@@ -385,6 +390,43 @@ static void hold_marks_the_letter(void **state)
     }
 }
 
+/* Only what would be taken is noted, and only a stranger's. */
+static void a_first_try_is_put_off_where_the_setting_says_so(void **state)
+{
+    static const struct {
+        const char *client, *mail, *rcpt, *reply;
+        size_t asked;
+    } expected[] = {
+        {"192.0.2.1", RIG_MAIL, RIG_RCPT, "450 4.7.1 Greylisted, try again later\r\n", 1},
+        {"192.0.2.1", "MAIL FROM:<again@sender.test>\r\n", RIG_RCPT, "250 2.1.5 Ok\r\n", 1},
+        {"192.0.2.1", RIG_MAIL, "RCPT TO:<nobody@example.test>\r\n",
+         "550 5.1.1 No such user here\r\n", 0},
+        {"192.0.2.1", RIG_MAIL, "RCPT TO:<reject@example.test>\r\n", "554 5.7.1 Not with us\r\n",
+         0},
+        {"192.0.2.1", RIG_MAIL, "RCPT TO:<ok@example.test>\r\n", "250 2.1.5 Ok\r\n", 0},
+        {"192.0.2.4", RIG_MAIL, RIG_RCPT, "250 2.1.5 Ok\r\n", 0}, /* OK by its name */
+        {"127.0.0.1", RIG_MAIL, RIG_RCPT, "250 2.1.5 Ok\r\n", 0},
+    };
+    struct rig *rig = rig_in(state);
+    for (size_t i = 0; i < COUNT(expected); i++) {
+        reach_mail(rig, expected[i].client, expected[i].mail);
+        rig->greylist_asked = 0;
+        rig_say(rig, expected[i].rcpt, expected[i].reply);
+        assert_int_equal(rig->greylist_asked, expected[i].asked);
+    }
+    reach_mail(rig, "192.0.2.1", RIG_MAIL);
+    log_in(rig);
+    rig_say(rig, RIG_RCPT, "250 2.1.5 Ok\r\n");
+}
+
+static void nobody_is_greylisted_by_default(void **state)
+{
+    struct rig *rig = rig_in(state);
+    reach_mail(rig, "192.0.2.1", RIG_MAIL);
+    rig_say(rig, RIG_RCPT, "250 2.1.5 Ok\r\n");
+    assert_int_equal(rig->greylist_asked, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -411,6 +453,9 @@ int main(void)
         TEST(the_table_refuses_recipients_one_by_one),
         TEST(an_answer_of_the_table_is_remembered),
         TEST(hold_marks_the_letter),
+        cmocka_unit_test_setup_teardown(a_first_try_is_put_off_where_the_setting_says_so,
+                                        set_up_grey, tear_down),
+        TEST(nobody_is_greylisted_by_default),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

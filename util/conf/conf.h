@@ -155,6 +155,8 @@ struct conf_limits {
     uint64_t connections_rate, messages_rate; /* of a network, a minute */
     uint64_t recipients_rate, auth_failures;  /* of a network, an hour */
     uint64_t recipients_per_account, auth_failures_per_account; /* an hour */
+    uint64_t greylist_delay, greylist_window, greylist_life;
+    uint64_t greylist_passes;
 };
 
 /* Immutable once it is loaded, so it can be read from any thread. */
@@ -183,6 +185,7 @@ struct conf {
     bool vrfy, expn;
     bool auth_old_form;
     bool sender_domain_required;
+    bool greylist;
     bool separate_users;
     uint64_t segment_size;
     /* Absolute paths, NUL-terminated behind the span. */

@@ -80,6 +80,8 @@ const struct setting settings[] = {
     {TOP("sender_domain_required", sender_domain_required, SETTING_BOOL), .fallback = "true",
      .help =
          "Refuse a stranger's sender whose domain does not exist, or says that it takes no mail."},
+    {TOP("greylist", greylist, SETTING_BOOL), .fallback = "false",
+     .help = "Put a stranger's letter off when it is tried for the first time: 450."},
     {TOP("dns_list_reject", dns_list_reject, SETTING_NUMBER), .fallback = "1", .least = 1,
      .most = 10000,
      .help = "A client is refused when the weights of the lists that it is on add up to this."},
@@ -210,6 +212,16 @@ const struct setting settings[] = {
      .help = "Failed logins an hour from a network, before all of its logins are put off."},
     {LIMIT(auth_failures_per_account, SETTING_NUMBER, 1, RATES_LIMIT), .fallback = "300",
      .help = "Failed logins an hour to an account, before untrusted clients are put off."},
+    /* ---- limits: greylisting ---- */
+    {LIMIT(greylist_delay, SETTING_TIME, 1, DAY), .fallback = "1m",
+     .help = "How long after its first try a letter is taken at the earliest."},
+    {LIMIT(greylist_window, SETTING_TIME, 60, 30 * DAY), .fallback = "1d",
+     .help = "And how long after it at the latest; then it counts as a first try again."},
+    {LIMIT(greylist_life, SETTING_TIME, 3600, 365 * DAY), .fallback = "35d",
+     .help = "How long a letter or a network that came again is remembered after its last mail."},
+    {LIMIT(greylist_passes, SETTING_NUMBER, 1, 10000), .fallback = "5",
+     .help =
+         "Letters that came again before all of an IPv4 /24 or an IPv6 /64 is put off no more."},
     /* ---- limits: space and memory ---- */
     {LIMIT(free_space_percent, SETTING_NUMBER, 1, 90), .fallback = "5",
      .help = "Percent of space or inodes below which no mail is taken: 452."},

@@ -220,6 +220,20 @@ static const struct ipc_field sender_answer_fields[] = {
 };
 TABLE(sender_answer, 0);
 
+static const struct ipc_field greylist_ask_fields[] = {
+    FIELD(greylist_ask, query, IPC_U32, MOST_U32),
+    FIELD(greylist_ask, client, IPC_SPAN, MOST_CLIENT),
+    FIELD(greylist_ask, sender, IPC_SPAN, MOST_ADDRESS),
+    FIELD(greylist_ask, recipient, IPC_SPAN, MOST_ADDRESS),
+};
+TABLE(greylist_ask, 0);
+
+static const struct ipc_field greylist_answer_fields[] = {
+    FIELD(greylist_answer, query, IPC_U32, MOST_U32),
+    FIELD(greylist_answer, wait, IPC_U32, MOST_U32),
+};
+TABLE(greylist_answer, 0);
+
 /* ---- qmgr and the delivery agents ---- */
 
 static const struct ipc_field agent_credit_fields[] = {

@@ -207,6 +207,20 @@ struct sender_answer {
     uint32_t line;
 };
 
+/* Has this letter been tried before? Asked of a letter that would be taken otherwise; lookup notes
+ * it. */
+struct greylist_ask {
+    uint32_t query;
+    struct span client;    /* address as text */
+    struct span sender;    /* as text; empty: the null reverse-path */
+    struct span recipient; /* as text */
+};
+
+struct greylist_answer {
+    uint32_t query;
+    uint32_t wait; /* seconds that are left; 0: it is to be taken */
+};
+
 /* ---- qmgr and the delivery agents ---- */
 
 /* The agent can take so many jobs more. */
@@ -416,6 +430,7 @@ struct operator_answer {
     X(20, segment_sealed) \
     X(32, resolve) X(33, resolved) X(34, mailbox_ask) X(35, mailbox_answer) \
     X(36, access_ask) X(37, access_answer) X(38, sender_ask) X(39, sender_answer) \
+    X(40, greylist_ask) X(41, greylist_answer) \
     X(48, agent_credit) X(49, agent_segment) X(50, agent_forget) X(51, job) X(52, job_result) \
     X(64, verify) X(65, verdict) X(66, mailbox_open) X(67, mailbox_opened) \
     X(68, mailbox_refused) X(69, mailbox_fetch) X(70, mailbox_message) X(71, mailbox_missing) \

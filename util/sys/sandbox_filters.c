@@ -135,11 +135,15 @@ static const struct call calls_of_spool_owner[] = {
 static const struct call calls_of_hashers[] = {CALL(setpriority), END};
 /* clang-format on */
 
+/* Who keeps the greylist writes into that one file, which was opened before. */
+static const struct call calls_of_greylist_keepers[] = {CALL(pwrite64), END};
+
 enum { GROUPS = 5 };
 
 /* What each role may do. Master has no row: it stays outside. */
 static const struct call *const roles[ROLE_COUNT][GROUPS] = {
-    [ROLE_LOOKUP] = {calls_of_all, calls_of_file_finders, calls_of_table_readers},
+    [ROLE_LOOKUP] = {calls_of_all, calls_of_file_finders, calls_of_table_readers,
+                     calls_of_greylist_keepers},
     [ROLE_AUTH] = {calls_of_all, calls_of_file_finders, calls_of_table_readers, calls_of_hashers},
     [ROLE_QMGR] = {calls_of_all, calls_of_file_finders, calls_of_file_owners,
                    calls_of_segment_writers, calls_of_spool_owner},
