@@ -238,6 +238,24 @@ static struct reply unmet_for_auth(const struct session *session)
     return REPLY_PENDING;
 }
 
+/* STARTTLS: RFC 3207 §4. */
+static struct reply unmet_for_tls(const struct session *session)
+{
+    if (session->channel == CHANNEL_SECURE)
+        return answer(503, "5.5.1", "TLS is active already");
+    if (!secure_is_offered(session))
+        return answer(502, "5.5.1", "TLS is not offered here");
+    return REPLY_PENDING;
+}
+
+/* EXPN: RFC 5321 §7.3. */
+static struct reply unmet_for_lists(const struct session *session)
+{
+    if (!session->worker->conf->expn || !session_may_relay(session))
+        return answer(502, "5.5.1", "Lists are not shown here");
+    return REPLY_PENDING;
+}
+
 /* What is not offered is not known to that client (RFC 4954 §4, RFC 3207 §4); pending: nothing is
  * missing. */
 static struct reply unmet(const struct session *session, enum verb_needs needs)
@@ -247,19 +265,13 @@ static struct reply unmet(const struct session *session, enum verb_needs needs)
     case NEEDS_NOTHING:
         break;
     case NEEDS_CLEAR:
-        if (session->channel == CHANNEL_SECURE)
-            return answer(503, "5.5.1", "TLS is active already");
-        if (!secure_is_offered(session))
-            return answer(502, "5.5.1", "TLS is not offered here");
-        break;
+        return unmet_for_tls(session);
     case NEEDS_LOGIN:
         if (submits && session->user.len == 0 && !session->trusted)
             return answer(530, "5.7.0", "Authentication required"); /* RFC 4954 §6 */
         break;
     case NEEDS_EXPN:
-        if (!session->worker->conf->expn || !session_may_relay(session))
-            return answer(502, "5.5.1", "Lists are not shown here"); /* RFC 5321 §7.3 */
-        break;
+        return unmet_for_lists(session);
     case NEEDS_NO_LOGIN:
         return unmet_for_auth(session);
     case NEEDS_PROXY:

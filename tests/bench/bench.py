@@ -8,6 +8,8 @@ medians. Everything is done on the disk at hand and, as root, on ext4 with a jou
 import argparse
 import os
 import pathlib
+import resource
+import ssl
 import statistics
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from postfix import Postfix  # noqa: E402
 
 SIZE = 4096
 GOALS = {"connection each": 6, "20 open sessions": 8, "1 open session": 3, "Maildir": 5}
+
 
 class Veredus:
     name = "veredus"
@@ -97,6 +100,49 @@ def compare(servers, rounds, scale):
     return ratios
 
 
+def memory(pids):
+    """Octets that these processes hold; of what they share, their part."""
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup:
+            total += sum(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
+    return total * 1024
+
+
+def idle_clients(server, count, tls):
+    """Sessions behind EHLO, of many addresses: one has ports for 28,000 connections at most."""
+    context = ssl.create_default_context(cafile=server.instance.directory / "tls" / "cert.pem")
+    talks = []
+    for number in range(count):
+        talk = harness.connect(server.port, source=f"127.0.{number % 100}.1")
+        talk.expect("220")
+        talk.command("EHLO idle.example.org", "250")
+        if tls:
+            talk.command("STARTTLS", "220")
+            talk = harness.Talk(context.wrap_socket(talk.raw, server_hostname="mx.example.test"))
+            talk.command("EHLO idle.example.org", "250")
+        talks.append(talk)
+    return talks
+
+
+def idle(server, scale):
+    """What ten thousand idle clients cost, and what others get meanwhile. Postfix has a process for
+    each of a hundred clients, and no more."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    count = min(int(10000 * scale), most - 1000)
+    alone = accept(server, int(10000 * scale), 20, True)
+    for name, tls, goal in (("in the clear", False, 12), ("with TLS", True, 30)):
+        before = memory(server.instance.pids("smtpd"))
+        talks = idle_clients(server, count, tls)
+        each = (memory(server.instance.pids("smtpd")) - before) / count / 1024
+        rate = accept(server, int(10000 * scale), 20, True)
+        print(f"  {count} idle {name:13} {each:6.1f} KB each (goal {goal})   others "
+              f"{rate:8.0f}/s, alone {alone:8.0f}/s", flush=True)
+        for talk in talks:
+            talk.raw.close()
+        harness.wait_until(lambda: server.instance.status().get("sessions") == 0, "all gone")
+
+
 def ceiling(scale):
     """smtp-source into smtp-sink, which stores nothing."""
     base, claim = harness.claim_ports()
@@ -117,6 +163,7 @@ def ceiling(scale):
 def measure_in(directory, arguments):
     with Postfix(directory / "postfix") as postfix, Veredus(directory / "veredus") as veredus:
         compare([postfix, veredus], arguments.rounds, arguments.scale)
+        idle(veredus, arguments.scale)
 
 
 def with_journal(arguments):

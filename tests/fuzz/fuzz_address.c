@@ -4,14 +4,18 @@
  */
 #include "tests/fuzz/fuzz.h"
 #include "util/mail/address.h"
+#include "util/mail/utf8.h"
 
 static void check_parts(const struct address *address)
 {
     struct span local = address_local(address);
     require(local.len > 0 && local.len <= ADDRESS_LOCAL_MAX);
     require(address->domain_len > 0 && address->domain_len <= ADDRESS_DOMAIN_MAX);
-    for (size_t i = 0; i < local.len; i++)
-        require(local.data[i] >= ' ' && local.data[i] <= '~');
+    for (size_t i = 0; i < local.len;) {
+        size_t wide = utf8_character(span_skip(local, i));
+        require(wide > 0 || (local.data[i] >= ' ' && local.data[i] <= '~'));
+        i += wide > 0 ? wide : 1;
+    }
     struct span domain = address_domain(address);
     require(address->domain_is_literal || domain_is_valid(domain));
     for (size_t i = 0; i < domain.len; i++)

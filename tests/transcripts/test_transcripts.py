@@ -51,6 +51,11 @@ class Player:
         self.settings.append(f'dns {{ servers = {{"{self.dns.address}"}} timeout = 1 tries = 1 }}')
         self.instance = make_instance(users=users, domains=(self.given["domain"],),
                                       settings="\n".join(self.settings))
+        if "listen" in self.given:
+            text = self.instance.configuration.read_text()
+            self.instance.configuration.write_text(
+                f'{text}\nlisten "extra" {{ address = "127.0.0.1:{self.instance.base + 1}" '
+                f'{self.given["listen"]} }}\n')
         self.talk = None
 
     def parse(self):
@@ -58,7 +63,7 @@ class Player:
             word, _, rest = line.partition(" ")
             if not line or line.startswith("#"):
                 continue
-            if word in ("service:", "domain:", "from:"):
+            if word in ("service:", "domain:", "from:", "listen:"):
                 self.given[word[:-1]] = rest.strip()
             elif word == "user:":
                 self.users.append(tuple(rest.split()))
@@ -98,7 +103,8 @@ class Player:
     def connect(self, source):
         port = {"pop3": "pop3_port", "submission": "submission_port"}.get(self.given["service"],
                                                                           "smtp_port")
-        self.talk = harness.connect(getattr(self.instance, port), source=source)
+        self.talk = harness.connect(self.instance.base + 1 if "listen" in self.given
+                                    else getattr(self.instance, port), source=source)
 
     def expect_line(self, pattern):
         line = self.talk.line()
