@@ -69,8 +69,9 @@ const struct setting settings[] = {
     {TOP("log_level", log_level, SETTING_WORD), .fallback = "info", .words = level_words,
      .help = "The least important events that are still logged."},
     {TOP("vrfy", vrfy, SETTING_BOOL), .fallback = "false",
-     .help = "Whether VRFY tells trusted and authenticated clients who lives here; else it says 252 "
-             "to everybody."},
+     .help =
+         "Whether VRFY tells trusted and authenticated clients who lives here; else it says 252 "
+         "to everybody."},
     {TOP("expn", expn, SETTING_BOOL), .fallback = "false",
      .help = "Whether EXPN shows them who is behind an alias; else it is refused with 502."},
     {TOP("helo_argument_required", helo_argument_required, SETTING_BOOL), .fallback = "true",
@@ -185,6 +186,8 @@ const struct setting settings[] = {
      .help = "NOOP, RSET, VRFY and HELP without a message between, before they count as errors."},
     {LIMIT(connections_per_network, SETTING_NUMBER, 1, 1000000), .fallback = "20",
      .help = "Connections at once from an IPv4 address or an IPv6 /64; trusted ones are free."},
+    {LIMIT(connections_per_account, SETTING_NUMBER, 1, 1000000), .fallback = "50",
+     .help = "Sessions at once in which one login submits mail, from wherever they come."},
     {LIMIT(connections_per_worker, SETTING_NUMBER, 1, 1000000), .fallback = "10000",
      .help = "Connections at once to one worker."},
     {LIMIT(worker_age, SETTING_TIME, 1, 365 * DAY), .fallback = "6h",
