@@ -69,8 +69,9 @@ const struct setting settings[] = {
     {TOP("log_level", log_level, SETTING_WORD), .fallback = "info", .words = level_words,
      .help = "The least important events that are still logged."},
     {TOP("vrfy", vrfy, SETTING_BOOL), .fallback = "false",
-     .help = "Whether VRFY tells trusted and authenticated clients who lives here; else it says 252 "
-             "to everybody."},
+     .help =
+         "Whether VRFY tells trusted and authenticated clients who lives here; else it says 252 "
+         "to everybody."},
     {TOP("expn", expn, SETTING_BOOL), .fallback = "false",
      .help = "Whether EXPN shows them who is behind an alias; else it is refused with 502."},
     {TOP("helo_argument_required", helo_argument_required, SETTING_BOOL), .fallback = "true",
