@@ -7,7 +7,6 @@ import harness
 from secure import encrypted, starttls
 
 
-
 def greeted(server):
     talk = harness.connect(server.smtp_port)
     talk.expect("220")
