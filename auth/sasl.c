@@ -272,15 +272,30 @@ static struct exchange *exchange_new(struct sasl *sasl, void *peer, const struct
 }
 
 /* Nobody can fill the memory with exchanges that are never answered. */
-static bool too_many(const struct sasl *sasl, struct span client)
+static bool has_too_many(const struct sasl *sasl, struct span client)
 {
     unsigned count = 0;
 
-    if (HASH_COUNT(sasl->exchanges) >= SASL_MOST)
-        return true;
     for (const struct exchange *exchange = sasl->exchanges; exchange; exchange = exchange->hh.next)
         count += span_equal(exchange->client, client);
     return count >= SASL_CLIENT_MOST;
+}
+
+/* Nor can many clients, who each begin a few and answer none, keep everybody else out: whoever has
+ * been at it longest gives way, and a client that means it answers within moments. False: all wait
+ * for us, and none for its client. */
+static bool make_room(struct sasl *sasl)
+{
+    struct exchange *oldest = sasl->exchanges;
+
+    if (HASH_COUNT(sasl->exchanges) < SASL_MOST)
+        return true;
+    while (oldest && oldest->phase != PHASE_CLIENT)
+        oldest = oldest->hh.next;
+    if (!oldest)
+        return false;
+    finish(oldest, VERIFY_TEMPORARY, SPAN(""));
+    return true;
 }
 
 void sasl_start(struct sasl *sasl, void *peer, const struct sasl_begin *begin)
@@ -289,7 +304,7 @@ void sasl_start(struct sasl *sasl, void *peer, const struct sasl_begin *begin)
         log_event(LOG_WARN, "message-unexpected", LOG_STR("type", "sasl_begin"));
         return;
     }
-    if (too_many(sasl, begin->client)) {
+    if (has_too_many(sasl, begin->client) || !make_room(sasl)) {
         sasl->parts.verdict(peer, &(struct attempt_answer){.status = VERIFY_TEMPORARY,
                                                            .user = SPAN(""),
                                                            .client = begin->client,

@@ -7,6 +7,9 @@
  * "[UNAVAILABLE]" and "[TEMPUNAVAIL]" stand for what the proxy does not know. All of a command is
  * taken or none of it. With an address another client begins: what was said of the one before is
  * forgotten; without one something is added. Either way the dialogue begins anew, with a greeting.
+ *
+ * Other than with Postfix the client is named once in a connection: there are proxies that only
+ * pass octets on behind it, and a client of theirs would name itself, its network or its login.
  */
 #include "smtpd/answer.h"
 #include "smtpd/commands.h"

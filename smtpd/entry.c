@@ -210,6 +210,9 @@ struct reply entry_claim(struct session *session, const struct entry_claims *cla
     session->extended = false;
     if (claims->login.len > 0)
         login_vouch(session, claims->login);
+    /* From here on the proxy may hand on whatever its client writes, and that is no proxy. */
+    if (claims->speaks_for != ENTRY_THE_SAME || claims->login.len > 0)
+        session->proxy = false;
     log_event(LOG_INFO, "proxied", LOG_SPAN("session", session_id(session)),
               LOG_SPAN("client", session_client(session)), LOG_SPAN("name", session->client_name),
               LOG_SPAN("user", session->user));

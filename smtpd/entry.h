@@ -34,7 +34,7 @@ struct entry_claims {
 };
 
 /* The session is that of this client from now on; its greeting, or why it is sent away. The claims
- * are copied. */
+ * are copied. With an address or a login they are the proxy's last word. */
 struct reply entry_claim(struct session *session, const struct entry_claims *claims);
 
 /* The proxy did not say in time for whom it speaks. */

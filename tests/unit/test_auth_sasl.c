@@ -440,6 +440,30 @@ static void one_client_may_have_so_many_exchanges_and_no_more(void **state)
     assert_false(next(fixture, SASL_CLIENT_MOST + 1)->is_verdict);
 }
 
+/* One that asks for the user's name, from somebody else each time. */
+static void begin_elsewhere(struct fixture *fixture, uint32_t query)
+{
+    struct span client = arena_printf(&fixture->arena, "2001:db8::%x", query);
+    sasl_start(fixture->sasl, fixture,
+               &(struct sasl_begin){
+                   .query = query, .mechanism = SASL_LOGIN, .client = client, .session = 22});
+}
+
+static void those_who_never_answer_keep_nobody_out(void **state)
+{
+    struct fixture *fixture = *state;
+    begin(fixture, 0, SASL_LOGIN, NULL);
+    for (uint32_t query = 1; query < SASL_MOST; query++)
+        begin_elsewhere(fixture, query);
+    assert_int_equal(fixture->count, SASL_MOST);
+    begin_elsewhere(fixture, SASL_MOST);
+    /* Who waited longest is sent away, and the newcomer asked. */
+    assert_verdict(next(fixture, SASL_MOST), VERIFY_TEMPORARY);
+    assert_int_equal(fixture->heard[SASL_MOST].query, 0);
+    assert_false(next(fixture, SASL_MOST + 1)->is_verdict);
+    assert_int_equal(fixture->heard[SASL_MOST + 1].query, SASL_MOST);
+}
+
 static void a_client_that_does_not_answer_loses_its_exchange(void **state)
 {
     struct fixture *fixture = *state;
@@ -505,6 +529,7 @@ int main(void)
         SLOW(another_account_is_not_held_up),
         SLOW(cancelling_does_not_escape_the_delay),
         TEST(one_client_may_have_so_many_exchanges_and_no_more),
+        TEST(those_who_never_answer_keep_nobody_out),
         cmocka_unit_test_setup_teardown(a_client_that_does_not_answer_loses_its_exchange,
                                         set_up_with_a_short_deadline, tear_down),
         TEST(the_exchanges_of_a_peer_that_is_gone_vanish_and_no_others),

@@ -321,6 +321,48 @@ static void what_does_not_answer_the_question_is_temporary(void **state)
     }
 }
 
+static void put_octet(struct buf *out, unsigned octet)
+{
+    buf_add(out, span_of(&(uint8_t){(uint8_t)octet}, 1));
+}
+
+/* The good message with a second answer, of the type NULL, whose data are so many pointers, each to
+ * the one before it, and a third one whose owner is the last of them. */
+static enum dns_result read_chain(unsigned pointers)
+{
+    static const uint8_t head[] = {0xc0, 12, 0, 10, 0, 1, 0, 0, 0, 60};
+    struct buf message = {0};
+    buf_add(&message, span_of(good_message, sizeof good_message));
+    buf_add(&message, span_of(head, sizeof head));
+    put_octet(&message, 2 * pointers >> 8);
+    put_octet(&message, 2 * pointers);
+    size_t to = 12;
+    for (unsigned i = 0; i < pointers; i++) {
+        size_t here = buf_len(&message);
+        put_octet(&message, 0xc0 | (unsigned)(to >> 8));
+        put_octet(&message, (unsigned)to);
+        to = here;
+    }
+    put_octet(&message, 0xc0 | (unsigned)(to >> 8));
+    put_octet(&message, (unsigned)to);
+    buf_add(&message, span_of(head + 2, sizeof head - 2));
+    put_octet(&message, 0);
+    put_octet(&message, 0);
+    message.data[7] = 3;
+    enum dns_result result = read_octets((const uint8_t *)message.data, buf_len(&message)).result;
+    buf_free(&message);
+    return result;
+}
+
+static void a_name_leads_through_a_bounded_number_of_pointers(void **state)
+{
+    (void)state;
+    /* One more of them is the owner's own. */
+    assert_int_equal(read_chain(126), DNS_FOUND);
+    assert_int_equal(read_chain(127), DNS_TEMPORARY);
+    assert_int_equal(read_chain(8000), DNS_TEMPORARY);
+}
+
 static void the_question_may_come_back_in_another_case(void **state)
 {
     uint8_t octets[sizeof good_message];
@@ -367,6 +409,7 @@ int main(void)
         cmocka_unit_test_teardown(records_that_are_not_what_they_should_be_are_left_out, forget),
         cmocka_unit_test_teardown(a_huge_set_is_cut, forget),
         cmocka_unit_test_teardown(owners_may_be_pointers_and_ad_is_seen, forget),
+        cmocka_unit_test_teardown(a_name_leads_through_a_bounded_number_of_pointers, forget),
         cmocka_unit_test_teardown(a_message_that_is_cut_anywhere_is_none, forget),
         cmocka_unit_test_teardown(what_does_not_answer_the_question_is_temporary, forget),
         cmocka_unit_test_teardown(the_question_may_come_back_in_another_case, forget),

@@ -19,6 +19,7 @@ enum {
     TYPE_SOA = 6,
     TYPE_OPT = 41, /* RFC 6891 §6.1.1 */
     OPT_SIZE = 11,
+    POINTERS_MAX = 127,     /* of one name: it has no more labels (RFC 1035 §2.3.4) */
     ALIASES_MAX = 8,        /* aliases that lead to one another */
     ALIAS_RECORDS = 512,    /* records that are searched for them */
     TTL_MAX = 86400,        /* RFC 2181 §8 lets who keeps an answer choose */
@@ -108,12 +109,13 @@ static void copy_label(struct cursor *cursor, size_t at, size_t len, struct wire
 }
 
 /* RFC 1035 §4.1.4: a pointer leads to a prior occurrence. Each leads further back than where the
- * labels before it began, so there is an end to them. */
+ * labels before it began, so there is an end to them; and it comes soon, for a message may have
+ * thousands of names that lead into one long chain of pointers. */
 static void take_name(struct cursor *cursor, struct wire_name *name)
 {
     size_t at = cursor->at;
     size_t began = at;
-    bool jumped = false;
+    unsigned jumps = 0;
     uint8_t head;
     name->len = 0;
     do {
@@ -121,15 +123,15 @@ static void take_name(struct cursor *cursor, struct wire_name *name)
         size_t behind = at + 1 + (head >= POINTER ? 1 : (size_t)head);
         if (head >= POINTER) {
             at = (size_t)(head - POINTER) << 8 | octet_at(cursor, at + 1);
-            cursor->bad = cursor->bad || at >= began;
+            cursor->bad = cursor->bad || at >= began || jumps == POINTERS_MAX;
             began = at;
         } else if (!cursor->bad) {
             copy_label(cursor, at, head, name);
             at = behind;
         }
-        if (!jumped)
+        if (jumps == 0)
             cursor->at = behind;
-        jumped = jumped || head >= POINTER;
+        jumps += head >= POINTER;
     } while (head != 0 && !cursor->bad);
 }
 

@@ -24,6 +24,7 @@ struct tls *tls_accept(struct tls_server *server, int fd)
     if (tls->ssl == NULL || SSL_set_fd(tls->ssl, fd) != 1)
         fatal(EX_OSERR, "no memory for a TLS session");
     SSL_set_accept_state(tls->ssl);
+    tls_bounds_attach(tls);
     tls->reason = "";
     return tls;
 }
@@ -73,18 +74,21 @@ static enum tls_result outcome(struct tls *tls, int returned)
 }
 
 /* An empty queue and no errno: only then do both speak of this call. */
-static void prepare(void)
+static void prepare(struct tls *tls)
 {
     ERR_clear_error();
     errno = 0;
+    tls->reads = 0;
 }
 
 enum tls_result tls_handshake(struct tls *tls)
 {
     if (tls->failed)
         return TLS_ERROR;
-    prepare();
-    return outcome(tls, SSL_do_handshake(tls->ssl));
+    prepare(tls);
+    enum tls_result result = outcome(tls, SSL_do_handshake(tls->ssl));
+    tls->established = tls->established || result == TLS_OK;
+    return result;
 }
 
 enum tls_result tls_read(struct tls *tls, void *out, size_t size, size_t *count)
@@ -92,8 +96,13 @@ enum tls_result tls_read(struct tls *tls, void *out, size_t size, size_t *count)
     *count = 0;
     if (tls->failed)
         return TLS_ERROR;
-    prepare();
-    return outcome(tls, SSL_read_ex(tls->ssl, out, size, count));
+    prepare(tls);
+    enum tls_result result = outcome(tls, SSL_read_ex(tls->ssl, out, size, count));
+    if (!tls_bounds_are_passed(tls) || result == TLS_ERROR)
+        return result;
+    tls->failed = true;
+    tls->reason = "too many messages of TLS itself";
+    return TLS_ERROR;
 }
 
 /* Nothing is written for nothing: OpenSSL would send an empty record. */
@@ -104,7 +113,7 @@ enum tls_result tls_write(struct tls *tls, struct span octets, size_t *count)
         return TLS_ERROR;
     if (octets.len == 0)
         return TLS_OK;
-    prepare();
+    prepare(tls);
     return outcome(tls, SSL_write_ex(tls->ssl, octets.data, octets.len, count));
 }
 
@@ -116,7 +125,7 @@ enum tls_result tls_shutdown(struct tls *tls)
         return TLS_ERROR;
     if (SSL_in_init(tls->ssl))
         return TLS_OK;
-    prepare();
+    prepare(tls);
     int returned = SSL_shutdown(tls->ssl);
     return returned >= 0 ? TLS_OK : outcome(tls, returned);
 }

@@ -9,7 +9,8 @@
  * OpenSSL keeps what it has read ahead: after TLS_OK from tls_read, read again until
  * TLS_WANT_READ, or ask tls_pending, for poll(2) does not see it. A call that wants the other
  * direction (TLS_WANT_WRITE from tls_read) is repeated when the descriptor is ready for that. An
- * idle session holds about 14 KiB, for OpenSSL's buffers go back while nothing is in them.
+ * idle session holds about 14 KiB, for OpenSSL's buffers go back while nothing is in them. No call
+ * takes long, whatever the client sends: it may leave octets in the socket, for poll(2) to see.
  *
  * What is not offered: TLS before 1.2 (RFC 8996), key exchange without forward secrecy,
  * renegotiation, compression, early data (RFC 8446 §8), a session cache.

@@ -33,6 +33,9 @@ struct tls {
     SSL *ssl;
     const char *reason; /* of the error; static */
     bool failed;        /* nothing more can be sent or received */
+    bool established;   /* the handshake was done once */
+    unsigned reads;     /* of the socket, in this call */
+    unsigned messages;  /* of TLS itself, since it was established */
 };
 
 /* The server that a session belongs to. */
@@ -40,6 +43,13 @@ struct tls_server *tls_server_of(const SSL *ssl);
 
 /* Has the tickets of a context made and opened with the ratchet of its server. */
 void tls_tickets_attach(SSL_CTX *context);
+
+/* From here on calls for the session end in time, whatever its client sends: `reads` is set to 0
+ * before each. Its socket is known already. */
+void tls_bounds_attach(struct tls *tls);
+
+/* True when the client sent so much that brings no octets that it has to go. */
+bool tls_bounds_are_passed(const struct tls *tls);
 
 /* Reads certificate, chain and key of the pair into the context, as the current one. False with a
  * sentence in `problem`; the context is of no use then. */
