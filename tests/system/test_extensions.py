@@ -1,9 +1,10 @@
 """Extensions of SMTP from end to end: chunks, addresses beyond ASCII, what senders want to be told."""
+import ssl
+
 import pytest
 
 import harness
-from secure import encrypted
-
+from secure import encrypted, starttls
 
 
 def greeted(server):
@@ -70,6 +71,21 @@ def test_connection_lost_within_a_chunk_queues_nothing(server):
     talk.send(b"BDAT 10\r\n0123456789BDAT 1000 LAST\r\nhalf")
     talk.expect("250 2.0.0")
     talk.raw.close()
+    greeted(server).command("QUIT", "221")
+    new_letters(server, before, 0)
+
+
+def test_close_notify_amid_a_chunk_and_plaintext_behind_it_queue_nothing(server):
+    before = server.delivered()
+    talk = starttls(server, server.smtp_port)
+    begin(talk)
+    talk.send(b"BDAT 100 LAST\r\nSubject: half\r\n\r\nhalf")
+    try:
+        raw = talk.raw.unwrap()
+        raw.sendall(b"x" * 100 + b"\r\nQUIT\r\n")
+        assert b"250" not in raw.recv(4096)
+    except (ssl.SSLError, OSError):
+        pass
     greeted(server).command("QUIT", "221")
     new_letters(server, before, 0)
 
