@@ -171,8 +171,9 @@ const struct setting settings[] = {
      .help = "Recipients of a message; more are put off with 452."},
     {LIMIT(messages_per_connection, SETTING_NUMBER, 1, 999999), .fallback = "100000",
      .help = "Messages of one connection; whoever begins one more is sent away with 421."},
-    {LIMIT(command_line, SETTING_SIZE, 512, 65536), .fallback = "2048",
-     .help = "A command line with its end (RFC 5321 §4.5.3.1.4 wants 512)."},
+    {LIMIT(command_line, SETTING_SIZE, 1280, 65536), .fallback = "2048",
+     .help =
+         "A command line with its end (RFC 5321 §4.5.3.1.4 wants 512, and what extensions add)."},
     {LIMIT(header_size, SETTING_SIZE, KIB, 16 * MIB), .fallback = "100K",
      .help = "What is looked at of the header of a message."},
     {LIMIT(received_hops, SETTING_NUMBER, 10, 1000), .fallback = "100",
