@@ -20,13 +20,13 @@ static bool is_sibling(const struct worker *worker, const struct daemon_page *pa
     return page->role == worker->role && page->index != worker->index;
 }
 
-/* Our own column and those of the other workers. */
-static unsigned connections_of_network(const struct worker *worker, uint64_t network)
+/* Our own column and those of the other workers; `key` is a network's or an account's. */
+static unsigned connections_of(const struct worker *worker, uint64_t key)
 {
-    unsigned count = page_connections(worker->page, network);
+    unsigned count = page_connections(worker->page, key);
     for (size_t i = 0; i < *worker->page_count; i++)
         if (is_sibling(worker, &worker->pages[i]))
-            count += page_connections(worker->pages[i].page, network);
+            count += page_connections(worker->pages[i].page, key);
     return count;
 }
 
@@ -128,6 +128,28 @@ void limits_login_failed(struct session *session, struct span login)
     rate_limits_login_failed(&client, login);
 }
 
+/* Of all workers for submission, wherever the sessions come from: who stole a password has many
+ * networks. The number of an account lies anywhere in 64 bits, so it meets no network's. */
+struct reply limits_enter_account(struct session *session, struct span account)
+{
+    struct worker *worker = session->worker;
+    if (worker->rates == NULL)
+        return REPLY_PENDING;
+    session->account = rates_account(worker->rates, account);
+    page_connections_add(worker->page, session->account, 1);
+    if (connections_of(worker, session->account) <= worker->conf->limits.connections_per_account)
+        return REPLY_PENDING;
+    return answer_by(session, "connections_per_account",
+                     answer_close(421, "4.7.0", "Too many connections of this account"));
+}
+
+void limits_leave_account(struct session *session)
+{
+    if (session->account != 0)
+        page_connections_add(session->worker->page, session->account, -1);
+    session->account = 0;
+}
+
 /* Trusted networks are exempt from the limit per network, not from that of the worker. */
 struct reply limits_greeting(struct session *session)
 {
@@ -139,7 +161,7 @@ struct reply limits_greeting(struct session *session)
         return answer_by(session, "connections_per_worker",
                          answer_close(421, "4.3.2", "Too many connections, try again later"));
     if (!is_free(session) &&
-        connections_of_network(worker, session->network) > limits->connections_per_network)
+        connections_of(worker, session->network) > limits->connections_per_network)
         return answer_by(session, "connections_per_network",
                          answer_close(421, "4.7.0", "Too many connections from your network"));
     struct reply rate = rate_connection(session);

@@ -25,6 +25,13 @@ struct reply limits_rate_login(struct session *session, struct span login)
     __attribute__((warn_unused_result));
 void limits_login_failed(struct session *session, struct span login);
 
+/* A login is right: counts the session among those of its account; 421 when they are too many. */
+struct reply limits_enter_account(struct session *session, struct span account)
+    __attribute__((warn_unused_result));
+
+/* The session is that account's no more; of none: nothing. */
+void limits_leave_account(struct session *session);
+
 /* The session ended: counts it no more. */
 void limits_leave(struct session *session);
 

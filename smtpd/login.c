@@ -99,6 +99,8 @@ static void on_answer(void *arg, struct reply reply, struct span user)
     if (reply.code == 535 && reply_is_pending(limited))
         limits_login_failed(session, user);
     if (reply.code == 235 && reply_is_pending(limited))
+        limited = limits_enter_account(session, user);
+    if (reply.code == 235 && reply_is_pending(limited))
         take(session, user);
     answer_write(session, SPAN("AUTH"), reply_is_pending(limited) ? reply : limited);
     session->progress = true;
@@ -150,6 +152,7 @@ void login_vouch(struct session *session, struct span user)
 void login_forget(struct session *session)
 {
     session->user = SPAN("");
+    limits_leave_account(session);
     if (session->login == NULL)
         return;
     authenticate_drop(&session->login->authentication);

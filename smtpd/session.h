@@ -142,6 +142,7 @@ struct session {
     struct cause cause;           /* of the reply that is about to be written */
     uint64_t number;              /* `id` is its text */
     uint64_t network;             /* what connections are counted by; 0: not counted */
+    uint64_t account;             /* the same of a login; 0: not counted */
     enum session_state state;
     enum session_end end;
     enum session_channel channel;

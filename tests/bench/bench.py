@@ -20,6 +20,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 os.environ.setdefault("VEREDUS_BUILD", str(HERE.parent.parent / "build"))
 import harness  # noqa: E402
+import tls_bench  # noqa: E402
 from postfix import Postfix  # noqa: E402
 
 SIZE = 4096
@@ -182,22 +183,31 @@ def with_journal(arguments):
             subprocess.run(["umount", str(mount)], check=True)
 
 
+def in_place(measure, arguments):
+    with tempfile.TemporaryDirectory(dir=arguments.directory) as place:
+        os.chmod(place, 0o755)
+        measure(pathlib.Path(place), arguments)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scale", type=float, default=1.0, help="more or fewer messages")
     parser.add_argument("--directory", default=tempfile.gettempdir())
     parser.add_argument("--no-journal", action="store_true", help="only the disk at hand")
+    parser.add_argument("--only-tls", action="store_true", help="only what is under TLS")
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         raise SystemExit("bench: Postfix can only be run by root")
-    print(f"{SIZE} octets a message, {os.cpu_count()} cores\nthe ceiling:", flush=True)
-    ceiling(arguments.scale)
-    print("on the disk at hand:", flush=True)
-    with tempfile.TemporaryDirectory(dir=arguments.directory) as place:
-        os.chmod(place, 0o755)
-        measure_in(pathlib.Path(place), arguments)
-    if not arguments.no_journal:
+    print(f"{SIZE} octets a message, {os.cpu_count()} cores", flush=True)
+    if not arguments.only_tls:
+        print("the ceiling:", flush=True)
+        ceiling(arguments.scale)
+        print("on the disk at hand:", flush=True)
+        in_place(measure_in, arguments)
+    print("under TLS, on the disk at hand:", flush=True)
+    in_place(lambda place, given: tls_bench.measure_in(place, Veredus, given), arguments)
+    if not arguments.no_journal and not arguments.only_tls:
         print("on ext4 with a journal:", flush=True)
         with_journal(arguments)
 

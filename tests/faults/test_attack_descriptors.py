@@ -29,9 +29,13 @@ def exhaust(pid, most=10**6, spare=0):
 
 
 def spends(pid, seconds=2):
-    before = busy(pid)
-    time.sleep(seconds)
-    return (busy(pid) - before) / seconds
+    """Of one processor. One that ended meanwhile spends nothing."""
+    try:
+        before = busy(pid)
+        time.sleep(seconds)
+        return (busy(pid) - before) / seconds
+    except FileNotFoundError:
+        return 0
 
 
 def test_pop3d_out_of_descriptors_does_not_spin(make_instance):
@@ -80,7 +84,7 @@ def test_a_daemon_out_of_descriptors_loses_nothing_and_recovers(make_instance, r
                 sent += 1
             except AssertionError as refused:
                 assert "got '4" in str(refused)
-        assert all(spends(pid, 1) < HURRY for pid in before if os.path.exists(f"/proc/{pid}"))
+        assert all(spends(pid, 1) < HURRY for pid in before)
         for pid, limits in before.items():
             if os.path.exists(f"/proc/{pid}"):
                 resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
@@ -115,7 +119,7 @@ def test_a_segment_that_smtpd_could_not_take_does_not_cost_it_qmgr(make_instance
         try:
             for _ in range(60):  # when a segment is full, the next one is not taken
                 taken += 0 if server.log_has("qmgr-lost") else send()
-            assert server.log_has("process=smtpd", "message-malformed")
+            server.wait_log("process=smtpd", "message-malformed")
         finally:
             restore(before)
         for _ in range(40):  # more than fits into what is in hand
@@ -147,7 +151,7 @@ def test_a_message_that_pop3d_could_not_take_does_not_cost_it_mailbox(make_insta
         try:
             with pytest.raises((poplib.error_proto, OSError)):
                 reader.retr(1)
-            assert server.log_has("process=pop3d", "message-malformed")
+            server.wait_log("process=pop3d", "message-malformed")
         finally:
             restore(before)
         reader.close()

@@ -101,6 +101,8 @@ def test_out_of_memory_at_any_allocation_loses_and_halves_nothing(make_instance,
         # A death for each: by fatal() and nothing else, and only of those who were hurt.
         died = instance.log_has("event=child-died")
         assert len(died) == sum(map(len, ALLOCATIONS))
-        assert len(instance.log_has(f"process={role}", "event=fatal", "out of memory")) == len(died)
+        said = (f"process={role}", "event=fatal", "out of memory")
+        harness.wait_until(lambda: len(instance.log_has(*said)) >= len(died), "their last words")
+        assert len(instance.log_has(*said)) == len(died)
         for line in died:
             assert f"role={role} " in line and line.endswith(f"exit={os.EX_OSERR}"), line

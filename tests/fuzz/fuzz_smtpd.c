@@ -1,8 +1,8 @@
 /*
  * Whole SMTP sessions against a worker in this process. Whatever a client sends: each line of each
  * reply is well-formed, what was taken can be read back from the segment, and no message holds a
- * bare CR or LF unless it was declared binary. The first octet says how it is sent: LF for a line at a time, each answered before
- * the next; else the length of the pieces, 0 for all at once.
+ * bare CR or LF unless it was declared binary. The first octet says how it is sent: LF for a line
+ * at a time, each answered before the next; else the length of the pieces, 0 for all at once.
  */
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/smtpd_rig.h"

@@ -18,6 +18,10 @@ STRANGERS = 'trusted_networks = {"127.0.0.1"}\n'
 SENDER = {"sender.test": {"MX": [(10, "mx.sender.test")]}}
 
 
+# For tests that connect until something holds.
+UNHURRIED = {"connections_rate": 100000, "messages_rate": 100000, "connections_per_network": 1000}
+
+
 def dns_settings(dns, more=""):
     return f'{STRANGERS}dns {{ servers = {{"{dns.address}"}} timeout = 1 tries = 1 }}\n{more}'
 
@@ -270,6 +274,25 @@ def test_a_stolen_account_is_stopped_and_shown(make_instance):
         other.command("QUIT", "221")
 
 
+def test_sessions_at_once_are_counted_for_each_account(make_instance):
+    users = [("alice@example.test", "secret"), ("bob@example.test", "word")]
+    with make_instance(users=users, limits={"connections_per_account": 3}) as instance:
+        talks = [log_in(instance, source=f"127.0.0.{i}") for i in range(1, 4)]
+        refused = log_in(instance, code="421 4.7.0")
+        assert refused.closed()
+        instance.wait_log("event=refused", line_of(instance, "connections_per_account"))
+        log_in(instance, "bob@example.test", "word").command("QUIT", "221")
+        talks.pop().command("QUIT", "221")
+
+        def again():
+            talk = harness.connect(instance.submission_port)
+            talk.expect("220")
+            talk.command("EHLO client.test", "250")
+            talk.send(b"AUTH PLAIN " + base64.b64encode(b"\0alice@example.test\0secret") + b"\r\n")
+            return talk.reply().startswith("235")
+        harness.wait_until(again, "a free place")
+
+
 def test_too_many_failed_logins_put_the_network_off(make_instance):
     """HARDENING A 80: others are served."""
     limits = {"auth_failures": 3, "auth_delay_first": 1, "auth_delay_most": 1}
@@ -354,7 +377,7 @@ def try_to_send(instance, sender="joe@sender.test", number=2):
 
 
 def test_a_greylisted_letter_is_taken_when_it_comes_again(make_instance):
-    limits = {"greylist_delay": 2, "greylist_passes": 2}
+    limits = {"greylist_delay": 2, "greylist_passes": 2, **UNHURRIED}
     settings = STRANGERS + "greylist = true\n"
     with make_instance(settings=settings, limits=limits) as instance:
         assert try_to_send(instance).startswith("450 4.7.1 Greylisted")
@@ -371,7 +394,7 @@ def test_a_greylisted_letter_is_taken_when_it_comes_again(make_instance):
 
 
 def test_the_greylist_outlives_kill_and_restart(make_instance):
-    limits = {"greylist_delay": 1}
+    limits = {"greylist_delay": 1, **UNHURRIED}
     settings = STRANGERS + "greylist = true\n"
     instance = make_instance(settings=settings, limits=limits)
     with instance:

@@ -5,6 +5,7 @@ import re
 import pytest
 
 import harness
+import secure
 from dns_server import DnsServer, mx
 
 FOLDER = pathlib.Path(__file__).resolve().parent
@@ -77,8 +78,8 @@ class Player:
             elif word == "octets:":
                 self.octets.append(rest.split())
             else:
-                assert word in ("C:", "C>", "S:", "S+", "S*", "S!", "connect", "wait:", "file:", "log:"), (
-                    f"{self.path}:{number}: {line}")
+                assert word in ("C:", "C>", "S:", "S+", "S*", "S!", "connect", "tls", "wait:",
+                                "file:", "log:"), f"{self.path}:{number}: {line}"
                 self.steps.append((number, word, rest))
         assert any(word.startswith("S") for _, word, _ in self.steps), "a transcript that asks nothing"
 
@@ -115,6 +116,8 @@ class Player:
     def step(self, word, rest):
         if word == "connect":
             self.connect(rest or self.given["from"])
+        elif word == "tls":
+            self.talk = secure.encrypted(self.instance, self.talk.raw)
         elif word == "log:":
             self.instance.wait_log(rest)
         elif word == "C:":

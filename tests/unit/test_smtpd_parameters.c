@@ -256,6 +256,30 @@ static void letter_of_smtputf8_says_so(void **state)
     rig_free_letter(&letter);
 }
 
+/* RFC 1870 §3, RFC 4954 §3, RFC 3461 §4.1, RFC 6531 §3.1: each extension makes the line longer. */
+static void line_has_room_for_all_parameters(void **state)
+{
+    struct rig *rig = rig_of(state);
+    rig->conf->limits.command_line = 1280; /* the least that the setting may be */
+    rig_reach(rig, SESSION_READY);
+    char path[300], line[1300];
+    (void)snprintf(path, sizeof(path), "%.64s@%.50s.%.50s.%.50s.%.30s", HUNDRED, HUNDRED, HUNDRED,
+                   HUNDRED, HUNDRED);
+    char auth[600] = "";
+    for (size_t at = 0, i = 0; path[i] != '\0'; i++)
+        at += (size_t)snprintf(auth + at, sizeof(auth) - at, i < 120 ? "+%02X" : "%c", path[i]);
+    (void)snprintf(line, sizeof(line),
+                   "MAIL FROM:<%s> SIZE=52428800 BODY=BINARYMIME SMTPUTF8 RET=HDRS "
+                   "ENVID=" HUNDRED " AUTH=%s\r\n",
+                   path, auth);
+    assert_true(strlen(line) > 900);
+    rig_say(rig, line, "250 2.1.0 Ok\r\n");
+    (void)snprintf(line, sizeof(line),
+                   "RCPT TO:<alice@example.test> NOTIFY=SUCCESS,FAILURE,DELAY "
+                   "ORCPT=rfc822;" HUNDRED HUNDRED HUNDRED HUNDRED "\r\n");
+    rig_say(rig, line, "250 2.1.5 Ok\r\n");
+}
+
 static void requiretls_is_unknown_without_tls(void **state)
 {
     struct rig *rig = rig_of(state);
@@ -303,6 +327,7 @@ int main(void)
         RIG_TEST(stranger_is_not_believed_whose_message_it_is),
         RIG_TEST(address_beyond_ascii_needs_smtputf8),
         RIG_TEST(letter_of_smtputf8_says_so),
+        RIG_TEST(line_has_room_for_all_parameters),
         RIG_TEST(requiretls_is_unknown_without_tls),
         RIG_TEST(requiretls_is_stored_with_the_letter),
         RIG_TEST(connection_has_its_last_message),

@@ -69,8 +69,9 @@ const struct setting settings[] = {
     {TOP("log_level", log_level, SETTING_WORD), .fallback = "info", .words = level_words,
      .help = "The least important events that are still logged."},
     {TOP("vrfy", vrfy, SETTING_BOOL), .fallback = "false",
-     .help = "Whether VRFY tells trusted and authenticated clients who lives here; else it says 252 "
-             "to everybody."},
+     .help =
+         "Whether VRFY tells trusted and authenticated clients who lives here; else it says 252 "
+         "to everybody."},
     {TOP("expn", expn, SETTING_BOOL), .fallback = "false",
      .help = "Whether EXPN shows them who is behind an alias; else it is refused with 502."},
     {TOP("helo_argument_required", helo_argument_required, SETTING_BOOL), .fallback = "true",
@@ -170,8 +171,9 @@ const struct setting settings[] = {
      .help = "Recipients of a message; more are put off with 452."},
     {LIMIT(messages_per_connection, SETTING_NUMBER, 1, 999999), .fallback = "100000",
      .help = "Messages of one connection; whoever begins one more is sent away with 421."},
-    {LIMIT(command_line, SETTING_SIZE, 512, 65536), .fallback = "2048",
-     .help = "A command line with its end (RFC 5321 §4.5.3.1.4 wants 512)."},
+    {LIMIT(command_line, SETTING_SIZE, 1280, 65536), .fallback = "2048",
+     .help =
+         "A command line with its end (RFC 5321 §4.5.3.1.4 wants 512, and what extensions add)."},
     {LIMIT(header_size, SETTING_SIZE, KIB, 16 * MIB), .fallback = "100K",
      .help = "What is looked at of the header of a message."},
     {LIMIT(received_hops, SETTING_NUMBER, 10, 1000), .fallback = "100",
@@ -185,6 +187,8 @@ const struct setting settings[] = {
      .help = "NOOP, RSET, VRFY and HELP without a message between, before they count as errors."},
     {LIMIT(connections_per_network, SETTING_NUMBER, 1, 1000000), .fallback = "20",
      .help = "Connections at once from an IPv4 address or an IPv6 /64; trusted ones are free."},
+    {LIMIT(connections_per_account, SETTING_NUMBER, 1, 1000000), .fallback = "50",
+     .help = "Sessions at once in which one login submits mail, from wherever they come."},
     {LIMIT(connections_per_worker, SETTING_NUMBER, 1, 1000000), .fallback = "10000",
      .help = "Connections at once to one worker."},
     {LIMIT(worker_age, SETTING_TIME, 1, 365 * DAY), .fallback = "6h",
