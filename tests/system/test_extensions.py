@@ -1,5 +1,7 @@
 """Extensions of SMTP from end to end: chunks, addresses beyond ASCII, what senders want to be told."""
+import email.message
 import ssl
+import subprocess
 
 import pytest
 
@@ -99,6 +101,46 @@ def test_a_binary_message_keeps_every_octet(server):
     talk.expect("250 2.0.0 Ok: queued as")
     (letter,) = new_letters(server, before, 1)
     assert letter.endswith(message)
+
+
+NET_SMTP = """
+use Net::SMTP;
+my $smtp = Net::SMTP->new('127.0.0.1', Port => $ARGV[0], Hello => 'client.example.org') or die;
+$smtp->mail('alice@example.test', Bits => 'binary') or die;
+$smtp->to('alice@example.test') or die;
+$smtp->bdat("Subject: perl\\r\\n\\r\\n.\\r\\n") or die $smtp->message;
+$smtp->bdatlast("last\\r\\n") or die $smtp->message;
+$smtp->quit;
+"""
+
+
+def test_net_smtp_sends_in_chunks(server):
+    before = server.delivered()
+    done = subprocess.run(["perl", "-e", NET_SMTP, str(server.smtp_port)], check=False,
+                          capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    (letter,) = new_letters(server, before, 1)
+    assert letter.endswith(b"Subject: perl\r\n\r\n.\r\nlast\r\n")
+
+
+# ---- SMTPUTF8 ----
+
+
+def test_smtplib_sends_to_an_address_beyond_ascii(make_instance):
+    message = email.message.EmailMessage()
+    message["From"] = "jörg@bücher.example"
+    message["To"] = "grüße@example.test"
+    message["Subject"] = "grüße"
+    message.set_content("text")
+    with make_instance(users=(("grüße@example.test", "secret"),)) as instance:
+        with instance.smtp() as client:
+            client.send_message(message)
+        instance.wait_queue_empty()
+        harness.wait_until(lambda: instance.delivered("grüße@example.test"), "delivered")
+        (path,) = instance.delivered("grüße@example.test")
+        text = path.read_bytes().decode()
+        assert text.startswith("Return-Path: <jörg@xn--bcher-kva.example>\n")
+        assert "with UTF8SMTP id" in text and "Subject: grüße\n" in text
 
 
 # ---- REQUIRETLS ----

@@ -138,6 +138,27 @@ def roundtrip(installation, subject, **login):
 
 # ---- it works ----
 
+
+def test_the_greylist_is_kept_where_lookup_may_not_go(installation):
+    """The spool is the queue's alone: lookup has the one file open from before its sandbox."""
+    installation.add_user()
+    installation.configure('spool_directory = "spool"', 'spool_directory = "spool"\ngreylist = true\n'
+                           f'trusted_networks = {{"192.0.2.1"}}\n'
+                           f'dns {{ servers = {{"{harness.friendly_dns().address}"}} }}')
+    for expected in ("450", "450"):  # the second time by another process
+        with installation:
+            talk = harness.connect(installation.smtp_port)
+            talk.expect("220")
+            talk.command("EHLO client.test", "250")
+            talk.command("MAIL FROM:<joe@sender.test>", "250")
+            talk.command(f"RCPT TO:<{ALICE}>", expected)
+            talk.command("QUIT", "221")
+            assert not installation.log_has("greylist-not-open")
+        installation.process = None
+    path = installation.directory / "spool" / "greylist"
+    assert owner(path) == (0, 0o600) and path.stat().st_blocks * 512 < 65536
+
+
 def test_mail_goes_from_smtp_to_pop3_with_every_process_as_its_own_user(installation):
     installation.add_user()
     with installation:
