@@ -9,6 +9,7 @@ import pathlib
 import re
 import smtplib
 import subprocess
+import tempfile
 import uuid
 
 import pytest
@@ -369,13 +370,21 @@ def test_posttls_finger_is_content(server, level, port, tmp_path):
     assert ("Verified" if level == "secure" else "TLS connection established") in said, said
 
 
+@pytest.fixture
+def open_directory():
+    """Where the user postfix may enter; every pytest that starts shuts others out of tmp_path."""
+    with tempfile.TemporaryDirectory(prefix="veredus-postfix-") as place:
+        os.chmod(place, 0o755)
+        yield pathlib.Path(place)
+
+
 @pytest.mark.parametrize("way, mechanism", [
     ("clear", ""), ("starttls", ""), ("starttls", "plain"), ("starttls", "login"), ("starttls", "scram-sha-256"),
     ("implicit", "plain")])
-def test_postfix_relays_through_it(server, tmp_path, subject, way, mechanism):
+def test_postfix_relays_through_it(server, open_directory, subject, way, mechanism):
     port = {"clear": server.smtp_port, "starttls": server.submission_port,
             "implicit": server.submissions_port}[way]
-    certificate = tmp_path / "postfix-ca.pem"
+    certificate = open_directory / "ca.pem"
     certificate.write_bytes((server.directory / "tls" / "cert.pem").read_bytes())
     settings = {"default_transport": "smtp:", "relayhost": f"[127.0.0.1]:{port}",
                 "virtual_mailbox_domains": ""}
@@ -387,7 +396,7 @@ def test_postfix_relays_through_it(server, tmp_path, subject, way, mechanism):
                      "smtp_sasl_tls_security_options": "noanonymous",
                      "smtp_sasl_mechanism_filter": mechanism,
                      "smtp_tls_wrappermode": "yes" if way == "implicit" else "no"}
-    with Postfix(tmp_path / "postfix", settings) as postfix:
+    with Postfix(open_directory / "postfix", settings) as postfix:
         swaks(server, subject, "--port", str(postfix.port))
         harness.wait_until(lambda: "status=" in postfix.log(), "an attempt")
         assert "status=sent (250 2.0.0 Ok: queued as" in postfix.log(), postfix.log()[-3000:]
