@@ -227,15 +227,24 @@ void reader_resume(struct session *session)
         buf_free(&session->in);
 }
 
+/* Keeps what can not be served yet. Where passwords come it may be half of one: there is one copy
+ * of it, then. */
+static void keep(struct session *session, struct span input)
+{
+    buf_add(&session->in, input);
+    if (session->in.secret)
+        wipe(input);
+}
+
 /* New input goes behind what is kept, never past it: commands are served in their order. */
 void reader_input(struct session *session, struct span input)
 {
     if (buf_len(&session->in) > 0) {
-        buf_add(&session->in, input);
+        keep(session, input);
         reader_resume(session);
         return;
     }
     serve(session, &input);
     if (input.len > 0 && session->end == SESSION_OPEN)
-        buf_add(&session->in, input);
+        keep(session, input);
 }

@@ -56,10 +56,10 @@ void recipient_checks_start(struct recipient *recipient)
 /* No answer in time: mail is not held up by what is to keep others away. */
 static void on_greylist(struct question *question, const void *message)
 {
-    const struct greylist_answer *answer = message;
+    const struct greylist_answer *said = message;
     struct recipient_checks *checks =
         (struct recipient_checks *)((char *)question - offsetof(struct recipient_checks, question));
-    bool waits = answer != NULL && answer->wait > 0;
+    bool waits = said != NULL && said->wait > 0;
     checks->greylisting = waits ? GREYLIST_PUT_OFF : GREYLIST_TAKE;
     on_answered(checks);
 }

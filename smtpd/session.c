@@ -351,6 +351,7 @@ struct session *session_new(struct worker *worker, int fd, const union net_addre
     struct session *session = mem_new(sizeof(*session));
     session->worker = worker;
     session->listener = listener;
+    session->in.secret = listener->service == SERVICE_SUBMISSION;
     session->turn = (struct turn){.run = on_turn, .arg = session};
     /* The descriptor is the session's from here on: session_drop closes it. */
     stream_init(&session->stream, worker->loop, fd, on_ready, session);

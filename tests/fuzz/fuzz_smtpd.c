@@ -3,6 +3,7 @@
  * reply is well-formed, what was taken can be read back from the segment, and no message holds a
  * bare CR or LF unless it was declared binary. The first octet says how it is sent: LF for a line
  * at a time, each answered before the next; else the length of the pieces, 0 for all at once.
+ * WITHIN added: LMTP is spoken, by a client that is trusted as one and as a proxy.
  */
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/smtpd_rig.h"
@@ -11,6 +12,7 @@
 enum {
     QUIET_TURNS = 4,     /* nothing happened for so many: settled */
     COMMIT_TURNS = 2000, /* ms for the committer's thread */
+    WITHIN = 0x80,       /* in the first octet */
     SEGMENTS_FRESH = 16, /* a new worker, once so many were used */
     SESSIONS_FRESH = 500 /* or once it served so many */
 };
@@ -155,6 +157,13 @@ static void hang_up(void)
     require(rig->worker.session_count == 0 && rig->worker.buffered == 0);
 }
 
+static void connect_client(bool within)
+{
+    rig->listener.service = within ? SERVICE_LMTP : SERVICE_SMTP;
+    rig->conf->trusted_proxies = rig->conf->trusted_networks;
+    rig_connect_from(rig, within ? "127.0.0.1" : "192.0.2.1");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span input = span_of(data, size);
@@ -163,8 +172,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         rig = fresh_rig(rig);
         sessions_served = 0;
     }
-    rig_connect_from(rig, "192.0.2.1");
+    connect_client(manner & WITHIN);
     settle();
+    manner &= WITHIN - 1;
     if (manner == '\n')
         say_lines(input);
     else

@@ -84,12 +84,12 @@ static int on_protocols(SSL *ssl, const unsigned char **out, unsigned char *out_
 
 /* ---- contexts ---- */
 
-/* Options of OpenSSL are all on or off at once. */
+/* Options of OpenSSL are all on or off at once. What was read is wiped: it may be a password. */
 static void set_options(SSL_CTX *context)
 {
     (void)SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                            SSL_OP_CIPHER_SERVER_PREFERENCE |
-                                           SSL_OP_PRIORITIZE_CHACHA);
+                                           SSL_OP_PRIORITIZE_CHACHA | SSL_OP_CLEANSE_PLAINTEXT);
     (void)SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                         SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     (void)SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);

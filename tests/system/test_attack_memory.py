@@ -1,0 +1,64 @@
+"""Whoever breaks into a process later finds no password of earlier clients in its memory."""
+import base64
+import os
+import secrets
+import smtplib
+import ssl
+
+import harness
+import pytest
+
+CHUNK_MOST = 64 << 20  # larger mappings are reserved and not used: those of a sanitizer
+
+
+def memory_holds(pid, text):
+    """True when the writable memory of a process holds the octets."""
+    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, \
+            open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for line in maps:
+            ends, rights = line.split()[:2]
+            first, last = (int(end, 16) for end in ends.split("-"))
+            if not rights.startswith("rw") or last - first > CHUNK_MOST:
+                continue
+            memory.seek(first)
+            if text in memory.read(last - first):
+                return True
+    return False
+
+
+def plain(password):
+    return base64.b64encode(b"\0alice@example.test\0" + password)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to look into other processes")
+    with harness.Instance(tmp_path_factory.mktemp("memory") / "instance",
+                          limits={"auth_delay_most": 1}) as running:
+        yield running
+
+
+@pytest.mark.parametrize("split", [False, True], ids=["at-once", "in-two-pieces"])
+@pytest.mark.parametrize("first", [b"AUTH PLAIN ", b""], ids=["initial-response", "answer"])
+def test_no_process_keeps_what_was_said_in_auth(server, first, split):
+    context = ssl.create_default_context(cafile=server.directory / "tls" / "cert.pem")
+    password = secrets.token_hex(24).encode()
+    line = first + plain(password) + b"\r\n"
+    with smtplib.SMTP_SSL("localhost", server.submissions_port, context=context,
+                          timeout=60) as client:
+        client.ehlo()
+        if not first:
+            assert client.docmd("AUTH PLAIN")[0] == 334
+        if split:
+            client.send(line[:-8])
+            # The server has it when another client, at the same worker or not, was answered.
+            server.smtp().quit()
+            line = line[-8:]
+        client.send(line)
+        assert client.getreply()[0] == 535
+    encoded = plain(password)[-48:-16]
+    for role in ("submission", "auth"):
+        for pid in server.pids(role):
+            assert not memory_holds(pid, password)
+            assert not memory_holds(pid, encoded)
