@@ -114,8 +114,10 @@ struct access_answer policy_access(struct policy *policy, struct arena *arena,
     struct access_answer answer = {.query = question->query, .status = ACCESS_CLEAR};
     const struct access_answer later = {.query = question->query, .status = ACCESS_TEMPORARY};
 
-    if (is_absent(policy, arena, "access"))
+    if (is_absent(policy, arena, "access")) {
+        answer.status = ACCESS_ABSENT;
         return answer;
+    }
     for (int kind = 0; kind < ACCESS_KINDS; kind++) {
         struct access_entry entry;
 

@@ -3,6 +3,9 @@
  * each time: so answers are remembered, refusals too, for a change of the table is seen at once by
  * its epoch. A slot is found by a keyed hash of all that was asked, and the hash stands for it: to
  * find two questions with one, somebody outside would have to know the key.
+ *
+ * Most installations have no such table: with one question a second they learn when they get one,
+ * and no message waits for an answer that is the same for all.
  */
 #include "smtpd/access.h"
 
@@ -22,6 +25,7 @@ struct slot {
 };
 
 struct access_known {
+    int64_t absent_until; /* there was no table a moment ago */
     struct slot slots[ACCESS_KNOWN_SLOTS];
 };
 
@@ -65,10 +69,20 @@ static const struct access_answer *find(const struct access_check *check)
     return good ? &slot->answer : NULL;
 }
 
+static bool table_is_absent(const struct access_check *check)
+{
+    return check->desk->known->absent_until > loop_now(check->desk->questions->loop);
+}
+
 /* Trouble is not remembered: it may be over the next moment. */
 static void remember(const struct access_check *check, const struct access_answer *answer)
 {
     struct slot *slot = slot_of(check);
+    if (answer->status == ACCESS_ABSENT) {
+        check->desk->known->absent_until =
+            loop_now(check->desk->questions->loop) + ACCESS_ABSENT_MS;
+        return;
+    }
     if (answer->status == ACCESS_TEMPORARY || answer->enhanced.len > sizeof(slot->enhanced) ||
         answer->text.len > sizeof(slot->text))
         return;
@@ -118,7 +132,9 @@ static struct reply refusal(const struct access_check *check, const struct acces
 
 static void settle(struct access_check *check, const struct access_answer *answer)
 {
-    check->verdict = (struct access_verdict){.status = (enum access_status)answer->status,
+    bool absent = answer->status == ACCESS_ABSENT;
+    check->verdict = (struct access_verdict){.status = absent ? ACCESS_CLEAR
+                                                              : (enum access_status)answer->status,
                                              .ok = answer->ok,
                                              .held = answer->held,
                                              .kind = (enum access_kind)answer->kind,
@@ -152,6 +168,11 @@ static struct span name_of(struct span name)
 
 bool access_start(struct access_check *check, const struct access_facts *facts)
 {
+    static const struct access_answer absent = {.status = ACCESS_ABSENT};
+    if (table_is_absent(check)) {
+        settle(check, &absent);
+        return true;
+    }
     check->ask = (struct access_ask){.kinds = facts->kinds,
                                      .client = facts->client,
                                      .name = name_of(facts->name),

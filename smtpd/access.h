@@ -7,7 +7,8 @@
  *     RCPT       ACCESS_ASK_RECIPIENT
  *
  * Several kinds may go into one question, for a server that judges at RCPT alone. An answer is
- * remembered for ACCESS_KNOWN_MS, as long as no table changes (`epoch`, as in known.h).
+ * remembered for ACCESS_KNOWN_MS, as long as no table changes (`epoch`, as in known.h); that there
+ * is no table at all is remembered for ACCESS_ABSENT_MS, whatever the question.
  *
  * What the verdict asks of the session: ACCESS_REFUSED and ACCESS_TEMPORARY are replied to with
  * `reply` (421 and 521 close); a bit in `ok` spares the client what is tested at that stage (lists
@@ -23,7 +24,7 @@
 #include "util/mail/access_table.h"
 #include "util/mail/reply.h"
 
-enum { ACCESS_KNOWN_MS = 10000, ACCESS_KNOWN_SLOTS = 256 };
+enum { ACCESS_KNOWN_MS = 10000, ACCESS_ABSENT_MS = 1000, ACCESS_KNOWN_SLOTS = 256 };
 
 struct access_known;
 

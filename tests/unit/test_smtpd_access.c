@@ -99,6 +99,23 @@ static void silence_of_the_table_leaves_the_reply_to_the_caller(void **state)
     end(&asking);
 }
 
+static void a_table_that_is_not_there_is_asked_once_whatever_the_facts(void **state)
+{
+    struct access_facts others = facts;
+    struct policy_rig *rig = *state;
+    struct asking asking;
+    begin(rig, &asking);
+    ask(rig, &asking, (struct access_answer){.status = ACCESS_ABSENT});
+    assert_int_equal(asking.check.verdict.status, ACCESS_CLEAR);
+    assert_true(reply_is_pending(asking.check.verdict.reply));
+
+    others.sender = SPAN("jim@example.biz");
+    asking.check.verdict.status = ACCESS_REFUSED;
+    assert_true(access_start(&asking.check, &others));
+    assert_int_equal(asking.check.verdict.status, ACCESS_CLEAR);
+    end(&asking);
+}
+
 static void an_answer_is_remembered_for_the_same_facts_and_epoch(void **state)
 {
     struct policy_rig *rig = *state;
@@ -277,6 +294,7 @@ int main(void)
         TEST(a_refusal_becomes_a_reply_with_code_status_and_text),
         TEST(codes_421_and_521_close_the_connection),
         TEST(silence_of_the_table_leaves_the_reply_to_the_caller),
+        TEST(a_table_that_is_not_there_is_asked_once_whatever_the_facts),
         TEST(an_answer_is_remembered_for_the_same_facts_and_epoch),
         TEST(other_facts_are_asked_anew),
         TEST(trouble_is_451_and_not_remembered),

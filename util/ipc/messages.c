@@ -195,7 +195,7 @@ TABLE(access_ask, 0);
 
 static const struct ipc_field access_answer_fields[] = {
     FIELD(access_answer, query, IPC_U32, MOST_U32),
-    FIELD(access_answer, status, IPC_U8, ACCESS_TEMPORARY),
+    FIELD(access_answer, status, IPC_U8, ACCESS_ABSENT),
     FIELD(access_answer, kind, IPC_U8, ACCESS_KINDS - 1),
     FIELD(access_answer, ok, IPC_U8, ACCESS_ASK_ALL),
     FIELD(access_answer, held, IPC_U8, ACCESS_ASK_ALL),

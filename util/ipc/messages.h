@@ -178,8 +178,9 @@ struct access_ask {
     struct span recipient; /* as text */
 };
 
-/* ACCESS_TEMPORARY: the table can not be read. */
-enum access_status { ACCESS_CLEAR, ACCESS_REFUSED, ACCESS_TEMPORARY };
+/* ACCESS_TEMPORARY: the table can not be read. ACCESS_ABSENT: there is none, so that every question
+ * would have this answer. */
+enum access_status { ACCESS_CLEAR, ACCESS_REFUSED, ACCESS_TEMPORARY, ACCESS_ABSENT };
 
 /* The first refusal, in the order of the kinds; and which kinds are OK or to be held. */
 struct access_answer {
