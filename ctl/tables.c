@@ -19,11 +19,13 @@ const struct tables_row tables_rows[TABLES] = {
     [TABLE_USERS] = {"users", 0644,
                      "# ADDRESS [MAILBOX]: who has a mailbox here; MAILBOX lies beneath the mail "
                      "root and\n# is DOMAIN/USER when nothing is said. Compiled by `veredus table "
-                     "build users`.\n"},
+                     "build users`.\n",
+                     NULL},
     [TABLE_ALIASES] = {"aliases", 0644,
                        "# NAME TARGET, TARGET...: mail to NAME goes to the targets; each is an "
                        "address or a\n# name of the same domain. Compiled by `veredus table build "
-                       "aliases`.\n"},
+                       "aliases`.\n",
+                       NULL},
     [TABLE_SENDERS] = {"senders", 0644,
                        "# LOGIN ADDRESS, @DOMAIN...: what a user may send from besides the own "
                        "address; * is\n# any. Compiled by `veredus table build senders`.\n",
@@ -38,7 +40,8 @@ const struct tables_row tables_rows[TABLES] = {
         {"passwords", 0600,
          "# ADDRESS HASH KEYS: what crypt(3) and SCRAM make of the password. Changed "
          "by `veredus\n# user passwd ADDRESS`, compiled by `veredus table build "
-         "passwords`.\n"},
+         "passwords`.\n",
+         NULL},
 };
 
 enum tables_id tables_named(const char *name)

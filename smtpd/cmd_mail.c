@@ -68,7 +68,7 @@ static struct reply check(const struct session *session, struct span path, struc
 struct reply cmd_mail(struct session *session, struct span arguments)
 {
     struct address sender;
-    struct mail_parameters parameters;
+    struct mail_parameters parameters = {0};
     if (!path_argument(&arguments, SPAN("FROM:")))
         return answer(501, "5.5.4", "Syntax: MAIL FROM:<address>");
     struct reply refusal = check(session, arguments, &sender, &parameters);
