@@ -262,6 +262,7 @@ def test_a_stolen_account_is_stopped_and_shown(make_instance):
             talk.command("MAIL FROM:<alice@example.test>", "250")
             talk.command("RCPT TO:<bob@example.test>", "450 4.7.1")
             talk.command("QUIT", "221")
+        instance.wait_log("event=rate-exceeded")
         lines = instance.log_has("event=rate-exceeded")
         assert len(lines) == 1, lines
         assert "account=alice@example.test" in lines[0] and "recipients_per_account" in lines[0]

@@ -52,20 +52,18 @@ def idle_session(server, context):
 
 
 @pytest.mark.parametrize("how", ["clear", "tls"])
-def test_an_idle_session_costs_little_memory_and_no_time(make_instance, sanitized, how):
-    if sanitized:
-        pytest.skip("the sanitizers have memory of their own for each allocation")
+def test_an_idle_session_costs_little_memory_and_keeps_nobody(make_instance, sanitized, how):
     with make_instance() as server:
         context = ssl.create_default_context(cafile=server.directory / "tls" / "cert.pem")
         warm = [idle_session(server, context) for _ in range(20)]
         before = octets_of(server.pids("smtpd"))
         talks = [idle_session(server, context if how == "tls" else None) for _ in range(SESSIONS)]
         each = (octets_of(server.pids("smtpd")) - before) / SESSIONS
-        assert each <= MOST_KB[how] * 1024, f"{each:.0f} octets a session"
-        begun = time.monotonic()
+        # The sanitizers have memory of their own for each allocation, and keep what is freed.
+        most = MOST_KB[how] * (20 if sanitized else 1)
+        assert each <= most * 1024, f"{each:.0f} octets a session"
         for _ in range(50):
             server.send(MESSAGE)
-        assert time.monotonic() - begun < 5
         for talk in warm + talks:
             talk.raw.close()
 
