@@ -150,12 +150,13 @@ void limits_leave_account(struct session *session)
     session->account = 0;
 }
 
-/* Trusted networks are exempt from the limit per network, not from that of the worker. */
+/* Trusted networks are exempt from the limit per network, not from that of the worker. Whom a proxy
+ * names only after a reload has begun is served like all who were there before. */
 struct reply limits_greeting(struct session *session)
 {
     struct worker *worker = session->worker;
     const struct conf_limits *limits = &worker->conf->limits;
-    if (worker->draining)
+    if (worker->draining && !worker->patient)
         return answer_close(421, "4.3.2", "Service is shutting down");
     if (worker->session_count > sessions_most(worker))
         return answer_by(session, "connections_per_worker",

@@ -191,6 +191,27 @@ static void trusted_client_that_says_all_at_once_is_served(void **state)
     assert_int_equal(rig_hear_code(rig), 250);
 }
 
+static void note_drained(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+/* It was accepted before: a reload refuses nobody, a stop everybody. */
+static void client_named_while_the_worker_ends_is_served_in_a_reload_alone(void **state)
+{
+    static const char *const greetings[] = {"421 4.3.2 Service is shutting down\r\n", GREETING};
+    struct rig *rig = rig_of(state);
+    for (unsigned patient = 0; patient < COUNT(greetings); patient++) {
+        bool drained = false;
+        connect_proxy(rig);
+        worker_drain(&rig->worker, patient, note_drained, &drained);
+        rig_write(rig, SPAN(V1));
+        rig_expect(rig, greetings[patient]);
+        assert_false(drained);
+        rig->worker.draining = false;
+    }
+}
+
 static void only_the_header_is_taken_from_the_socket(void **state)
 {
     struct rig *rig = rig_of(state);
@@ -431,6 +452,7 @@ int main(void)
         RIG_TEST(header_may_come_octet_by_octet),
         RIG_TEST(header_split_anywhere_is_the_same),
         RIG_TEST(trusted_client_that_says_all_at_once_is_served),
+        RIG_TEST(client_named_while_the_worker_ends_is_served_in_a_reload_alone),
         RIG_TEST(only_the_header_is_taken_from_the_socket),
         RIG_TEST(stranger_behind_a_proxy_waits_for_the_greeting),
         RIG_TEST(trust_is_that_of_the_client_and_not_of_the_proxy),
