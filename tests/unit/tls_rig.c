@@ -48,7 +48,7 @@ void tls_rig_make(struct tls_rig *rig, const char *file, const char *kind, const
     ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
     X509_time_adj_ex(X509_getm_notBefore(certificate), from, 0, NULL);
     /* A minute off the full day: two clocks that are read one after the other agree on the day. */
-    X509_time_adj_ex(X509_getm_notAfter(certificate), from + days, -60, NULL);
+    X509_time_adj_ex(X509_getm_notAfter(certificate), from + days, 60, NULL);
     X509_set_pubkey(certificate, key);
     X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC,
                                (const unsigned char *)file, -1, -1, 0);
