@@ -14,17 +14,14 @@
 
 #include "util/base/hash.h"
 #include "util/base/panic.h"
-#include "util/base/random.h"
+#include "util/sys/shared_memory.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-enum { WINDOW = 32, HASH_KEY_SIZE = 16 };
+enum { WINDOW = 32 };
 
 /* Two words, never moved: a reader may look at any moment. */
 struct slot {
@@ -33,7 +30,7 @@ struct slot {
 };
 
 struct page {
-    uint8_t hash_key[HASH_KEY_SIZE]; /* drawn when the page is made */
+    uint8_t hash_key[SHARED_MEMORY_KEY]; /* drawn when the page is made */
     _Atomic uint64_t values[PAGE_VALUE_COUNT];
     struct slot slots[PAGE_SLOTS];
 };
@@ -49,28 +46,10 @@ const char *page_value_name(enum page_value value)
     return names[value];
 }
 
-/* A memfd is born with mode 0777: whoever holds it for reading could open it anew for writing. */
-static bool prepare(int fd)
-{
-    uint8_t hash_key[HASH_KEY_SIZE];
-    random_fill(hash_key, sizeof(hash_key));
-    return fchmod(fd, S_IRUSR | S_IWUSR) == 0 && ftruncate(fd, sizeof(struct page)) == 0 &&
-           pwrite(fd, hash_key, sizeof(hash_key), offsetof(struct page, hash_key)) ==
-               (ssize_t)sizeof(hash_key) &&
-           fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0;
-}
-
-/* The size is sealed: nobody who holds the descriptor can make the readers' mapping fault. */
 int page_create(void)
 {
-    int fd = memfd_create("veredus-page", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0 || prepare(fd))
-        return fd;
-
-    int saved_errno = errno;
-    (void)close(fd);
-    errno = saved_errno;
-    return -1;
+    _Static_assert(offsetof(struct page, hash_key) == 0, "the key is where it is drawn");
+    return shared_memory_create("veredus-page", sizeof(struct page));
 }
 
 /* A duplicate would share the right to write; only a new open through /proc drops it. */
@@ -81,19 +60,9 @@ int page_reopen_readonly(int fd)
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-/* A page of another size is of another build: refused before it is misread. */
 struct page *page_map(int fd, bool writable)
 {
-    struct stat status;
-    if (fstat(fd, &status) != 0)
-        return NULL;
-    if (status.st_size != (off_t)sizeof(struct page)) {
-        errno = EINVAL;
-        return NULL;
-    }
-    int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
-    void *page = mmap(NULL, sizeof(struct page), protection, MAP_SHARED, fd, 0);
-    return page == MAP_FAILED ? NULL : page;
+    return shared_memory_map(fd, sizeof(struct page), writable);
 }
 
 /* The memory itself lives on in whoever else has it mapped. */

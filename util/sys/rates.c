@@ -17,20 +17,15 @@
 
 #include "util/base/hash.h"
 #include "util/base/panic.h"
-#include "util/base/random.h"
+#include "util/sys/shared_memory.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum {
     PLACES = 16,  /* where a key may lie: so many slots from its hash on */
     TRIES = 1000, /* against others that change the same word, for ever if they are hostile */
-    HASH_KEY_SIZE = 16,
     NAME_WORDS = RATES_NAME_MAX / 8,
     MINUTE = 60000,
     HOUR = 3600000
@@ -58,7 +53,7 @@ struct stopped {
 
 /* What is in the memfd. */
 struct memory {
-    uint8_t hash_key[HASH_KEY_SIZE]; /* drawn when it is made */
+    uint8_t hash_key[SHARED_MEMORY_KEY]; /* drawn when it is made */
     struct stopped stopped[RATES_STOPPED];
     struct slot slots[RATE_COUNT][RATES_SLOTS];
 };
@@ -66,7 +61,7 @@ struct memory {
 /* Our own copy of the key: somebody who changes it there does not change where we look. */
 struct rates {
     struct memory *memory;
-    uint8_t hash_key[HASH_KEY_SIZE];
+    uint8_t hash_key[SHARED_MEMORY_KEY];
 };
 
 static const int64_t windows[RATE_COUNT] = {
@@ -82,40 +77,16 @@ int64_t rates_window_ms(enum rate rate)
 
 /* ---- the memory ---- */
 
-static bool prepare(int fd)
-{
-    uint8_t hash_key[HASH_KEY_SIZE];
-    random_fill(hash_key, sizeof(hash_key));
-    return fchmod(fd, S_IRUSR | S_IWUSR) == 0 && ftruncate(fd, sizeof(struct memory)) == 0 &&
-           pwrite(fd, hash_key, sizeof(hash_key), 0) == (ssize_t)sizeof(hash_key) &&
-           fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0;
-}
-
-/* The size is sealed: nobody who holds the descriptor can make the others' mapping fault. */
 int rates_create(void)
 {
-    int fd = memfd_create("veredus-rates", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0 || prepare(fd))
-        return fd;
-
-    int saved_errno = errno;
-    (void)close(fd);
-    errno = saved_errno;
-    return -1;
+    _Static_assert(offsetof(struct memory, hash_key) == 0, "the key is where it is drawn");
+    return shared_memory_create("veredus-rates", sizeof(struct memory));
 }
 
-/* Memory of another size is of another build: refused before it is misread. */
 struct rates *rates_map(int fd)
 {
-    struct stat status;
-    if (fstat(fd, &status) != 0)
-        return NULL;
-    if (status.st_size != (off_t)sizeof(struct memory)) {
-        errno = EINVAL;
-        return NULL;
-    }
-    void *memory = mmap(NULL, sizeof(struct memory), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (memory == MAP_FAILED)
+    void *memory = shared_memory_map(fd, sizeof(struct memory), true);
+    if (memory == NULL)
         return NULL;
     struct rates *rates = mem_new(sizeof(*rates));
     rates->memory = memory;
