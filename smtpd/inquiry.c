@@ -8,6 +8,7 @@
 #include "smtpd/inquiry.h"
 
 #include "smtpd/answer.h"
+#include "smtpd/recipients.h"
 #include "util/base/hash.h"
 #include "util/ipc/channel.h"
 #include "util/mail/utf8.h"
@@ -56,15 +57,10 @@ static void conclude(struct session *session, struct reply reply)
     session_wake(session);
 }
 
-static struct reply later(void)
-{
-    return answer(451, "4.3.0", "Temporary lookup failure");
-}
-
 void inquiry_give_up(struct session *session)
 {
     if (inquiry_is_asked(session))
-        conclude(session, later());
+        conclude(session, recipients_reply(RESOLVE_TEMPORARY));
 }
 
 /* ---- the reply ---- */
@@ -120,19 +116,17 @@ static struct reply reply_of(struct inquiry *inquiry, enum resolve_status status
     case RESOLVE_OK:
         return in_ascii(inquiry, inquiry->facts.kind == INQUIRY_VERIFY ? verified(inquiry, arena)
                                                                        : expanded(inquiry, arena));
-    case RESOLVE_UNKNOWN_USER:
     case RESOLVE_DENIED:
-        return answer(550, "5.1.1", "No such user here");
+        return recipients_reply(RESOLVE_UNKNOWN_USER);
     case RESOLVE_RELAY_DENIED:
         return answer(551, "5.7.1", "User not local; ask the host of that domain");
+    case RESOLVE_UNKNOWN_USER:
     case RESOLVE_LOOP:
-        return answer(550, "5.4.6", "Alias loop");
     case RESOLVE_TOO_MANY:
-        return answer(550, "5.2.4", "Alias has too many recipients");
     case RESOLVE_TEMPORARY:
         break;
     }
-    return later();
+    return recipients_reply(status);
 }
 
 /* ---- the question ---- */
@@ -156,13 +150,11 @@ void inquiry_begin(struct session *session, const struct inquiry_facts *facts)
     struct inquiry *inquiry = mem_new(sizeof(*inquiry));
     inquiry->session = session;
     inquiry->facts = *facts;
-    do {
-        inquiry->query = ++worker->last_query;
-    } while (inquiry->query == 0);
+    inquiry->query = worker_next_query(worker);
     session->inquiry = inquiry;
     HASH_ADD(hh, worker->inquiries, query, sizeof(inquiry->query), inquiry);
     if (!send_query(inquiry))
-        conclude(session, later());
+        conclude(session, recipients_reply(RESOLVE_TEMPORARY));
 }
 
 void inquiry_reconnect(struct worker *worker)
@@ -172,7 +164,7 @@ void inquiry_reconnect(struct worker *worker)
         buf_reset(&each->lines);
         each->count = 0;
         if (!send_query(each))
-            conclude(each->session, later());
+            conclude(each->session, recipients_reply(RESOLVE_TEMPORARY));
     }
 }
 

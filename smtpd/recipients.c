@@ -199,9 +199,9 @@ void recipients_refuse(struct session *session, struct span subject, struct repl
 /* ---- what lookup says ---- */
 
 /* RFC 3463 §3.2 - §3.8 has the meaning of each status. */
-static struct reply reply_of(uint8_t status)
+struct reply recipients_reply(enum resolve_status status)
 {
-    switch ((enum resolve_status)status) {
+    switch (status) {
     case RESOLVE_OK:
         return answer(250, "2.1.5", "Ok");
     case RESOLVE_UNKNOWN_USER:
@@ -277,7 +277,7 @@ static bool answer_from_memory(struct worker *worker, struct recipient *recipien
     if (!known_find(worker->known, &key, &known))
         return false;
     add_final(recipient, &known);
-    recipient->reply = reply_of(known.status);
+    recipient->reply = recipients_reply((enum resolve_status)known.status);
     return true;
 }
 
@@ -291,12 +291,9 @@ static void remember(struct worker *worker, const struct recipient *recipient,
         known_add(worker->known, &key, answer);
 }
 
-/* Number 0 means that nothing was asked. */
 static void begin_query(struct worker *worker, struct recipient *recipient)
 {
-    do {
-        recipient->query = ++worker->last_query;
-    } while (recipient->query == 0);
+    recipient->query = worker_next_query(worker);
     /* In the table before it is sent, so that end_query finds it there in any case. */
     HASH_ADD(hh, worker->queries, query, sizeof(recipient->query), recipient);
     if (!send_query(worker, recipient))
@@ -385,7 +382,8 @@ void recipients_resolved(struct worker *worker, const struct resolved *answer)
         return;
     /* A single final recipient came with this very part, so its spans are still valid. */
     remember(worker, recipient, answer);
-    end_query(recipient, overflows ? too_long() : reply_of(answer->status));
+    end_query(recipient,
+              overflows ? too_long() : recipients_reply((enum resolve_status)answer->status));
     recipients_settle(session);
     session_wake(session);
 }

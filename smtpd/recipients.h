@@ -33,6 +33,9 @@ struct recipient {
     UT_hash_handle hh; /* in worker->queries */
 };
 
+/* What lookup's word on an address becomes; RESOLVE_OK: 250. */
+struct reply recipients_reply(enum resolve_status status);
+
 /* True when those that wait for an answer may fill the transaction: no more are asked about now. */
 bool recipients_may_suffice(const struct session *session);
 

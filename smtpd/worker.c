@@ -119,6 +119,14 @@ void worker_unlinked(const struct worker *worker, enum role role)
         worker->unlinked(worker->unlinked_arg, role);
 }
 
+uint32_t worker_next_query(struct worker *worker)
+{
+    do {
+        worker->last_query++;
+    } while (worker->last_query == 0);
+    return worker->last_query;
+}
+
 uint64_t worker_epoch(const struct worker *worker)
 {
     uint64_t epoch = 0;

@@ -117,6 +117,10 @@ void worker_dismiss(struct worker *worker);
 /* The socket to qmgr, lookup or auth ended; another one may come. */
 void worker_unlinked(const struct worker *worker, enum role role);
 
+/* The number of the next question to lookup about an address, of RCPT, VRFY or EXPN alike; never 0,
+ * which says that nothing is asked. */
+uint32_t worker_next_query(struct worker *worker);
+
 /* Grows with every change of any table: what was answered before may be wrong since. */
 uint64_t worker_epoch(const struct worker *worker);
 
