@@ -53,6 +53,17 @@ def test_a_failing_disk_is_told_and_never_trusted_again(make_instance, call, err
         check_fates(instance, {"refused": refused, "taken": "250"})
 
 
+@pytest.mark.parametrize("role", ["smtpd", "qmgr", "auth"])
+def test_a_wake_of_the_loop_that_fails_is_sent_again(make_instance, role):
+    with make_instance(settings="workers = 1") as instance:
+        with injected(instance.pids(role), "write:error=EDQUOT:when=1+2"):
+            fates = {f"{role}-{n}": try_send(instance, f"{role}-{n}") for n in range(5)}
+            instance.pop3().quit()
+            settle(instance)
+        assert set(fates.values()) == {"250"}
+        check_fates(instance, fates)
+
+
 def test_a_full_disk_in_the_maildir_defers_and_delivers_later(make_instance):
     with make_instance(limits={"retry_first": 1, "retry_most": 1}) as instance:
         with injected(instance.pids("deliver"), "write,pwrite64,writev,pwritev:error=ENOSPC"):

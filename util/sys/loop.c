@@ -22,6 +22,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+enum { WAKE_TRIES = 8 };
+
 struct loop {
     struct event_base *base;
     struct event alarm; /* ends the wait of loop_turn */
@@ -307,12 +309,15 @@ void wake_init(struct wake *wake, struct loop *loop, void (*run)(void *), void *
     io_want(&wake->io, IO_READ);
 }
 
-/* The one thing that may fail is a counter that is full, and then the loop is awake already. */
+/* A counter that is full means that the loop is awake already. Any other failure is nothing that an
+ * eventfd does by itself (a filter, a tracer); a wake that got lost would be waited for for ever, so
+ * it is sent again, and the process ends when that does not help. */
 void wake_send(struct wake *wake)
 {
     const uint64_t one = 1;
-    ssize_t written = write(wake->fd, &one, sizeof(one));
-    (void)written;
+    for (int tries = 1; write(wake->fd, &one, sizeof(one)) < 0 && errno != EAGAIN; tries++)
+        if (tries == WAKE_TRIES)
+            fatal(EX_OSERR, "cannot wake the loop: %s", log_errno_text(errno));
 }
 
 /* `run` tells whether it was made at all, so that stopping twice, or what never began, is

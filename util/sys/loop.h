@@ -124,7 +124,7 @@ struct wake {
 /* Makes the eventfd and watches it; failure is fatal. */
 void wake_init(struct wake *wake, struct loop *loop, void (*run)(void *), void *arg);
 
-/* Wakes the loop; from any thread; no malloc, no lock. */
+/* Wakes the loop; from any thread; no malloc, no lock. That it can not be woken is fatal. */
 void wake_send(struct wake *wake);
 
 /* Stops and closes; no thread may send any more. Stopped already or zeroed: nothing. */
