@@ -310,8 +310,8 @@ void wake_init(struct wake *wake, struct loop *loop, void (*run)(void *), void *
 }
 
 /* A counter that is full means that the loop is awake already. Any other failure is nothing that an
- * eventfd does by itself (a filter, a tracer); a wake that got lost would be waited for for ever, so
- * it is sent again, and the process ends when that does not help. */
+ * eventfd does by itself (a filter, a tracer); a wake that got lost would be waited for for ever,
+ * so it is sent again, and the process ends when that does not help. */
 void wake_send(struct wake *wake)
 {
     const uint64_t one = 1;
