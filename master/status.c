@@ -54,6 +54,8 @@ static bool queue_is_counted(const struct master *master)
 /* What the operator has to know goes before what master told the child to do. */
 static const char *state_of(const struct child *child)
 {
+    if (watchdog_finds_silent(child))
+        return "silent";
     if (child->role == ROLE_QMGR && child->state == CHILD_READY && !has_counted_queue(child))
         return "recovering";
     return child_state_name(child->state);

@@ -343,6 +343,45 @@ static void figures_of_the_queue_are_unknown_from_the_death_of_qmgr_on(void **st
     assert_queue_is(rig, rig_wait_for_status(rig, qmgr_recovers, old), false);
 }
 
+/* ---- silence ---- */
+
+static bool smtpd_is_silent(struct span text, long pid)
+{
+    char line[64];
+    (void)snprintf(line, sizeof(line), "child smtpd 0 %ld silent 0\n", pid);
+    return rig_contains(text, line);
+}
+
+static bool all_started_at_the_first_go(struct span text, long count)
+{
+    return rig_count_of(text, " ready 0\n") == (unsigned)count;
+}
+
+static void a_child_that_is_stopped_for_a_while_is_silent_and_lives_on(void **state)
+{
+    struct rig *rig = *state;
+    rig_start(rig);
+    long pid = rig_pid_of(rig_status(rig), "smtpd 0");
+    assert_int_equal(kill((pid_t)pid, SIGSTOP), 0);
+    (void)rig_wait_for_status(rig, smtpd_is_silent, pid);
+    assert_int_equal(kill((pid_t)pid, SIGCONT), 0);
+    struct span text = rig_wait_for_status(rig, all_started_at_the_first_go, 10);
+    assert_int_equal(rig_pid_of(text, "smtpd 0"), pid);
+}
+
+static void a_child_that_stays_stopped_is_started_anew(void **state)
+{
+    struct rig *rig = *state;
+    rig_configure(rig, "limits {\n watchdog = 5\n}\n");
+    rig_start(rig);
+    struct span before = rig_status(rig);
+    long pid = rig_pid_of(before, "smtpd 0");
+    assert_int_equal(kill((pid_t)pid, SIGSTOP), 0);
+    struct span after = rig_wait_for_status(rig, smtpd_is_new, pid);
+    assert_int_equal(rig_pid_of(after, "smtpd 1"), rig_pid_of(before, "smtpd 1"));
+    assert_int_equal(rig_count_of(after, " ready 0\n"), 9);
+}
+
 /* ---- relief ---- */
 
 static const char short_life[] = "limits {\n worker_age = 1\n}\n";
@@ -416,6 +455,8 @@ int main(int argc, char **argv)
         TEST(figures_of_the_queue_are_numbers_when_qmgr_has_counted_it),
         TEST(figures_of_the_queue_are_unknown_while_qmgr_recovers),
         TEST(figures_of_the_queue_are_unknown_from_the_death_of_qmgr_on),
+        TEST(a_child_that_is_stopped_for_a_while_is_silent_and_lives_on),
+        TEST(a_child_that_stays_stopped_is_started_anew),
         TEST(workers_that_served_long_are_relieved_and_nothing_else_is),
         TEST(a_worker_serves_on_until_its_successor_does),
     };

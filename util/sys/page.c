@@ -32,6 +32,7 @@ struct slot {
 struct page {
     uint8_t hash_key[SHARED_MEMORY_KEY]; /* drawn when the page is made */
     _Atomic uint64_t values[PAGE_VALUE_COUNT];
+    _Atomic uint64_t beats;
     _Atomic bool queue_counted;
     struct slot slots[PAGE_SLOTS];
 };
@@ -89,7 +90,17 @@ uint64_t page_get(const struct page *page, enum page_value value)
     return atomic_load_explicit(&page->values[value], memory_order_relaxed);
 }
 
-/* ---- the queue ---- */
+/* ---- signs of life ---- */
+
+void page_beat(struct page *page)
+{
+    atomic_fetch_add_explicit(&page->beats, 1, memory_order_relaxed);
+}
+
+uint64_t page_beats(const struct page *page)
+{
+    return atomic_load_explicit(&page->beats, memory_order_relaxed);
+}
 
 /* The one flag that other values hang on: whoever sees it sees the gauges that were written before.
  */

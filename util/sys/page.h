@@ -82,6 +82,10 @@ void page_set(struct page *page, enum page_value value, uint64_t number);
 /* What it is now, or was a moment ago. */
 uint64_t page_get(const struct page *page, enum page_value value);
 
+/* The owner shows that it lives, about once a second; how often it did so far. */
+void page_beat(struct page *page);
+uint64_t page_beats(const struct page *page);
+
 /* qmgr has counted its queue: the gauges of it, written before, are true from now until it dies. */
 void page_queue_counted(struct page *page);
 bool page_queue_is_counted(const struct page *page);
