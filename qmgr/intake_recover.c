@@ -125,6 +125,7 @@ static void recovered(void *arg, struct helper_task *base)
     intake_wake(intake);
     retry_start(qmgr->retries);
     runs_start(qmgr->runs);
+    /* Behind the scans: the queue counts as known from then on. */
     timer_set(&qmgr->measure_timer, 0);
     pressure_touch(qmgr);
 }
