@@ -208,7 +208,8 @@ class Instance:
         return wait_until(lambda: self.log_has(*parts), f"a log line with {parts}", deadline)
 
     def status(self):
-        """The counters and gauges that `veredus status` prints, as numbers."""
+        """The counters and gauges that `veredus status` prints, as numbers. What it does not know is
+        missing: the queue's, from the death of a qmgr until the next one has read the spool."""
         values = {}
         for line in self.run_command("status").stdout.splitlines():
             words = line.split()
@@ -217,9 +218,9 @@ class Instance:
         return values
 
     def wait_queue_empty(self, deadline=DEADLINE):
-        """Waits until nothing is queued and every letter of the log was tried: qmgr hears of a letter
-        a moment after the client does. Without such a log (and the log comes a moment later, too)
-        three times in a row have to do."""
+        """Waits until it is known that nothing is queued and every letter of the log was tried: qmgr
+        hears of a letter a moment after the client does. Three times in a row, since the log comes a
+        moment later, too (and may be kept elsewhere), and master hears as late of the death of a qmgr."""
         seen = [0]
 
         def empty():
