@@ -9,6 +9,7 @@ import random
 import re
 import signal
 import subprocess
+import time
 
 import harness
 
