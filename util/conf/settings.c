@@ -74,6 +74,9 @@ const struct setting settings[] = {
          "to everybody."},
     {TOP("expn", expn, SETTING_BOOL), .fallback = "false",
      .help = "Whether EXPN shows them who is behind an alias; else it is refused with 502."},
+    {TOP("etrn", etrn, SETTING_BOOL), .fallback = "false",
+     .help = "Whether trusted and authenticated clients may have by ETRN what waits for a domain "
+             "tried now; else it is refused with 502."},
     {TOP("helo_argument_required", helo_argument_required, SETTING_BOOL), .fallback = "true",
      .help = "Refuse a HELO or EHLO that names nobody."},
     {TOP("auth_old_form", auth_old_form, SETTING_BOOL), .fallback = "false",
