@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "pop3d/left.h"
 #include "pop3d/verbs.h"
 #include "util/base/log.h"
 #include "util/base/panic.h"
@@ -317,14 +318,14 @@ static void receive(struct session *session)
 }
 
 /* A failed login is answered late: a client that leaves meanwhile is to be noticed, so its octets
- * are kept, as many as a command has. That it failed counts all the same: auth is not told. */
+ * are kept, as many as a command has. */
 static bool listens_for_the_end(const struct session *session)
 {
     return session->pending && session->request.kind == REQUEST_VERIFY &&
            buf_len(&session->in) < SESSION_COMMAND_MOST;
 }
 
-/* They may be another password. */
+/* They may be another password. That a client left does not take its failure back. */
 static void keep(struct session *session)
 {
     char *input = session->worker->input;
@@ -333,6 +334,7 @@ static void keep(struct session *session)
         buf_add(&session->in, span_of(input, (size_t)got));
         wipe(span_of(input, (size_t)got));
     } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
+        left_note(session);
         session_end(session, "lost");
     }
 }
