@@ -21,7 +21,5 @@ struct reply checks_verdict(struct session *session, const struct access_verdict
 {
     if (verdict->held != 0)
         session->transaction->flags |= RECORD_FLAG_HOLD;
-    if (!reply_is_pending(verdict->reply) && verdict->line > 0)
-        session->cause = (struct cause){.table = "access", .line = verdict->line};
     return verdict->reply;
 }

@@ -63,7 +63,7 @@ struct reply chunk_refuse(struct session *session, uint64_t size, struct reply r
 struct reply chunk_begin(struct session *session, uint64_t size, bool last)
 {
     if (is_far_too_big(session, size))
-        return answer_close(552, "5.3.4", "Message is too big");
+        return answer_by("message_size", answer_close(552, "5.3.4", "Message is too big"));
     if (session->state != SESSION_CHUNKS) {
         struct reply refusal = data_open(session);
         if (!reply_is_pending(refusal))
@@ -82,7 +82,8 @@ static void discard(struct session *session)
     session->progress = true;
     if (limits_is_slow(session, chunk->started, chunk->size - chunk->left))
         answer_write(session, SPAN("BDAT"),
-                     answer_close(421, "4.4.2", "The chunk comes too slowly"));
+                     answer_by("minimum_data_rate",
+                               answer_close(421, "4.4.2", "The chunk comes too slowly")));
 }
 
 /* A message that is far too big, or too slow, closes the session amid the chunk. */

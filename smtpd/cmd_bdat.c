@@ -23,7 +23,8 @@ static bool parse(struct span arguments, uint64_t *size, struct span *marker)
     return found;
 }
 
-static const struct reply no_size = {501, true, "5.5.4", "Syntax: BDAT size [LAST]"};
+static const struct reply no_size = {
+    .code = 501, .close = true, .enhanced = "5.5.4", .text = "Syntax: BDAT size [LAST]"};
 
 /* That a recipient was accepted is asked by its row in the verb table. */
 struct reply cmd_bdat(struct session *session, struct span arguments)

@@ -95,8 +95,7 @@ static bool judge_greylist(struct recipient_checks *checks, struct reply *reply)
     if (checks->greylisting == GREYLIST_NOT_ASKED && is_greylisted(checks))
         ask_greylist(checks);
     if (checks->greylisting == GREYLIST_PUT_OFF)
-        *reply = answer_by(checks->recipient->session, "greylist",
-                           answer(450, "4.7.1", "Greylisted, try again later"));
+        *reply = answer_by("greylist", answer(450, "4.7.1", "Greylisted, try again later"));
     return checks->greylisting != GREYLIST_ASKED;
 }
 

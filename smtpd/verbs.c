@@ -251,9 +251,11 @@ static struct reply unmet_for_tls(const struct session *session)
 /* EXPN: RFC 5321 §7.3. */
 static struct reply unmet_for_lists(const struct session *session)
 {
-    if (!session->worker->conf->expn || !session_may_relay(session))
-        return answer(502, "5.5.1", "Lists are not shown here");
-    return REPLY_PENDING;
+    bool is_on = session->worker->conf->expn;
+    if (is_on && session_may_relay(session))
+        return REPLY_PENDING;
+    return answer_by(is_on ? "trusted_networks" : "expn",
+                     answer(502, "5.5.1", "Lists are not shown here"));
 }
 
 /* What is not offered is not known to that client (RFC 4954 §4, RFC 3207 §4); pending: nothing is
@@ -268,7 +270,8 @@ static struct reply unmet(const struct session *session, enum verb_needs needs)
         return unmet_for_tls(session);
     case NEEDS_LOGIN:
         if (submits && session->user.len == 0 && !session->trusted)
-            return answer(530, "5.7.0", "Authentication required"); /* RFC 4954 §6 */
+            return answer_by("trusted_networks", /* RFC 4954 §6 */
+                             answer(530, "5.7.0", "Authentication required"));
         break;
     case NEEDS_EXPN:
         return unmet_for_lists(session);
@@ -276,7 +279,8 @@ static struct reply unmet(const struct session *session, enum verb_needs needs)
         return unmet_for_auth(session);
     case NEEDS_PROXY:
         if (!session->proxy)
-            return answer(550, "5.7.0", "You are not one of trusted_proxies");
+            return answer_by("trusted_proxies",
+                             answer(550, "5.7.0", "You are not one of trusted_proxies"));
         break;
     }
     return REPLY_PENDING;
