@@ -218,8 +218,11 @@ struct reply entry_claim(struct session *session, const struct entry_claims *cla
     arena_reset(&session->arena);
     session->helo = arena_copy(&session->arena, claims->helo);
     session->extended = false;
-    if (claims->login.len > 0)
-        login_vouch(session, claims->login);
+    if (claims->login.len > 0) {
+        struct reply limited = login_vouch(session, claims->login);
+        if (!reply_is_pending(limited))
+            return limited;
+    }
     /* From here on the proxy may hand on whatever its client writes, and that is no proxy. */
     if (claims->speaks_for != ENTRY_THE_SAME || claims->login.len > 0)
         session->proxy = false;

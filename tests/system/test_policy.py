@@ -334,6 +334,23 @@ def test_sessions_at_once_are_counted_for_each_account(make_instance):
         harness.wait_until(again, "a free place")
 
 
+def test_a_login_that_a_proxy_vouches_for_is_the_same_account(make_instance):
+    """Also under another spelling: with its own address to send from, and its own limits."""
+    settings = 'trusted_proxies = {"127.0.0.9"}\n'
+    with make_instance(settings=settings, limits={"connections_per_account": 1}) as instance:
+        def proxied(name, code):
+            talk = harness.connect(instance.submission_port, source="127.0.0.9")
+            talk.expect("220")
+            talk.command("EHLO proxy.test", "250")
+            talk.command(f"XCLIENT LOGIN={name}", code)
+            return talk
+        talk = proxied("Alice", "220")
+        talk.command("EHLO client.test", "250")
+        talk.command("MAIL FROM:<alice@example.test>", "250")
+        assert proxied("ALICE@Example.Test", "421 4.7.0").closed()
+        instance.wait_log("event=refused", line_of(instance, "connections_per_account"))
+
+
 def test_too_many_failed_logins_put_the_network_off(make_instance):
     """HARDENING A 80: others are served."""
     limits = {"auth_failures": 3, "auth_delay_first": 1, "auth_delay_most": 1}
