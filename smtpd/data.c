@@ -221,6 +221,7 @@ static bool encode_envelope(struct session *session)
 struct reply data_open(struct session *session)
 {
     struct transaction *transaction = session->transaction;
+    transaction->started = loop_now(session->worker->loop);
     if (!encode_envelope(session))
         return answer(452, "4.3.0", "The envelope can not be stored, try again later");
     transaction->letter = (struct letter){
@@ -232,7 +233,6 @@ struct reply data_open(struct session *session)
         .done = on_done,
         .arg = session,
     };
-    transaction->started = loop_now(session->worker->loop);
     return REPLY_PENDING;
 }
 
@@ -413,11 +413,16 @@ void data_input(struct session *session, struct span *input)
 
 /* ---- by BDAT ---- */
 
+void data_refuse(struct session *session, struct reply reply)
+{
+    if (reply_is_pending(session->transaction->verdict))
+        decide(session, reply);
+}
+
 /* Where a chunk ends is known whatever it holds, so nothing has to be closed (RFC 3030 §2). */
 static void refuse_bare(struct session *session)
 {
-    if (reply_is_pending(session->transaction->verdict))
-        decide(session, answer(550, "5.6.0", "Bare CR or LF in the message"));
+    data_refuse(session, answer(550, "5.6.0", "Bare CR or LF in the message"));
 }
 
 /* Only binary MIME may hold a CR or LF of its own (RFC 3030 §3). */
