@@ -225,7 +225,8 @@ bool client_checks_judge(struct session *session, struct reply *reply)
         ask_table(checks);
     if (!checks->answered)
         return false;
-    *reply = checks_verdict(session, &checks->access.verdict);
+    checks_hold(session, &checks->access.verdict);
+    *reply = checks->access.verdict.reply;
     if (reply_is_pending(*reply) && checks->listed != NULL && !client_checks_are_spared(session))
         *reply = refuse_listed(checks);
     return true;

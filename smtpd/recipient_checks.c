@@ -122,11 +122,14 @@ bool recipient_checks_judge(struct recipient *recipient, struct reply *reply)
         return true;
     if (!checks->answered)
         return false;
-    *reply = checks_verdict(session, &checks->access.verdict);
+    *reply = checks->access.verdict.reply;
     if (reply_is_pending(*reply) && known.code == 250 && !judge_taken(checks, reply))
         return false;
     if (reply_is_pending(*reply))
         *reply = known;
+    /* Of one that is refused nothing is left, and so no reason to hold what is for others. */
+    if (reply->code == 250)
+        checks_hold(session, &checks->access.verdict);
     return true;
 }
 

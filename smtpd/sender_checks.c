@@ -79,7 +79,8 @@ static bool start_access(struct sender_checks *checks)
 
 static struct reply judge_access(struct sender_checks *checks)
 {
-    return checks_verdict(checks->session, &checks->access.verdict);
+    checks_hold(checks->session, &checks->access.verdict);
+    return checks->access.verdict.reply;
 }
 
 /* ---- the domain ---- */
