@@ -52,7 +52,8 @@ static const struct verb verbs[] = {
      .next = SESSION_READY,
      .service = LMTP_ALONE,
      .ends_group = true,
-     .junk = true},
+     .junk = true,
+     .help = "LHLO domain\nRFC 2033 4.1"},
     {.name = "MAIL",
      .handle = cmd_mail, /* the next state is set with the answer: sender_checks.c */
      .states = IN_READY,
@@ -172,12 +173,24 @@ const struct verb *verb_find(struct span name)
     return NULL;
 }
 
+/* RFC 2033 §4.1: SMTP and LMTP share all commands but the greeting. */
+static bool is_of(const struct verb *verb, enum conf_service service)
+{
+    return verb->service != (service == SERVICE_LMTP ? SMTP_ALONE : LMTP_ALONE);
+}
+
+bool verb_is_shown(const struct verb *verb, enum conf_service service)
+{
+    bool elsewhere = verb->needs == NEEDS_NO_LOGIN && service != SERVICE_SUBMISSION;
+    return verb->help != NULL && !elsewhere && is_of(verb, service);
+}
+
 /* Made once, when the worker starts: the copies left in the arena do not matter. */
-const char *verb_topics(struct arena *arena)
+const char *verb_topics(enum conf_service service, struct arena *arena)
 {
     struct span text = SPAN("Commands:");
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-        if (verbs[i].help != NULL)
+        if (verb_is_shown(&verbs[i], service))
             text = arena_printf(arena, "%s %s", text.data, verbs[i].name);
     return text.data;
 }
@@ -193,16 +206,10 @@ struct span verb_name(struct span line, struct span *arguments)
     return span_first(rest, end);
 }
 
-/* Whether LMTP is spoken, or SMTP: they share all commands but the greeting. */
+/* Two replies are others there. */
 static bool speaks_lmtp(const struct session *session)
 {
     return session->listener->service == SERVICE_LMTP;
-}
-
-/* RFC 2033 §4.1: a client of the other protocol must notice it. */
-static bool is_known(const struct session *session, const struct verb *verb)
-{
-    return verb != NULL && verb->service != (speaks_lmtp(session) ? SMTP_ALONE : LMTP_ALONE);
 }
 
 /* Why a command is not allowed in a state: the step that is missing (RFC 5321 §4.1.4). */
@@ -311,7 +318,8 @@ struct reply verb_refuse(struct session *session, const struct verb *verb, struc
  * called, and only a positive reply moves the dialogue on. */
 struct reply verb_serve(struct session *session, const struct verb *verb, struct span arguments)
 {
-    if (!is_known(session, verb))
+    /* RFC 2033 §4.1: a client of the other protocol must notice it. */
+    if (verb == NULL || !is_of(verb, session->listener->service))
         return answer(500, "5.5.2", "Command not recognized");
     struct reply refusal = forbidden(session, verb);
     if (!reply_is_pending(refusal))

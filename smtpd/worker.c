@@ -55,7 +55,8 @@ static void write_texts(struct worker *worker)
                      (unsigned long long)conf->limits.recipients,
                      (unsigned long long)conf->limits.messages_per_connection)
             .data;
-    worker->help = help_topics(arena);
+    for (int service = 0; service < SERVICE_COUNT; service++)
+        worker->help[service] = help_topics((enum conf_service)service, arena);
     worker->default_domain = conf->domains.count > 0 ? conf->domains.items[0] : host;
 }
 
