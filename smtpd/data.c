@@ -144,7 +144,7 @@ static void log_accepted(const struct session *session, struct span id)
               LOG_SPAN("id", id), LOG_SPAN("from", transaction->sender),
               LOG_UINT("size", transaction->size), LOG_UINT("recipients", transaction->final_count),
               LOG_SPAN("client", session_client(session)), LOG_SPAN("name", session->client_name),
-              LOG_SPAN("helo", session->helo));
+              LOG_SPAN("helo", session->helo), LOG_SPAN("user", session->user));
 }
 
 /* RFC 5321 §6.1: with this reply the message is ours to deliver or to report on. */
