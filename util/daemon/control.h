@@ -11,8 +11,9 @@
 #include "util/sys/tls_tickets.h"
 
 enum {
-    CONTROL_PEERS = 256, /* kept before the daemon serves */
-    CONTROL_ASK_MS = 200 /* most sockets end because a process died: a new one comes by itself */
+    CONTROL_PEERS = 256,  /* kept before the daemon serves */
+    CONTROL_ASK_MS = 200, /* most sockets end because a process died: a new one comes by itself */
+    CONTROL_BEAT_MS = 1000
 };
 
 struct control_waiting {
@@ -33,6 +34,7 @@ struct control {
     struct control_unlinked unlinked[CONTROL_PEERS]; /* master is still to be asked for them */
     size_t unlinked_count;
     struct timer ask;
+    struct timer beat;
     int fd;
     bool started;    /* master has sent everything */
     bool serving;    /* the daemon takes its peers itself */
