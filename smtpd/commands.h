@@ -46,7 +46,10 @@ struct reply cmd_xclient(struct session *session, struct span arguments);
  * `arena`. */
 const char *help_topics(enum conf_service service, struct arena *arena);
 
-/* Known, and not done here: ETRN and the like. */
+/* RFC 1985: what waits for a domain is to be tried now; answered when qmgr has answered. */
+struct reply cmd_etrn(struct session *session, struct span arguments);
+
+/* Known, and not done here: TURN and the like. */
 struct reply cmd_unimplemented(struct session *session, struct span arguments);
 
 /* What other protocols begin with: the connection is dropped without a word. */
