@@ -21,8 +21,8 @@
 #include <unistd.h>
 
 #include "smtpd/recipients.h"
-#include "smtpd/session.h"
 #include "smtpd/segments.h"
+#include "smtpd/session.h"
 #include "util/base/clock.h"
 #include "util/ipc/channel.h"
 #include "util/mail/senders_table.h"
