@@ -40,6 +40,7 @@ struct world {
     unsigned committed, gives;
     uint16_t letter_flags;        /* of those that are sent from now on */
     uint8_t letter_notify;        /* and of their recipients: ENVELOPE_NOTIFY_... */
+    struct span letter_nexthop;   /* likewise; empty: a mailbox */
     struct given held[JOBS_MOST]; /* one a give */
     /* lookup */
     struct channel *lookup;
