@@ -302,6 +302,30 @@ static void the_log_follows_the_configuration(void **state)
     assert_true(status.st_size > 20);
 }
 
+/* What master says behind a reload that leads its log away from syslog, one that was refused
+ * included. */
+static void the_log_comes_back_from_syslog(void **state)
+{
+    struct fixture *fixture = *state;
+    struct journal journal;
+    struct stat status;
+    fixture->conf.log_level = LOG_ERROR;
+    fixture->conf.log_file = beneath(fixture, "log");
+
+    journal_init(&journal);
+    fixture->conf.log_target = LOG_TARGET_SYSLOG;
+    bool opened = journal_open(&journal, &fixture->conf, complaint_note, NULL);
+    fixture->conf.log_target = LOG_TARGET_FILE;
+    opened = journal_open(&journal, &fixture->conf, complaint_note, NULL) && opened;
+    log_event(LOG_ERROR, "written", LOG_STR("to", "the file"));
+    fixture->conf.log_target = LOG_TARGET_STDERR;
+    bool restored = journal_open(&journal, &fixture->conf, complaint_note, NULL);
+    (void)close(journal.original);
+    assert_true(opened && restored);
+    assert_int_equal(stat(fixture->conf.log_file.data, &status), 0);
+    assert_true(status.st_size > 20);
+}
+
 static void a_log_that_can_not_be_opened_is_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -330,6 +354,7 @@ int main(void)
         TEST(the_readonly_descriptor_can_not_be_mapped_for_writing),
         TEST(values_are_added_up_over_all_pages),
         TEST(the_log_follows_the_configuration),
+        TEST(the_log_comes_back_from_syslog),
         TEST(a_log_that_can_not_be_opened_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
