@@ -273,7 +273,7 @@ static void values_are_added_up_over_all_pages(void **state)
     struct pages *pages = mem_new(sizeof(*pages));
     assert_int_equal(pages_sum(pages, PAGE_LOGINS), 0);
     page_add(pages_slot(pages, ROLE_POP3D, 0)->page, PAGE_LOGINS, 2);
-    page_add(pages_slot(pages, ROLE_POP3D, PAGE_INDEXES - 1)->page, PAGE_LOGINS, 3);
+    page_add(pages_slot(pages, ROLE_POP3D, ROLE_INDEXES - 1)->page, PAGE_LOGINS, 3);
     page_add(pages_slot(pages, ROLE_AUTH, 0)->page, PAGE_LOGINS, 4);
     assert_int_equal(pages_sum(pages, PAGE_LOGINS), 9);
     pages_free(pages);
