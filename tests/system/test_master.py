@@ -1,4 +1,5 @@
 """Life and death of the processes: start, reload, stop, restarts."""
+import contextlib
 import os
 import signal
 import socket
@@ -222,17 +223,13 @@ def test_garbage_on_the_operators_socket_harms_nobody(instance):
             raw.connect(str(path))
             if octets:
                 raw.send(octets)
-    crowd = []
-    for _ in range(300):
-        raw = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        raw.setblocking(False)
-        try:
-            raw.connect(str(path))
-        except OSError:
-            pass
-        crowd.append(raw)
-    for raw in crowd:
-        raw.close()
+    for _ in range(100):
+        with contextlib.ExitStack() as crowd:
+            for _ in range(100):
+                raw = crowd.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+                raw.setblocking(False)
+                with contextlib.suppress(OSError):
+                    raw.connect(str(path))
     assert "smtpd" in instance.run_command("status").stdout
 
 

@@ -1,4 +1,5 @@
 """Bad input over SMTP."""
+import contextlib
 import socket
 import time
 
@@ -94,15 +95,17 @@ def test_a_command_line_without_an_end_is_dropped_in_flat_memory(server):
     before = max(memory_kb(pid) for pid in pids)
     talk = harness.connect(server.smtp_port)
     talk.expect("220")
-    replies = []
-    try:
-        for _ in range(64):
+    sent = 0
+    with contextlib.suppress(OSError):  # it stops listening after two seconds
+        for _ in range((1 << 30) // 65536):
             talk.send(b"A" * 65536)
-    except OSError:
-        pass
-    while (line := talk.line()) is not None:
-        replies.append(line[:3])
-    assert set(replies) <= {"500", "421"}, replies
+            sent += 65536
+    replies = []
+    with contextlib.suppress(OSError):
+        while (line := talk.line()) is not None:
+            replies.append(line[:3])
+    # A reset may outrun the reply, but only when not all was taken.
+    assert replies == ["500"] or (replies == [] and sent < 1 << 30), (replies, sent)
     assert max(memory_kb(pid) for pid in pids) - before < 8192
 
 
@@ -262,9 +265,9 @@ def test_slow_data_dies(make_instance):
 def test_one_network_is_capped_and_others_are_served(make_instance):
     with make_instance(settings='trusted_networks = {"127.9.0.0/16"}',
                        limits={"connections_per_network": 20}) as server:
-        crowd = [harness.connect(server.smtp_port) for _ in range(60)]
+        crowd = [harness.connect(server.smtp_port) for _ in range(1000)]
         answers = [talk.reply()[:3] for talk in crowd]
-        assert answers.count("220") == 20 and answers.count("421") == 40
+        assert answers.count("220") == 20 and answers.count("421") == 980
         other = socket.create_connection(("127.0.0.1", server.smtp_port), 10, ("127.0.0.2", 0))
         harness.Talk(other).expect("220")
         trusted = [socket.create_connection(("127.0.0.1", server.smtp_port), 10, ("127.9.0.1", 0))
