@@ -282,24 +282,28 @@ static void values_are_added_up_over_all_pages(void **state)
 
 /* ---- the log ---- */
 
-static void the_log_follows_the_configuration(void **state)
+/* Led to a file, and back: what was logged between is there. */
+static void expect_log_in_file(struct fixture *fixture, struct journal *journal)
 {
-    struct fixture *fixture = *state;
-    struct journal journal;
     struct stat status;
     fixture->conf.log_level = LOG_ERROR;
     fixture->conf.log_target = LOG_TARGET_FILE;
     fixture->conf.log_file = beneath(fixture, "log");
-
-    journal_init(&journal);
-    bool opened = journal_open(&journal, &fixture->conf, complaint_note, NULL);
+    bool opened = journal_open(journal, &fixture->conf, complaint_note, NULL);
     log_event(LOG_ERROR, "written", LOG_STR("to", "the file"));
     fixture->conf.log_target = LOG_TARGET_STDERR;
-    bool restored = journal_open(&journal, &fixture->conf, complaint_note, NULL);
-    (void)close(journal.original);
+    bool restored = journal_open(journal, &fixture->conf, complaint_note, NULL);
+    (void)close(journal->original);
     assert_true(opened && restored);
     assert_int_equal(stat(fixture->conf.log_file.data, &status), 0);
     assert_true(status.st_size > 20);
+}
+
+static void the_log_follows_the_configuration(void **state)
+{
+    struct journal journal;
+    journal_init(&journal);
+    expect_log_in_file(*state, &journal);
 }
 
 /* What master says behind a reload that leads its log away from syslog, one that was refused
@@ -308,22 +312,10 @@ static void the_log_comes_back_from_syslog(void **state)
 {
     struct fixture *fixture = *state;
     struct journal journal;
-    struct stat status;
-    fixture->conf.log_level = LOG_ERROR;
-    fixture->conf.log_file = beneath(fixture, "log");
-
     journal_init(&journal);
     fixture->conf.log_target = LOG_TARGET_SYSLOG;
-    bool opened = journal_open(&journal, &fixture->conf, complaint_note, NULL);
-    fixture->conf.log_target = LOG_TARGET_FILE;
-    opened = journal_open(&journal, &fixture->conf, complaint_note, NULL) && opened;
-    log_event(LOG_ERROR, "written", LOG_STR("to", "the file"));
-    fixture->conf.log_target = LOG_TARGET_STDERR;
-    bool restored = journal_open(&journal, &fixture->conf, complaint_note, NULL);
-    (void)close(journal.original);
-    assert_true(opened && restored);
-    assert_int_equal(stat(fixture->conf.log_file.data, &status), 0);
-    assert_true(status.st_size > 20);
+    assert_true(journal_open(&journal, &fixture->conf, complaint_note, NULL));
+    expect_log_in_file(fixture, &journal);
 }
 
 static void a_log_that_can_not_be_opened_is_refused(void **state)
