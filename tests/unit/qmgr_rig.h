@@ -6,6 +6,7 @@
 #define VEREDUS_TEST_QMGR_RIG_H
 
 #include "qmgr/qmgr.h"
+#include "util/daemon/control.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,7 +32,10 @@ struct world {
     struct loop *loop;
     struct conf conf;
     struct span domain;
-    struct daemon daemon;
+    union {
+        struct daemon daemon;
+        struct control control; /* the whole of it: daemon_exit writes there */
+    };
     struct page *page;
     char directory[64];
     /* smtpd */
