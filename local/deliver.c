@@ -348,9 +348,14 @@ static void sync_directories(struct batch *batch)
 /* A stage never sees what an earlier one settled. */
 static void each_open(struct batch *batch, void (*stage)(struct batch *batch, struct work *work))
 {
-    for (size_t i = 0; i < batch->count; i++)
-        if (batch->works[i].open)
-            stage(batch, &batch->works[i]);
+    for (size_t i = 0; i < batch->count; i++) {
+        if (!batch->works[i].open)
+            continue;
+        stage(batch, &batch->works[i]);
+        /* A batch of large letters may take a slow disk minutes. */
+        if (batch->deliverer->page != NULL)
+            page_beat(batch->deliverer->page);
+    }
 }
 
 /* Only behind the sync of the directory. */

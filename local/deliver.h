@@ -13,6 +13,7 @@
 #include "util/base/buf.h"
 #include "util/ipc/messages.h"
 #include "util/spool/record.h"
+#include "util/sys/page.h"
 
 enum {
     DELIVER_BATCH = 64 /* deliveries at once */
@@ -38,6 +39,7 @@ struct deliverer {
     struct arena arena; /* of one batch */
     struct buf scratch;
     struct cleaned cleaned;
+    struct page *page; /* shows between two letters that the process lives; NULL: to nobody */
 };
 
 /* Delivers 1 to DELIVER_BATCH letters and fills in fate, enhanced and text of each (texts are

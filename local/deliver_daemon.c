@@ -197,6 +197,7 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     state->credit = (uint16_t)(concurrency < DELIVER_BATCH ? concurrency : DELIVER_BATCH);
     state->deliverer.root = mail_root_prepare(daemon, sandbox);
     state->deliverer.hostname = daemon->conf->hostname;
+    state->deliverer.page = daemon->page;
     daemon->state = state;
 }
 

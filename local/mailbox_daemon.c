@@ -381,6 +381,8 @@ static void serve_ready(struct daemon *daemon, const struct pollfd *watched)
 {
     struct mailbox_state *state = daemon->state;
     for (size_t i = state->peer_count; i-- > 0;) {
+        /* A round may take as long as its mailboxes are large. */
+        page_beat(daemon->page);
         if (watched[i].revents == 0 || serve_peer(state, state->peers[i]))
             continue;
         (void)close(state->peers[i]);

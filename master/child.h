@@ -33,6 +33,9 @@ struct child {
     struct timer deadline;   /* to get ready, later to get drained; then it is killed */
     bool patient;            /* while draining: its clients may go on */
     unsigned unlinked;       /* how often it lost a peer */
+    uint64_t beats;          /* of its page, when master looked last */
+    unsigned still;          /* looks in a row at which they stood still */
+    bool hung;               /* for too long: it was killed */
 };
 
 TAILQ_HEAD(child_list, child);

@@ -191,8 +191,10 @@ static void serve(struct master *master)
     places_init(master);
     /* Before the first fork: a child that dies at once must be noticed. */
     watch_signals(master);
+    watchdog_start(master);
     places_fill(master);
     loop_run(master->loop);
+    watchdog_end(master);
     relay_take(&master->relay);
     log_event(LOG_INFO, "stopped", LOG_UINT("generation", master->generation));
     /* The locks go last: whoever gets them finds ports and socket free. */

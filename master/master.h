@@ -19,6 +19,7 @@
 #include "master/place.h"
 #include "master/rates.h"
 #include "master/relay.h"
+#include "master/watchdog.h"
 #include "util/sys/tls_tickets.h"
 
 enum { MASTER_KEY = 32 /* octets of the key of login tickets */ };
@@ -37,6 +38,7 @@ struct master {
     struct child_list children; /* all that live */
     struct places places;
     struct operators operators;
+    struct watchdog watchdog;
     uint8_t key[MASTER_KEY];    /* drawn at start */
     struct tls_tickets tickets; /* likewise; steps by itself */
     uint64_t log_lost;          /* lines of master's own, or passed on by it */

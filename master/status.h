@@ -9,7 +9,9 @@
 struct master;
 
 /* Adds lines "uptime SECONDS", "generation N", one "child ROLE INDEX PID STATE RESTARTS" a process,
- * and one "NAME VALUE" a counter, summed over all pages. */
+ * and one "NAME VALUE" a counter, summed over all pages. STATE is starting, ready, draining, silent
+ * (no sign of life for some seconds) or recovering (a qmgr that still reads its spool); until it
+ * has, the VALUE of the queue's gauges is "unknown". */
 void status_write(const struct master *master, struct buf *out);
 
 #endif

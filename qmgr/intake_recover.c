@@ -123,6 +123,7 @@ static void recovered(void *arg, struct helper_task *base)
     task_recover_free(task);
     intake_wake(intake);
     retry_start(qmgr->retries);
+    /* Behind the scans: the queue counts as known from then on. */
     timer_set(&qmgr->measure_timer, 0);
     pressure_touch(qmgr);
 }

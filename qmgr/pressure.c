@@ -28,6 +28,8 @@ static void write_gauges(void *arg)
     page_set(qmgr->page, PAGE_SEGMENTS, qmgr->segment_count);
     page_set(qmgr->page, PAGE_PRESSURE,
              pressure_level(qmgr->free_percent, qmgr->conf->limits.free_space_percent, busy));
+    if (qmgr->counted)
+        page_queue_counted(qmgr->page);
 }
 
 /* Once a turn, however much changed in it. */
@@ -36,7 +38,9 @@ void pressure_touch(struct qmgr *qmgr)
     loop_later(qmgr->loop, &qmgr->gauges_turn);
 }
 
-/* A full spool is told once, when it becomes full. */
+/* A full spool is told once, when it becomes full. The first look comes behind recovery and behind
+ * the scans that it posted, for the helper does one thing after the other: then the queue is known.
+ */
 static void measured(void *arg, struct helper_task *base)
 {
     struct qmgr *qmgr = arg;
@@ -46,6 +50,7 @@ static void measured(void *arg, struct helper_task *base)
         log_event(LOG_ERROR, "spool-full", LOG_UINT("free_percent", task->free_percent));
     qmgr->free_percent = task->free_percent;
     qmgr->segment_count = task->segments;
+    qmgr->counted = true;
     task_free(base);
     timer_set(&qmgr->measure_timer, MEASURE_MS);
     pressure_touch(qmgr);

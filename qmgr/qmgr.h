@@ -44,6 +44,7 @@ struct qmgr {
     size_t states_failed; /* changes that went back with the last batch */
     unsigned free_percent;
     size_t segment_count; /* as the store counts */
+    bool counted;         /* the queue is known: the spool was read */
 };
 
 /* What main() hands to the daemon skeleton. */

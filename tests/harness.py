@@ -203,7 +203,8 @@ class Instance:
         return wait_until(lambda: self.log_has(*parts), f"a log line with {parts}", deadline)
 
     def status(self):
-        """The counters and gauges that `veredus status` prints, as numbers."""
+        """The counters and gauges that `veredus status` prints, as numbers. What it does not know is
+        missing: the queue's, from the death of a qmgr until the next one has read the spool."""
         values = {}
         for line in self.run_command("status").stdout.splitlines():
             words = line.split()
@@ -212,8 +213,8 @@ class Instance:
         return values
 
     def wait_queue_empty(self, deadline=DEADLINE):
-        """Waits until nothing is queued: seen three times in a row, since qmgr hears of a letter a
-        moment after the client does."""
+        """Waits until it is known that nothing is queued: seen three times in a row, since qmgr hears
+        of a letter a moment after the client does, and master of the death of a qmgr."""
         seen = [0]
 
         def empty():

@@ -41,7 +41,8 @@ static bool is_to(const char *word, const struct daemon *daemon)
     return access(path, F_OK) == 0;
 }
 
-/* "crash" fails at the start, "unlink" loses its qmgr after it. */
+/* "crash" fails at the start, "unlink" loses its qmgr after it, "recover" never has a queue to
+ * show. */
 static void child_prepare(struct daemon *daemon, struct sandbox *sandbox)
 {
     (void)sandbox;
@@ -50,6 +51,8 @@ static void child_prepare(struct daemon *daemon, struct sandbox *sandbox)
         exit(EX_SOFTWARE);
     if (is_to("unlink", daemon))
         daemon_peer_lost(daemon, ROLE_QMGR, 0);
+    if (daemon->calls->role == ROLE_QMGR && !is_to("recover", daemon))
+        page_queue_counted(daemon->page);
 }
 
 /* Counters, not gauges: they outlive a process. A ratchet is what TLS needs. */

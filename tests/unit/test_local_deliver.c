@@ -175,6 +175,25 @@ static void letters_of_a_batch_have_lf_lines_and_their_own_recipient(void **stat
     site_end(&site);
 }
 
+/* A batch of large ones may take a slow disk longer than master waits for a sign of life. */
+static void a_batch_shows_between_its_letters_that_the_process_lives(void **state)
+{
+    (void)state;
+    struct site site = site_with(SPAN("Subject: x\r\n\r\nx\r\n"));
+    struct delivery batch[] = {delivery_to(&site, SPAN("example.test/alice"), 0),
+                               delivery_to(&site, SPAN("example.test/bob"), 1)};
+    int fd = page_create();
+    assert_true(fd >= 0);
+    site.deliverer.page = page_map(fd, true);
+    assert_non_null(site.deliverer.page);
+    close(fd);
+    deliver_batch(&site.deliverer, batch, 2);
+    /* Behind the reading, the writing and the sync of each, at least. */
+    assert_true(page_beats(site.deliverer.page) >= 6);
+    page_unmap(site.deliverer.page);
+    site_end(&site);
+}
+
 static void the_name_states_both_sizes(void **state)
 {
     (void)state;
@@ -509,6 +528,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(letters_of_a_batch_have_lf_lines_and_their_own_recipient),
+        cmocka_unit_test(a_batch_shows_between_its_letters_that_the_process_lives),
         cmocka_unit_test(the_name_states_both_sizes),
         cmocka_unit_test(a_binary_letter_is_written_octet_by_octet),
         cmocka_unit_test(the_disk_has_all_letters_to_write_before_the_first_is_waited_for),

@@ -289,15 +289,103 @@ static void a_child_that_fails_at_start_is_tried_with_backoff(void **state)
     assert_in_range(restarts, 1, 6);
 }
 
-/* ---- relief ---- */
+/* ---- the queue ---- */
 
-static const char short_life[] = "limits {\n worker_age = 1\n}\n";
-static const char *const workers[] = {"smtpd 0", "smtpd 1", "pop3d 0", "pop3d 1"};
+static const char *const of_the_queue[] = {"queued", "deferred", "active", "held", "segments"};
+
+static void assert_queue_is(struct rig *rig, struct span text, bool known)
+{
+    for (size_t i = 0; i < sizeof(of_the_queue) / sizeof(of_the_queue[0]); i++) {
+        const char *line =
+            arena_printf(&rig->arena, "\n%s %s\n", of_the_queue[i], known ? "0" : "unknown").data;
+        assert_int_equal(rig_count_of(text, line), 1);
+    }
+}
+
+static void figures_of_the_queue_are_numbers_when_qmgr_has_counted_it(void **state)
+{
+    struct rig *rig = *state;
+    rig_start(rig);
+    assert_queue_is(rig, rig_status(rig), true);
+}
+
+static void figures_of_the_queue_are_unknown_while_qmgr_recovers(void **state)
+{
+    struct rig *rig = *state;
+    rig_write_file(rig_beneath(rig, "recover-qmgr"), "");
+    rig_start(rig);
+    struct span text = rig_status(rig);
+    assert_queue_is(rig, text, false);
+    assert_int_equal(rig_count_of(text, " recovering 0\n"), 1);
+    assert_int_equal(rig_value(text, "messages-in"), 0); /* what others count is known */
+}
+
+static bool qmgr_recovers(struct span text, long old)
+{
+    long pid = rig_pid_of(text, "qmgr 0");
+    return pid > 0 && pid != old && rig_contains(text, " recovering 1\n");
+}
+
+static bool qmgr_is_missing(struct span text, long old)
+{
+    return rig_pid_of(text, "qmgr 0") != old;
+}
+
+static void figures_of_the_queue_are_unknown_from_the_death_of_qmgr_on(void **state)
+{
+    struct rig *rig = *state;
+    rig_start(rig);
+    long old = rig_pid_of(rig_status(rig), "qmgr 0");
+    rig_write_file(rig_beneath(rig, "recover-qmgr"), "");
+    assert_int_equal(kill((pid_t)old, SIGKILL), 0);
+    /* At the first sight that is another, whether it is there already or not. */
+    assert_queue_is(rig, rig_wait_for_status(rig, qmgr_is_missing, old), false);
+    assert_queue_is(rig, rig_wait_for_status(rig, qmgr_recovers, old), false);
+}
+
+/* ---- silence ---- */
+
+static bool smtpd_is_silent(struct span text, long pid)
+{
+    char line[64];
+    (void)snprintf(line, sizeof(line), "child smtpd 0 %ld silent 0\n", pid);
+    return rig_contains(text, line);
+}
 
 static bool all_started_at_the_first_go(struct span text, long count)
 {
     return rig_count_of(text, " ready 0\n") == (unsigned)count;
 }
+
+static void a_child_that_is_stopped_for_a_while_is_silent_and_lives_on(void **state)
+{
+    struct rig *rig = *state;
+    rig_start(rig);
+    long pid = rig_pid_of(rig_status(rig), "smtpd 0");
+    assert_int_equal(kill((pid_t)pid, SIGSTOP), 0);
+    (void)rig_wait_for_status(rig, smtpd_is_silent, pid);
+    assert_int_equal(kill((pid_t)pid, SIGCONT), 0);
+    struct span text = rig_wait_for_status(rig, all_started_at_the_first_go, 10);
+    assert_int_equal(rig_pid_of(text, "smtpd 0"), pid);
+}
+
+static void a_child_that_stays_stopped_is_started_anew(void **state)
+{
+    struct rig *rig = *state;
+    rig_configure(rig, "limits {\n watchdog = 5\n}\n");
+    rig_start(rig);
+    struct span before = rig_status(rig);
+    long pid = rig_pid_of(before, "smtpd 0");
+    assert_int_equal(kill((pid_t)pid, SIGSTOP), 0);
+    struct span after = rig_wait_for_status(rig, smtpd_is_new, pid);
+    assert_int_equal(rig_pid_of(after, "smtpd 1"), rig_pid_of(before, "smtpd 1"));
+    assert_int_equal(rig_count_of(after, " ready 0\n"), 9);
+}
+
+/* ---- relief ---- */
+
+static const char short_life[] = "limits {\n worker_age = 1\n}\n";
+static const char *const workers[] = {"smtpd 0", "smtpd 1", "pop3d 0", "pop3d 1"};
 
 static void workers_that_served_long_are_relieved_and_nothing_else_is(void **state)
 {
@@ -364,6 +452,11 @@ int main(int argc, char **argv)
         TEST(a_child_that_was_killed_is_started_anew),
         TEST(a_new_qmgr_is_linked_with_all_who_live),
         TEST(a_child_that_fails_at_start_is_tried_with_backoff),
+        TEST(figures_of_the_queue_are_numbers_when_qmgr_has_counted_it),
+        TEST(figures_of_the_queue_are_unknown_while_qmgr_recovers),
+        TEST(figures_of_the_queue_are_unknown_from_the_death_of_qmgr_on),
+        TEST(a_child_that_is_stopped_for_a_while_is_silent_and_lives_on),
+        TEST(a_child_that_stays_stopped_is_started_anew),
         TEST(workers_that_served_long_are_relieved_and_nothing_else_is),
         TEST(a_worker_serves_on_until_its_successor_does),
     };

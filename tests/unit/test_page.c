@@ -47,6 +47,27 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* ---- signs of life ---- */
+
+static void test_every_beat_of_the_owner_is_seen(void **state)
+{
+    const struct fixture *fixture = *state;
+    assert_int_equal(page_beats(fixture->seen), 0);
+    page_beat(fixture->own);
+    page_beat(fixture->own);
+    assert_int_equal(page_beats(fixture->seen), 2);
+}
+
+static void test_a_queue_is_counted_until_its_owner_dies(void **state)
+{
+    const struct fixture *fixture = *state;
+    assert_false(page_queue_is_counted(fixture->seen));
+    page_queue_counted(fixture->own);
+    assert_true(page_queue_is_counted(fixture->seen));
+    page_owner_died(fixture->own);
+    assert_false(page_queue_is_counted(fixture->seen));
+}
+
 /* ---- the memory ---- */
 
 static void test_a_page_can_not_be_resized_nor_unsealed(void **state)
@@ -253,6 +274,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_a_page_can_not_be_resized_nor_unsealed),
+        TEST(test_every_beat_of_the_owner_is_seen),
+        TEST(test_a_queue_is_counted_until_its_owner_dies),
         TEST(test_a_page_is_for_its_owner_alone),
         TEST(test_a_readers_descriptor_can_not_be_mapped_for_writing),
         TEST(test_a_readers_mapping_can_not_be_made_writable),

@@ -140,7 +140,7 @@ struct conf_limits {
     uint64_t errors_slow, errors_close; /* a session */
     uint64_t junk_commands;
     uint64_t connections_per_network, connections_per_worker, connections_per_account;
-    uint64_t worker_age;
+    uint64_t worker_age, watchdog;
     uint64_t idle, idle_under_stress, command_deadline;
     uint64_t minimum_data_rate; /* octets a second */
     uint64_t free_space_percent;

@@ -12,7 +12,8 @@
 
 enum {
     CONTROL_PEERS = 4 * ROLE_INDEXES, /* kept before the daemon serves: of four roles, most */
-    CONTROL_ASK_MS = 200 /* most sockets end because a process died: a new one comes by itself */
+    CONTROL_ASK_MS = 200, /* most sockets end because a process died: a new one comes by itself */
+    CONTROL_BEAT_MS = 1000
 };
 
 struct control_waiting {
@@ -33,6 +34,7 @@ struct control {
     struct control_unlinked unlinked[CONTROL_PEERS]; /* master is still to be asked for them */
     size_t unlinked_count;
     struct timer ask;
+    struct timer beat;
     int fd;
     bool started;    /* master has sent everything */
     bool serving;    /* the daemon takes its peers itself */

@@ -173,6 +173,15 @@ static void confine(const struct daemon *daemon, const struct sandbox *sandbox)
     sandbox_enter(sandbox);
 }
 
+/* In shared memory, so that it costs no message: a process whose loop stands still is found by
+ * master (master/watchdog.h). */
+static void beat(void *arg)
+{
+    struct control *control = arg;
+    page_beat(control->daemon.page);
+    timer_set(&control->beat, CONTROL_BEAT_MS);
+}
+
 /* From the gathered control messages to the moment when master hears "ready". */
 static void set_up(struct control *control)
 {
@@ -183,6 +192,8 @@ static void set_up(struct control *control)
     daemon->loop = loop_new();
     loop_on_signal(daemon->loop, &control->terminate, SIGTERM, on_terminate, control);
     timer_init(&control->ask, daemon->loop, control_ask, control);
+    timer_init(&control->beat, daemon->loop, beat, control);
+    timer_set(&control->beat, 0);
     io_init(&control->io, daemon->loop, control->fd, on_control, control);
     io_want(&control->io, IO_READ);
     if (daemon->ratchet != NULL)

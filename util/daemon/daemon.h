@@ -73,7 +73,8 @@ struct daemon_calls {
     /* Take nothing new, finish, then daemon_exit. */
     void (*drain)(struct daemon *daemon);
     bool drains_again; /* drain is called a second time when patience ends */
-    /* The service loop of a process that blocks; NULL: loop_run(daemon->loop). */
+    /* The service loop of a process that blocks; NULL: loop_run(daemon->loop). Between two pieces
+     * of work it may show with page_beat that it lives; daemon_poll does so, too. */
     void (*run)(struct daemon *daemon);
 };
 

@@ -1,8 +1,8 @@
 /*
  * Every worker has a page of its own, because a page that several could write would have to trust
  * all of them. Readers take what they find: a count may be a moment old, and nothing but statistics
- * and limits hangs on it, so every access is relaxed and nobody waits for a lock that a dead
- * process holds.
+ * and limits hangs on it, so every access but one is relaxed and nobody waits for a lock that a
+ * dead process holds.
  *
  * The connection table is a hash that never moves an entry: a network lives in one of the WINDOW
  * slots that follow its hash, and a slot whose count is zero is free for the next. So a reader
@@ -32,6 +32,8 @@ struct slot {
 struct page {
     uint8_t hash_key[SHARED_MEMORY_KEY]; /* drawn when the page is made */
     _Atomic uint64_t values[PAGE_VALUE_COUNT];
+    _Atomic uint64_t beats;
+    _Atomic bool queue_counted;
     struct slot slots[PAGE_SLOTS];
 };
 
@@ -86,6 +88,30 @@ void page_set(struct page *page, enum page_value value, uint64_t number)
 uint64_t page_get(const struct page *page, enum page_value value)
 {
     return atomic_load_explicit(&page->values[value], memory_order_relaxed);
+}
+
+/* ---- signs of life ---- */
+
+void page_beat(struct page *page)
+{
+    atomic_fetch_add_explicit(&page->beats, 1, memory_order_relaxed);
+}
+
+uint64_t page_beats(const struct page *page)
+{
+    return atomic_load_explicit(&page->beats, memory_order_relaxed);
+}
+
+/* The one flag that other values hang on: whoever sees it sees the gauges that were written before.
+ */
+void page_queue_counted(struct page *page)
+{
+    atomic_store_explicit(&page->queue_counted, true, memory_order_release);
+}
+
+bool page_queue_is_counted(const struct page *page)
+{
+    return atomic_load_explicit(&page->queue_counted, memory_order_acquire);
 }
 
 /* ---- the connection table ---- */
@@ -156,6 +182,7 @@ unsigned page_connections(const struct page *page, uint64_t key)
 void page_owner_died(struct page *page)
 {
     page_set(page, PAGE_SESSIONS, 0);
+    atomic_store_explicit(&page->queue_counted, false, memory_order_relaxed);
     for (size_t i = 0; i < PAGE_SLOTS; i++)
         store(&page->slots[i].count, 0);
 }

@@ -82,6 +82,14 @@ void page_set(struct page *page, enum page_value value, uint64_t number);
 /* What it is now, or was a moment ago. */
 uint64_t page_get(const struct page *page, enum page_value value);
 
+/* The owner shows that it lives, about once a second; how often it did so far. */
+void page_beat(struct page *page);
+uint64_t page_beats(const struct page *page);
+
+/* qmgr has counted its queue: the gauges of it, written before, are true from now until it dies. */
+void page_queue_counted(struct page *page);
+bool page_queue_is_counted(const struct page *page);
+
 /* Counts `delta` (+1, -1) connections of the network `key` in the owner's column; from one thread.
  */
 void page_connections_add(struct page *page, uint64_t key, int delta);
@@ -89,7 +97,8 @@ void page_connections_add(struct page *page, uint64_t key, int delta);
 /* How many connections of the network `key` this column holds. */
 unsigned page_connections(const struct page *page, uint64_t key);
 
-/* Master, when the owner died: the gauges of sessions and the column go to zero. */
+/* Master, when the owner died: the gauges of sessions and the column go to zero, and nobody has
+ * counted the queue. */
 void page_owner_died(struct page *page);
 
 #endif
