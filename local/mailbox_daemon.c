@@ -273,10 +273,11 @@ static void serve_fetch(struct mailbox_state *state, const struct mailbox_fetch 
     struct maildir maildir = MAILDIR_NONE;
     /* The mailbox is opened once, whatever the number of names. */
     bool allowed = open_again(state, fetch->user, lock, &maildir);
+    struct mailbox_request request = {.maildir = &maildir, .names = fetch->names};
     struct span names = fetch->names;
     struct span name;
     for (uint32_t index = fetch->first; span_next(&names, '\0', &name); index++) {
-        int fd = allowed ? mailbox_open_message(&maildir, name) : -1;
+        int fd = allowed ? mailbox_open_message(&request, name) : -1;
         struct mailbox_message message = {fetch->query, index};
         struct mailbox_missing missing = {fetch->query, index};
         if (fd >= 0)
@@ -284,17 +285,20 @@ static void serve_fetch(struct mailbox_state *state, const struct mailbox_fetch 
         else
             answers_add(&state->answers, &ipc_mailbox_missing, &missing, NULL);
     }
+    mailbox_request_end(&request);
     maildir_close(&maildir);
 }
 
 /* The status says whether all of them are gone for good (RFC 1939 §6). */
-static void serve_delete(struct mailbox_state *state, const struct mailbox_delete *request,
+static void serve_delete(struct mailbox_state *state, const struct mailbox_delete *message,
                          int lock)
 {
     struct maildir maildir = MAILDIR_NONE;
-    struct mailbox_deleted deleted = {request->query, MAILBOX_PARTIAL, 0};
-    if (open_again(state, request->user, lock, &maildir))
-        deleted.status = (uint8_t)mailbox_delete(&maildir, request->names, &deleted.count);
+    struct mailbox_request request = {.maildir = &maildir, .names = message->names};
+    struct mailbox_deleted deleted = {message->query, MAILBOX_PARTIAL, 0};
+    if (open_again(state, message->user, lock, &maildir))
+        deleted.status = (uint8_t)mailbox_delete(&request, &deleted.count);
+    mailbox_request_end(&request);
     maildir_close(&maildir);
     answers_add(&state->answers, &ipc_mailbox_deleted, &deleted, NULL);
 }

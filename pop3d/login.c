@@ -20,6 +20,16 @@ struct pop3_reply cmd_user(struct session *session, const struct arguments *argu
     return pop3_ok(SPAN("send the password"), BODY_NONE);
 }
 
+/* Too many have failed, of its network or at this account: pending when it may go on. A right
+ * password and a wrong one are told the same, and it is no word on either (RFC 3206 §4). */
+static struct pop3_reply limit(const struct session *session, struct span user)
+{
+    const struct rate_client client = session_rate_client(session);
+    if (reply_is_pending(rate_limits_login(&client, user)))
+        return pop3_pending();
+    return pop3_error(POP3_SYS_TEMP, "too many failed logins, try again later");
+}
+
 /* The name is spent with it: a client that guesses says USER for each guess, and auth, which sees
  * all workers, decides how long each takes. */
 struct pop3_reply cmd_pass(struct session *session, const struct arguments *arguments)
@@ -35,6 +45,9 @@ struct pop3_reply cmd_pass(struct session *session, const struct arguments *argu
         .session = session->id,
     };
     session->name = SPAN("");
+    struct pop3_reply limited = limit(session, SPAN(""));
+    if (limited.status != POP3_PENDING)
+        return limited;
     if (!peers_ask(session, REQUEST_VERIFY, &ipc_verify, &verify))
         return pop3_error(POP3_SYS_TEMP, "logins are not possible now, try again later");
     return pop3_pending();
@@ -67,6 +80,19 @@ static struct pop3_reply open_mailbox(struct session *session, const struct verd
     return login_again(session);
 }
 
+/* Judged by its network and by its account, which is known only now. */
+static struct pop3_reply judge(struct session *session, const struct verdict *verdict)
+{
+    const struct rate_client client = session_rate_client(session);
+    struct pop3_reply limited = limit(session, verdict->user);
+    if (limited.status != POP3_PENDING)
+        return limited;
+    if (verdict->status == VERIFY_OK)
+        return open_mailbox(session, verdict);
+    rate_limits_login_failed(&client, verdict->user);
+    return pop3_error(POP3_AUTH, "authentication failed");
+}
+
 /* A failure is the same whether the user or the password is wrong (RFC 3206 §5); SYS/TEMP keeps
  * a client from asking its user for another password. */
 struct pop3_reply login_verdict(struct session *session, const void *message, struct fd_list *fds)
@@ -74,10 +100,8 @@ struct pop3_reply login_verdict(struct session *session, const void *message, st
     const struct verdict *verdict = message;
     (void)fds;
     session->request = (struct request){0};
-    if (verdict->status == VERIFY_OK)
-        return open_mailbox(session, verdict);
-    if (verdict->status == VERIFY_FAILED)
-        return pop3_error(POP3_AUTH, "authentication failed");
+    if (verdict->status == VERIFY_OK || verdict->status == VERIFY_FAILED)
+        return judge(session, verdict);
     return pop3_error(POP3_SYS_TEMP, "the password can not be verified now, try again later");
 }
 

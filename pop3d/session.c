@@ -398,12 +398,26 @@ static bool may_log_in(const struct conf *conf, const union net_address *client)
            (conf->plaintext_auth == PLAINTEXT_LOOPBACK && net_is_loopback(client));
 }
 
-/* Trusted networks are exempt: a webmail server speaks for all its users. */
-static struct pop3_reply greet(const struct session *session, const union net_address *client)
+struct rate_client session_rate_client(const struct session *session)
 {
     const struct worker *worker = session->worker;
-    if (!conf_trusts(worker->conf, client) &&
-        worker_connections(worker, session->network) > worker->conf->limits.connections_per_network)
+    return (struct rate_client){.rates = worker->rates,
+                                .page = worker->page,
+                                .conf = worker->conf,
+                                .network = session->network,
+                                .trusted = session->trusted,
+                                .session = span_cstr(session->number),
+                                .client = span_cstr(session->client)};
+}
+
+/* Trusted networks are exempt: a webmail server speaks for all its users. */
+static struct pop3_reply greet(const struct session *session)
+{
+    const struct worker *worker = session->worker;
+    const struct rate_client client = session_rate_client(session);
+    bool crowd = !session->trusted && worker_connections(worker, session->network) >
+                                          worker->conf->limits.connections_per_network;
+    if (crowd || !reply_is_pending(rate_limits_connection(&client)))
         return pop3_and_close(
             pop3_error(POP3_SYS_TEMP, "too many connections from your network, try again later"));
     return pop3_ok(SPAN("POP3 server ready"), BODY_NONE);
@@ -414,8 +428,10 @@ void session_new(struct worker *worker, int fd, const union net_address *client)
     struct session *session = mem_new(sizeof(*session));
     session->worker = worker;
     session->id = ++worker->last_session;
+    (void)base32_u64(session->id, session->number);
     session->slot = worker_enter(worker, session);
     session->may_log_in = may_log_in(worker->conf, client);
+    session->trusted = conf_trusts(worker->conf, client);
     session->network = net_limit_key(client);
     page_connections_add(worker->page, session->network, 1);
     session->login_until = loop_now(worker->loop) + (int64_t)worker->conf->limits.pop3_login * 1000;
@@ -426,7 +442,7 @@ void session_new(struct worker *worker, int fd, const union net_address *client)
     io_init(&session->io, worker->loop, fd, on_ready, session);
     timer_init(&session->timer, worker->loop, on_timeout, session);
     touch(session);
-    write_reply(session, greet(session, client));
+    write_reply(session, greet(session));
     flush(session);
     settle(session, true);
 }

@@ -184,6 +184,7 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     worker_init(worker, daemon->loop, daemon->conf, daemon->page);
     worker->pages = daemon->pages;
     worker->page_count = &daemon->page_count;
+    worker->rates = daemon->rates;
     worker->index = daemon->index;
     worker->unlinked = on_unlinked;
     worker->unlinked_arg = daemon;

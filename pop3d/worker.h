@@ -26,6 +26,7 @@ struct worker {
     struct page *page;
     const struct daemon_page *pages; /* of the other workers, too */
     const size_t *page_count;        /* NULL: there are none */
+    struct rates *rates;             /* NULL: no rate is limited */
     unsigned index;
 
     struct channel *auth; /* NULL: not there now */
