@@ -31,8 +31,8 @@ struct reply login_line(struct session *session, struct span line);
 /* It was longer than SASL_LINE_MAX, and is swallowed. */
 struct reply login_line_too_long(struct session *session);
 
-/* A proxy that is trusted has asked for the password itself. */
-void login_vouch(struct session *session, struct span user);
+/* A proxy that is trusted has asked for the password itself. Pending: `name` is logged in. */
+struct reply login_vouch(struct session *session, struct span name);
 
 /* The client is gone: what auth is asked for goes on without the session. */
 void login_leave(struct session *session);
