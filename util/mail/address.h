@@ -66,6 +66,11 @@ struct span address_text(const struct address *address, char out[ADDRESS_TEXT_MA
  * compares local parts without case (RFC 5321 §2.4 leaves that to the host). */
 struct span address_key(const struct address *address, char out[ADDRESS_TEXT_MAX]);
 
+/* The key of what somebody gives as a login: an address, or a local part of `default_domain`. What
+ * can be neither is kept as it is, cut at the size of `out`: it is nobody's. */
+struct span address_login(struct span given, struct span default_domain,
+                          char out[ADDRESS_TEXT_MAX]);
+
 /* True when both texts, as address_text gives them, name one mailbox. Where that is not `ours`,
  * case counts in its local part (RFC 5321 §2.4). */
 bool address_is_same(struct span a, struct span b, bool ours);
