@@ -5,7 +5,48 @@
 #include "pop3d/commands.h"
 
 #include "pop3d/peers.h"
+#include "util/base/base64.h"
 #include "util/base/log.h"
+#include "util/daemon/rate_limits.h"
+
+/* ---- failed logins, counted with those of submission ---- */
+
+/* `id` holds the session's name for the log. */
+static struct rate_client rate_client_of(const struct session *session, char id[BASE32_U64_MAX])
+{
+    const struct worker *worker = session->worker;
+    return (struct rate_client){.rates = worker->rates,
+                                .page = worker->page,
+                                .conf = worker->conf,
+                                .network = session->network,
+                                .trusted = session->trusted,
+                                .session = span_of(id, base32_u64(session->id, id)),
+                                .client = span_cstr(session->client)};
+}
+
+/* True when the network, or `user` if there is one, had too many. Nothing is said of the password,
+ * right or wrong. */
+static bool is_put_off(const struct session *session, struct span user)
+{
+    char id[BASE32_U64_MAX];
+    const struct rate_client client = rate_client_of(session, id);
+    return !reply_is_pending(rate_limits_login(&client, user));
+}
+
+static void count_failure(const struct session *session, struct span user)
+{
+    char id[BASE32_U64_MAX];
+    const struct rate_client client = rate_client_of(session, id);
+    rate_limits_login_failed(&client, user);
+}
+
+/* Temporary (RFC 3206 §4), so that no client asks its user for another password. */
+static struct pop3_reply put_off(void)
+{
+    return pop3_error(POP3_SYS_TEMP, "too many failed logins, try again later");
+}
+
+/* ---- the commands ---- */
 
 /* RFC 1939 §7 allows to say here that there is no such user; that would tell names to whoever asks.
  * Where passwords are not taken the name is not either: a client that is refused here sends no
@@ -28,6 +69,11 @@ struct pop3_reply cmd_pass(struct session *session, const struct arguments *argu
         return pop3_error(POP3_AUTH, "passwords are not taken from here without TLS");
     if (session->name.len == 0)
         return pop3_bad("USER comes first");
+    /* The name is judged when auth has made it canonical. */
+    if (is_put_off(session, SPAN(""))) {
+        session->name = SPAN("");
+        return put_off();
+    }
     struct verify verify = {
         .user = session->name,
         .password = arguments->words[0],
@@ -74,10 +120,15 @@ struct pop3_reply login_verdict(struct session *session, const void *message, st
     const struct verdict *verdict = message;
     (void)fds;
     session->request = (struct request){0};
+    bool judged = verdict->status == VERIFY_OK || verdict->status == VERIFY_FAILED;
+    if (judged && is_put_off(session, verdict->user))
+        return put_off();
     if (verdict->status == VERIFY_OK)
         return open_mailbox(session, verdict);
-    if (verdict->status == VERIFY_FAILED)
+    if (verdict->status == VERIFY_FAILED) {
+        count_failure(session, verdict->user);
         return pop3_error(POP3_AUTH, "authentication failed");
+    }
     return pop3_error(POP3_SYS_TEMP, "the password can not be verified now, try again later");
 }
 

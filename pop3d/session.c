@@ -403,10 +403,10 @@ static bool may_log_in(const struct conf *conf, const union net_address *client)
 }
 
 /* Trusted networks are exempt: a webmail server speaks for all its users. */
-static struct pop3_reply greet(const struct session *session, const union net_address *client)
+static struct pop3_reply greet(const struct session *session)
 {
     const struct worker *worker = session->worker;
-    if (!conf_trusts(worker->conf, client) &&
+    if (!session->trusted &&
         worker_connections(worker, session->network) > worker->conf->limits.connections_per_network)
         return pop3_and_close(
             pop3_error(POP3_SYS_TEMP, "too many connections from your network, try again later"));
@@ -420,6 +420,7 @@ void session_new(struct worker *worker, int fd, const union net_address *client)
     session->id = ++worker->last_session;
     session->slot = worker_enter(worker, session);
     session->may_log_in = may_log_in(worker->conf, client);
+    session->trusted = conf_trusts(worker->conf, client);
     session->network = net_limit_key(client);
     page_connections_add(worker->page, session->network, 1);
     session->login_until = loop_now(worker->loop) + (int64_t)worker->conf->limits.pop3_login * 1000;
@@ -429,7 +430,7 @@ void session_new(struct worker *worker, int fd, const union net_address *client)
     io_init(&session->io, worker->loop, fd, on_ready, session);
     timer_init(&session->timer, worker->loop, on_timeout, session);
     touch(session);
-    write_reply(session, greet(session, client));
+    write_reply(session, greet(session));
     flush(session);
     settle(session, true);
 }

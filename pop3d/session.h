@@ -64,6 +64,7 @@ struct session {
     bool closing;        /* the last reply was written */
     bool ended;          /* and nothing is left but its memory */
     bool update_partial; /* QUIT: some could not be removed */
+    bool trusted;        /* by trusted_networks */
     bool may_log_in;     /* plaintext_auth allows this client its password */
     char client[NET_TEXT_MAX];
     char text[SESSION_TEXT_MOST];

@@ -25,6 +25,7 @@ struct worker {
     struct loop *loop;
     const struct conf *conf;
     struct page *page;
+    struct rates *rates;             /* NULL: nobody is limited over time */
     const struct daemon_page *pages; /* of the other workers, too */
     const size_t *page_count;        /* NULL: there are none */
     unsigned index;

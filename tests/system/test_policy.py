@@ -306,6 +306,33 @@ def test_too_many_failed_logins_put_the_network_off(make_instance):
         assert len(instance.log_has("rate-exceeded", "auth_failures")) <= 1
 
 
+def pop3_login(instance, password, answer, source):
+    talk = harness.connect(instance.pop3_port, source=source)
+    talk.expect("+OK")
+    talk.command("USER alice@example.test", "+OK")
+    talk.command("PASS " + password, answer)
+    talk.command("QUIT", "+OK")
+
+
+def test_failed_logins_of_pop3_and_submission_are_counted_together(make_instance):
+    put_off = "-ERR [SYS/TEMP] too many failed logins"
+    limits = {"auth_failures": 2, "auth_delay_first": 1, "auth_delay_most": 1}
+    with make_instance(settings=STRANGERS + "plaintext_auth = always\n", limits=limits) as instance:
+        # Each half of them in one service, then all of them in the other.
+        pop3_login(instance, "wrong", "-ERR [AUTH]", "127.0.0.5")
+        log_in(instance, password="wrong", code="535", source="127.0.0.5").command("QUIT", "221")
+        pop3_login(instance, "secret", put_off, "127.0.0.5")
+        log_in(instance, code="454 4.7.0", source="127.0.0.5")
+        for _ in range(2):
+            pop3_login(instance, "wrong", "-ERR [AUTH]", "127.0.0.6")
+        log_in(instance, code="454 4.7.0", source="127.0.0.6")
+        # Others are served, and who is trusted is free.
+        pop3_login(instance, "secret", "+OK", "127.0.0.7")
+        for _ in range(3):
+            pop3_login(instance, "wrong", "-ERR [AUTH]", "127.0.0.1")
+        pop3_login(instance, "secret", "+OK", "127.0.0.1")
+
+
 # ---- rates of a network ----
 
 
