@@ -7,6 +7,7 @@
 #include <bsd/sys/queue.h>
 #include <openssl/crypto.h>
 
+#include "auth/client.h"
 #include "auth/user.h"
 #include "util/base/hash.h"
 
@@ -22,6 +23,8 @@ struct attempt {
     char *password, *stored; /* NUL-terminated copies of password_len and stored_len octets */
     size_t password_len, stored_len;
     struct span client;
+    uint64_t network;   /* of the client */
+    uint64_t turn;      /* its place among those of its account */
     struct arena arena; /* client */
     struct hash_job job;
     struct timer timer; /* the delay of a failure */
@@ -34,14 +37,16 @@ TAILQ_HEAD(attempt_list, attempt);
 struct account {
     char name[ADDRESS_TEXT_MAX];
     size_t name_len;
-    struct attempt_list list;
+    struct attempt_list list; /* by turn */
     unsigned waiting;
+    uint64_t turn; /* of the first one */
     UT_hash_handle hh;
 };
 
 struct attempts {
     struct attempts_parts parts;
     struct account *accounts;
+    size_t count;
 };
 
 /* The hasher's threads are started by the process, in its sandbox. */
@@ -105,8 +110,8 @@ static struct span account_name(const struct account *account)
 
 static void start_first(struct account *account);
 
-/* Answers and ends the first attempt of its account; the next one begins. */
-static void attempt_end(struct attempt *attempt, enum verify_status status)
+/* Answers it and takes it out of its account. */
+static void attempt_leave(struct attempt *attempt, enum verify_status status)
 {
     struct attempts *all = attempt->all;
     struct account *account = attempt->account;
@@ -122,7 +127,17 @@ static void attempt_end(struct attempt *attempt, enum verify_status status)
                                            });
     TAILQ_REMOVE(&account->list, attempt, link);
     account->waiting--;
+    all->count--;
     attempt_free(attempt);
+}
+
+/* Answers and ends the first attempt of its account; the next one begins. */
+static void attempt_end(struct attempt *attempt, enum verify_status status)
+{
+    struct attempts *all = attempt->all;
+    struct account *account = attempt->account;
+
+    attempt_leave(attempt, status);
     /* The delay of a failure is over by now: the next one is hashed only behind it. */
     if (account->waiting) {
         start_first(account);
@@ -188,6 +203,7 @@ static void start_first(struct account *account)
 {
     struct attempt *attempt = TAILQ_FIRST(&account->list);
 
+    account->turn = attempt->turn;
     if (attempt->judged && attempt->right)
         attempt_succeed(attempt);
     else if (attempt->judged)
@@ -232,7 +248,7 @@ struct facts {
     bool exists;
 };
 
-/* The last one of its account; `secrets` are the password and what is stored, both may be empty. */
+/* Not in the queue yet; `secrets` are the password and what is stored, both may be empty. */
 static struct attempt *attempt_new(struct attempts *attempts, void *origin,
                                    const struct judgement *of, const struct span secrets[2])
 {
@@ -248,16 +264,37 @@ static struct attempt *attempt_new(struct attempts *attempts, void *origin,
     attempt->stored = copy_secret(secrets[1]);
     attempt->stored_len = secrets[1].len;
     attempt->client = arena_copy(&attempt->arena, of->client);
+    attempt->network = client_network(of->client);
     timer_init(&attempt->timer, attempts->parts.loop, delay_over, attempt);
     return attempt;
 }
 
-/* It begins when it is alone. */
+/* One turn behind the last one of its network, else with the one that is under way. */
+static uint64_t turn_of(const struct account *account, uint64_t network)
+{
+    const struct attempt *attempt;
+    uint64_t turn = account->turn;
+
+    TAILQ_FOREACH (attempt, &account->list, link)
+        if (attempt->network == network)
+            turn = attempt->turn + 1;
+    return turn;
+}
+
+/* Behind all whose turn comes no later; it begins when it is alone. */
 static void attempt_queue(struct attempt *attempt)
 {
     struct account *account = attempt->account;
+    struct attempt *before = TAILQ_LAST(&account->list, attempt_list);
 
-    TAILQ_INSERT_TAIL(&account->list, attempt, link);
+    attempt->turn = turn_of(account, attempt->network);
+    while (before && before->turn > attempt->turn)
+        before = TAILQ_PREV(before, attempt_list, link);
+    if (before)
+        TAILQ_INSERT_AFTER(&account->list, before, attempt, link);
+    else
+        TAILQ_INSERT_HEAD(&account->list, attempt, link);
+    attempt->all->count++;
     if (account->waiting++ == 0)
         start_first(account);
 }
@@ -281,17 +318,24 @@ static void enqueue(struct attempts *attempts, void *origin, const struct verify
     attempt_queue(attempt);
 }
 
-/* 0 for an account that nobody is trying. */
-static unsigned waiting_for(const struct attempts *attempts, struct span name)
+/* Room in the queue of an account, if need be at the cost of the last one, whose network waits for
+ * more than this one does. */
+static bool account_has_room(struct attempts *attempts, struct span name, uint64_t network)
 {
     struct account *account;
 
     HASH_FIND(hh, attempts->accounts, name.data, name.len, account);
-    return account ? account->waiting : 0;
+    if (!account || account->waiting <= ATTEMPTS_WAITING_MOST)
+        return true;
+    struct attempt *last = TAILQ_LAST(&account->list, attempt_list);
+    if (last->turn <= turn_of(account, network))
+        return false;
+    attempt_leave(last, VERIFY_TEMPORARY);
+    return true;
 }
 
 /* Those that are hashed or wait to be; one that is only delayed takes no time from anybody. */
-static unsigned unhashed_of(const struct attempts *attempts, struct span client)
+static unsigned unhashed_of(const struct attempts *attempts, uint64_t network)
 {
     struct account *account, *next;
     struct attempt *attempt;
@@ -299,7 +343,7 @@ static unsigned unhashed_of(const struct attempts *attempts, struct span client)
 
     HASH_ITER (hh, attempts->accounts, account, next)
         TAILQ_FOREACH (attempt, &account->list, link)
-            if (!timer_is_set(&attempt->timer) && span_equal(attempt->client, client))
+            if (!timer_is_set(&attempt->timer) && attempt->network == network)
                 count++;
     return count;
 }
@@ -317,11 +361,14 @@ static bool look_up(struct attempts *attempts, struct arena *arena, struct facts
     return readable;
 }
 
-/* One account, and one client, may have so many before the threads. */
-static bool too_many(const struct attempts *attempts, struct span name, struct span client)
+/* One account, and one network, may have so many before the threads. */
+static bool too_many(struct attempts *attempts, struct span name, struct span client)
 {
-    return waiting_for(attempts, name) > ATTEMPTS_WAITING_MOST ||
-           unhashed_of(attempts, client) >= ATTEMPTS_CLIENT_MOST;
+    uint64_t network = client_network(client);
+
+    return attempts->count >= ATTEMPTS_MOST ||
+           unhashed_of(attempts, network) >= ATTEMPTS_CLIENT_MOST ||
+           !account_has_room(attempts, name, network);
 }
 
 /* The answer that needs no hashing: VERIFY_FAILED stands for "it does". */

@@ -6,8 +6,12 @@
  * are answered "try later", so that nobody can fill the memory or the hash queue through one
  * account. Users that do not exist take the same way with a dummy hash: neither the text nor the
  * time of the answer tells them from a wrong password. What SCRAM has judged waits in the same
- * queue, and is delayed alike. One client has so many attempts before the
+ * queue, and is delayed alike. One network has so many attempts before the
  * hasher at most: somebody who hangs up and comes back can not fill its queue for the others.
+ *
+ * In the queue of an account the networks take turns, and where it is full the newcomer of a
+ * network that waits for less pushes out the last one of a network that waits for more: who guesses
+ * at an account does not lock its owner out, who comes from elsewhere.
  */
 #ifndef VEREDUS_AUTH_ATTEMPT_H
 #define VEREDUS_AUTH_ATTEMPT_H
@@ -21,7 +25,8 @@
 
 enum {
     ATTEMPTS_WAITING_MOST = 16, /* behind the one of an account that is hashed */
-    ATTEMPTS_CLIENT_MOST = 128  /* of one client that are not hashed yet */
+    ATTEMPTS_CLIENT_MOST = 128, /* of one network that are not hashed yet */
+    ATTEMPTS_MOST = 4096        /* of everybody, those included that are only delayed */
 };
 
 /* The answer; its spans are valid during the call. */

@@ -5,6 +5,7 @@
  */
 #include "auth/delays.h"
 
+#include "auth/client.h"
 #include "util/base/buf.h"
 #include "util/base/hash.h"
 
@@ -110,7 +111,7 @@ static uint64_t count_failure(struct delays *delays, char mark, struct span name
     return delay_of(delays, entry->failures);
 }
 
-/* The longer of the two waits: many accounts from one address are as slow as one account from
+/* The longer of the two waits: many accounts from one network are as slow as one account from
  * many. */
 int64_t delays_failed(struct delays *delays, struct span account, struct span client,
                       int64_t now_ms)
@@ -118,12 +119,13 @@ int64_t delays_failed(struct delays *delays, struct span account, struct span cl
     forget_old(delays, now_ms);
     /* Both are counted, whichever of them is the longer wait. */
     uint64_t by_account = count_failure(delays, 'a', account, now_ms);
-    uint64_t by_client = count_failure(delays, 'c', client, now_ms);
+    uint64_t network = client_network(client);
+    uint64_t by_client = count_failure(delays, 'c', span_of(&network, sizeof(network)), now_ms);
 
     return (int64_t)(by_account > by_client ? by_account : by_client) * 1000;
 }
 
-/* The address keeps its failures: one right password must not clear the way for guessing
+/* The network keeps its failures: one right password must not clear the way for guessing
  * others. */
 void delays_succeeded(struct delays *delays, struct span account)
 {

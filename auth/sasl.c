@@ -9,6 +9,7 @@
  */
 #include "auth/sasl.h"
 
+#include "auth/client.h"
 #include "auth/plain.h"
 #include "util/base/hash.h"
 #include "util/base/log.h"
@@ -30,6 +31,7 @@ struct exchange {
     enum phase phase;
     uint64_t session;
     struct span client;
+    uint64_t network;    /* of the client */
     struct span user;    /* LOGIN: as given; proven: canonical */
     struct span proof;   /* of the server, for the client */
     struct scram *scram; /* NULL for the others */
@@ -263,6 +265,7 @@ static struct exchange *exchange_new(struct sasl *sasl, void *peer, const struct
     exchange->mechanism = mechanism;
     exchange->session = begin->session;
     exchange->client = arena_copy(&exchange->arena, begin->client);
+    exchange->network = client_network(begin->client);
     if (mechanisms[mechanism].is_scram)
         exchange->scram = scram_new(sasl->parts.scram, mechanisms[mechanism].plus,
                                     (enum sasl_binding)begin->binding_kind, begin->binding);
@@ -274,10 +277,11 @@ static struct exchange *exchange_new(struct sasl *sasl, void *peer, const struct
 /* Nobody can fill the memory with exchanges that are never answered. */
 static bool has_too_many(const struct sasl *sasl, struct span client)
 {
+    uint64_t network = client_network(client);
     unsigned count = 0;
 
     for (const struct exchange *exchange = sasl->exchanges; exchange; exchange = exchange->hh.next)
-        count += span_equal(exchange->client, client);
+        count += exchange->network == network;
     return count >= SASL_CLIENT_MOST;
 }
 

@@ -3,9 +3,9 @@
  *
  * PLAIN (RFC 4616), LOGIN, SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 7677), and nothing else. All
  * of them end in the attempts: one at a time for each account, failures delayed. Whose exchange it
- * is says the pair of peer and query. There are SASL_CLIENT_MOST of one client at once at most; one
- * more is answered "later". A client that does not answer in time loses its exchange; where there
- * are SASL_MOST of all clients, the one that has kept us waiting longest does.
+ * is says the pair of peer and query. There are SASL_CLIENT_MOST of one network at once at most;
+ * one more is answered "later". A client that does not answer in time loses its exchange; where
+ * there are SASL_MOST of all clients, the one that has kept us waiting longest does.
  */
 #ifndef VEREDUS_AUTH_SASL_H
 #define VEREDUS_AUTH_SASL_H

@@ -6,6 +6,7 @@
 #include "local/mailbox.h"
 
 #include "local/maildir_name.h"
+#include "util/base/hash.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -82,56 +83,110 @@ static bool target_of(const struct maildir *maildir, struct span name, struct ta
            span_to_cstr(file, target->file, sizeof target->file);
 }
 
-/* What is looked for, and the name it has now. */
-struct search {
+/* A message that is not where it was listed; `unique` and `name` lie in the arena. */
+struct moved {
     struct span unique;
-    char found[MAILDIR_NAME_SIZE];
+    const char *name; /* NULL: not found */
+    int place;
+    UT_hash_handle hh;
 };
+
+/* One pass over a folder. */
+struct search {
+    struct mailbox_request *request;
+    int place;
+};
+
+static struct moved *moved_of(const struct mailbox_request *request, struct span unique)
+{
+    struct moved *moved;
+    HASH_FIND(hh, request->moved, unique.data, unique.len, moved);
+    return moved;
+}
 
 /* The unique part is what a rename between new/ and cur/, or new flags, leave as it is. */
 static bool visit_search(void *arg, const char *name, unsigned char type)
 {
     (void)type;
-    struct search *search = arg;
+    const struct search *search = arg;
     struct span text = span_cstr(name);
-    if (!span_equal(maildir_name_unique_part(text), search->unique))
-        return true;
-    return !span_to_cstr(text, search->found, sizeof search->found);
+    struct moved *moved = moved_of(search->request, maildir_name_unique_part(text));
+    if (moved != NULL && moved->name == NULL) {
+        moved->name = arena_copy(&search->request->arena, text).data;
+        moved->place = search->place;
+    }
+    return true;
+}
+
+/* Notes the message of `name` when it is not there any more. */
+static void want(struct mailbox_request *request, struct span name)
+{
+    struct target target;
+    struct stat status;
+    if (!target_of(request->maildir, name, &target) ||
+        fstatat(target.first, target.file, &status, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
+        return;
+    struct span unique = maildir_name_unique_part(span_cstr(target.file));
+    if (moved_of(request, unique) != NULL)
+        return;
+    struct moved *moved = arena_zalloc(&request->arena, sizeof *moved);
+    moved->unique = arena_copy(&request->arena, unique);
+    HASH_ADD_KEYPTR(hh, request->moved, moved->unique.data, moved->unique.len, moved);
+}
+
+static void forget_moved(struct mailbox_request *request)
+{
+    HASH_CLEAR(hh, request->moved);
+    arena_reset(&request->arena);
+}
+
+/* Once for all messages of the request: a reading for each would take the square of their number,
+ * and all others wait meanwhile. new/ first, so that one that moves to cur/ is met. */
+static void search(struct mailbox_request *request)
+{
+    struct search places[] = {{request, request->maildir->new_mail},
+                              {request, request->maildir->cur}};
+    struct span names = request->names, name;
+    forget_moved(request);
+    request->searched = true;
+    request->error = 0;
+    while (span_next(&names, '\0', &name))
+        want(request, name);
+    for (size_t i = 0; i < 2 && request->error == 0; i++)
+        request->error = maildir_each(places[i].place, visit_search, &places[i]);
 }
 
 /* The directory that holds the message under whatever flags, and its name there in target->file;
  * -1 with errno, ENOENT when it is gone. */
-static int find_moved(struct target *target)
+static int find_moved(struct mailbox_request *request, struct target *target)
 {
-    const int places[] = {target->second, target->first};
-    struct search search = {.unique = maildir_name_unique_part(span_cstr(target->file))};
-    for (size_t i = 0; i < 2; i++) {
-        int error = maildir_each(places[i], visit_search, &search);
-        if (search.found[0] != '\0') {
-            char copy[MAILDIR_NAME_SIZE];
-            memcpy(copy, search.found, sizeof copy);
-            memcpy(target->file, copy, sizeof copy);
-            return places[i];
-        }
-        if (error != 0) {
-            errno = error;
-            return -1;
-        }
-    }
-    errno = ENOENT;
-    return -1;
+    if (!request->searched)
+        search(request);
+    const struct moved *moved =
+        moved_of(request, maildir_name_unique_part(span_cstr(target->file)));
+    errno = request->error != 0 ? request->error : ENOENT;
+    if (moved == NULL || moved->name == NULL ||
+        !span_to_cstr(span_cstr(moved->name), target->file, sizeof target->file))
+        return -1;
+    return moved->place;
+}
+
+void mailbox_request_end(struct mailbox_request *request)
+{
+    HASH_CLEAR(hh, request->moved);
+    arena_free(&request->arena);
 }
 
 /* The listed name first: in most sessions nothing moves. */
-int mailbox_open_message(const struct maildir *maildir, struct span name)
+int mailbox_open_message(struct mailbox_request *request, struct span name)
 {
     struct target target;
     struct stat status;
-    if (!target_of(maildir, name, &target))
+    if (!target_of(request->maildir, name, &target))
         return -1;
     int fd = maildir_open_at(target.first, target.file, O_RDONLY, 0);
     if (fd < 0 && errno == ENOENT) {
-        int place = find_moved(&target);
+        int place = find_moved(request, &target);
         fd = place < 0 ? -1 : maildir_open_at(place, target.file, O_RDONLY, 0);
     }
     if (fd >= 0 && is_plain_file(fd, &status))
@@ -143,32 +198,38 @@ int mailbox_open_message(const struct maildir *maildir, struct span name)
 
 /* ---- deleting ---- */
 
-/* True when the message is not there any more. */
-static bool delete_one(const struct maildir *maildir, struct span name)
+/* True when the message is not there any more. One that was moved again behind the search is
+ * searched for once more. */
+static bool delete_one(struct mailbox_request *request, struct span name)
 {
     struct target target;
-    if (!target_of(maildir, name, &target))
+    if (!target_of(request->maildir, name, &target))
         return false;
-    if (unlinkat(target.first, target.file, 0) == 0)
-        return true;
-    if (errno != ENOENT)
-        return false;
-    int place = find_moved(&target);
-    /* Gone is gone, whoever took it. */
-    if (place < 0)
-        return errno == ENOENT;
-    return unlinkat(place, target.file, 0) == 0 || errno == ENOENT;
+    int place = target.first;
+    for (int tries = 0; tries < 3; tries++) {
+        if (unlinkat(place, target.file, 0) == 0)
+            return true;
+        if (errno != ENOENT)
+            return false;
+        request->searched = request->searched && tries == 0;
+        place = find_moved(request, &target);
+        /* Gone is gone, whoever took it. */
+        if (place < 0)
+            return errno == ENOENT;
+    }
+    return false;
 }
 
 /* One sync for each directory at the end, however many messages went (RFC 1939 §6: the client
  * is told then). */
-enum mailbox_status mailbox_delete(const struct maildir *maildir, struct span names, uint32_t *gone)
+enum mailbox_status mailbox_delete(struct mailbox_request *request, uint32_t *gone)
 {
+    const struct maildir *maildir = request->maildir;
     bool all = true;
-    struct span name;
+    struct span names = request->names, name;
     *gone = 0;
     while (span_next(&names, '\0', &name)) {
-        bool deleted = delete_one(maildir, name);
+        bool deleted = delete_one(request, name);
         *gone += deleted;
         all = all && deleted;
     }

@@ -28,15 +28,30 @@ bool mailbox_is_locked_by(const struct maildir *maildir, int lock)
 int mailbox_scan(const struct maildir *maildir, uint32_t *count)
     __attribute__((warn_unused_result));
 
-/* Opens a message for reading: the descriptor, or -1 when there is none of that name that is a
- * regular file of this process's user. */
-int mailbox_open_message(const struct maildir *maildir, struct span name)
+/* What one request is about: `names`, each with a NUL behind it. The caller sets the first two; the
+ * rest tells of the messages that another program has moved, for which both folders are read once a
+ * request, and ends with it. */
+struct mailbox_request {
+    const struct maildir *maildir;
+    struct span names;
+    bool searched;
+    int error; /* of the search: errno */
+    struct moved *moved;
+    struct arena arena;
+};
+
+/* Forgets what was found. */
+void mailbox_request_end(struct mailbox_request *request);
+
+/* Opens one of its messages for reading: the descriptor, or -1 when there is none of that name that
+ * is a regular file of this process's user. */
+int mailbox_open_message(struct mailbox_request *request, struct span name)
     __attribute__((warn_unused_result));
 
-/* Removes the messages of `names`, each with a NUL behind it, and syncs the directories. *gone
+/* Removes all of its messages, and syncs the directories. *gone
  * counts what is not there any more. MAILBOX_OK: all of them; MAILBOX_PARTIAL: some remained, or it
  * is not certain that the removal will last. */
-enum mailbox_status mailbox_delete(const struct maildir *maildir, struct span names, uint32_t *gone)
+enum mailbox_status mailbox_delete(struct mailbox_request *request, uint32_t *gone)
     __attribute__((warn_unused_result));
 
 #endif

@@ -19,7 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PEERS = 192, REMEMBERED = 256, USER_MOST = 512, WAKE_MS = 1000 };
+enum { REMEMBERED = 256, USER_MOST = 512, WAKE_MS = 1000 };
 
 /* lookup answers from files: what takes longer hangs. While it does, logins fail soon: everybody
  * waits for this process. */
@@ -41,7 +41,7 @@ struct mailbox_state {
     unsigned lookup_index;
     bool lookup_hangs; /* the last question was not answered in time */
     uint32_t query;
-    int peers[PEERS];
+    int peers[ROLE_INDEXES];
     size_t peer_count;
     struct answers answers;
     struct remembered remembered[REMEMBERED];
@@ -273,10 +273,11 @@ static void serve_fetch(struct mailbox_state *state, const struct mailbox_fetch 
     struct maildir maildir = MAILDIR_NONE;
     /* The mailbox is opened once, whatever the number of names. */
     bool allowed = open_again(state, fetch->user, lock, &maildir);
+    struct mailbox_request request = {.maildir = &maildir, .names = fetch->names};
     struct span names = fetch->names;
     struct span name;
     for (uint32_t index = fetch->first; span_next(&names, '\0', &name); index++) {
-        int fd = allowed ? mailbox_open_message(&maildir, name) : -1;
+        int fd = allowed ? mailbox_open_message(&request, name) : -1;
         struct mailbox_message message = {fetch->query, index};
         struct mailbox_missing missing = {fetch->query, index};
         if (fd >= 0)
@@ -284,17 +285,20 @@ static void serve_fetch(struct mailbox_state *state, const struct mailbox_fetch 
         else
             answers_add(&state->answers, &ipc_mailbox_missing, &missing, NULL);
     }
+    mailbox_request_end(&request);
     maildir_close(&maildir);
 }
 
 /* The status says whether all of them are gone for good (RFC 1939 §6). */
-static void serve_delete(struct mailbox_state *state, const struct mailbox_delete *request,
+static void serve_delete(struct mailbox_state *state, const struct mailbox_delete *message,
                          int lock)
 {
     struct maildir maildir = MAILDIR_NONE;
-    struct mailbox_deleted deleted = {request->query, MAILBOX_PARTIAL, 0};
-    if (open_again(state, request->user, lock, &maildir))
-        deleted.status = (uint8_t)mailbox_delete(&maildir, request->names, &deleted.count);
+    struct mailbox_request request = {.maildir = &maildir, .names = message->names};
+    struct mailbox_deleted deleted = {message->query, MAILBOX_PARTIAL, 0};
+    if (open_again(state, message->user, lock, &maildir))
+        deleted.status = (uint8_t)mailbox_delete(&request, &deleted.count);
+    mailbox_request_end(&request);
     maildir_close(&maildir);
     answers_add(&state->answers, &ipc_mailbox_deleted, &deleted, NULL);
 }
@@ -356,7 +360,7 @@ static void take_peer(struct daemon *daemon, enum role role, unsigned index, int
         drop_lookup(state);
         state->lookup = fd;
         state->lookup_index = index;
-    } else if (role == ROLE_POP3D && state->peer_count < PEERS) {
+    } else if (role == ROLE_POP3D && state->peer_count < ROLE_INDEXES) {
         state->peers[state->peer_count++] = fd;
     } else {
         log_event(LOG_WARN, "peer-unexpected", LOG_STR("role", role_info(role)->name));
@@ -397,7 +401,7 @@ static void run(struct daemon *daemon)
 {
     struct mailbox_state *state = daemon->state;
     while (daemon_poll(daemon)) {
-        struct pollfd watched[PEERS + 1];
+        struct pollfd watched[ROLE_INDEXES + 1];
         /* Rebuilt each round: seldom more than there are processors. */
         nfds_t count = (nfds_t)state->peer_count;
         for (nfds_t i = 0; i < count; i++)

@@ -4,6 +4,9 @@
  *
  * The spool belongs to qmgr's user. Root opens its lock there without following a link, makes sure
  * that it is a plain file with one name, and writes nothing into it.
+ *
+ * Nobody else may open the files: flock(2) asks for no right but that, and whoever waited for the
+ * lock of a master that crashed would keep the next one from starting.
  */
 #include "master/locks.h"
 
@@ -24,7 +27,7 @@ static const char pid_name[] = "master.pid";
 static int take(int directory, const char *name)
 {
     struct stat status;
-    int fd = openat(directory, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
+    int fd = openat(directory, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 
     if (fd < 0)
         return -1;

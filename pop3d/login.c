@@ -5,48 +5,7 @@
 #include "pop3d/commands.h"
 
 #include "pop3d/peers.h"
-#include "util/base/base64.h"
 #include "util/base/log.h"
-#include "util/daemon/rate_limits.h"
-
-/* ---- failed logins, counted with those of submission ---- */
-
-/* `id` holds the session's name for the log. */
-static struct rate_client rate_client_of(const struct session *session, char id[BASE32_U64_MAX])
-{
-    const struct worker *worker = session->worker;
-    return (struct rate_client){.rates = worker->rates,
-                                .page = worker->page,
-                                .conf = worker->conf,
-                                .network = session->network,
-                                .trusted = session->trusted,
-                                .session = span_of(id, base32_u64(session->id, id)),
-                                .client = span_cstr(session->client)};
-}
-
-/* True when the network, or `user` if there is one, had too many. Nothing is said of the password,
- * right or wrong. */
-static bool is_put_off(const struct session *session, struct span user)
-{
-    char id[BASE32_U64_MAX];
-    const struct rate_client client = rate_client_of(session, id);
-    return !reply_is_pending(rate_limits_login(&client, user));
-}
-
-static void count_failure(const struct session *session, struct span user)
-{
-    char id[BASE32_U64_MAX];
-    const struct rate_client client = rate_client_of(session, id);
-    rate_limits_login_failed(&client, user);
-}
-
-/* Temporary (RFC 3206 §4), so that no client asks its user for another password. */
-static struct pop3_reply put_off(void)
-{
-    return pop3_error(POP3_SYS_TEMP, "too many failed logins, try again later");
-}
-
-/* ---- the commands ---- */
 
 /* RFC 1939 §7 allows to say here that there is no such user; that would tell names to whoever asks.
  * Where passwords are not taken the name is not either: a client that is refused here sends no
@@ -61,6 +20,16 @@ struct pop3_reply cmd_user(struct session *session, const struct arguments *argu
     return pop3_ok(SPAN("send the password"), BODY_NONE);
 }
 
+/* Too many have failed, of its network or at this account: pending when it may go on. A right
+ * password and a wrong one are told the same, and it is no word on either (RFC 3206 §4). */
+static struct pop3_reply limit(const struct session *session, struct span user)
+{
+    const struct rate_client client = session_rate_client(session);
+    if (reply_is_pending(rate_limits_login(&client, user)))
+        return pop3_pending();
+    return pop3_error(POP3_SYS_TEMP, "too many failed logins, try again later");
+}
+
 /* The name is spent with it: a client that guesses says USER for each guess, and auth, which sees
  * all workers, decides how long each takes. */
 struct pop3_reply cmd_pass(struct session *session, const struct arguments *arguments)
@@ -69,11 +38,6 @@ struct pop3_reply cmd_pass(struct session *session, const struct arguments *argu
         return pop3_error(POP3_AUTH, "passwords are not taken from here without TLS");
     if (session->name.len == 0)
         return pop3_bad("USER comes first");
-    /* The name is judged when auth has made it canonical. */
-    if (is_put_off(session, SPAN(""))) {
-        session->name = SPAN("");
-        return put_off();
-    }
     struct verify verify = {
         .user = session->name,
         .password = arguments->words[0],
@@ -81,6 +45,9 @@ struct pop3_reply cmd_pass(struct session *session, const struct arguments *argu
         .session = session->id,
     };
     session->name = SPAN("");
+    struct pop3_reply limited = limit(session, SPAN(""));
+    if (limited.status != POP3_PENDING)
+        return limited;
     if (!peers_ask(session, REQUEST_VERIFY, &ipc_verify, &verify))
         return pop3_error(POP3_SYS_TEMP, "logins are not possible now, try again later");
     return pop3_pending();
@@ -113,6 +80,19 @@ static struct pop3_reply open_mailbox(struct session *session, const struct verd
     return login_again(session);
 }
 
+/* Judged by its network and by its account, which is known only now. */
+static struct pop3_reply judge(struct session *session, const struct verdict *verdict)
+{
+    const struct rate_client client = session_rate_client(session);
+    struct pop3_reply limited = limit(session, verdict->user);
+    if (limited.status != POP3_PENDING)
+        return limited;
+    if (verdict->status == VERIFY_OK)
+        return open_mailbox(session, verdict);
+    rate_limits_login_failed(&client, verdict->user);
+    return pop3_error(POP3_AUTH, "authentication failed");
+}
+
 /* A failure is the same whether the user or the password is wrong (RFC 3206 §5); SYS/TEMP keeps
  * a client from asking its user for another password. */
 struct pop3_reply login_verdict(struct session *session, const void *message, struct fd_list *fds)
@@ -120,15 +100,8 @@ struct pop3_reply login_verdict(struct session *session, const void *message, st
     const struct verdict *verdict = message;
     (void)fds;
     session->request = (struct request){0};
-    bool judged = verdict->status == VERIFY_OK || verdict->status == VERIFY_FAILED;
-    if (judged && is_put_off(session, verdict->user))
-        return put_off();
-    if (verdict->status == VERIFY_OK)
-        return open_mailbox(session, verdict);
-    if (verdict->status == VERIFY_FAILED) {
-        count_failure(session, verdict->user);
-        return pop3_error(POP3_AUTH, "authentication failed");
-    }
+    if (verdict->status == VERIFY_OK || verdict->status == VERIFY_FAILED)
+        return judge(session, verdict);
     return pop3_error(POP3_SYS_TEMP, "the password can not be verified now, try again later");
 }
 

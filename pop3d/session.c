@@ -52,7 +52,6 @@ static void wipe(struct span octets)
 static void release(void *arg)
 {
     struct session *session = arg;
-    wipe(buf_span(&session->in));
     buf_free(&session->in);
     buf_free(&session->out);
     arena_free(&session->arena);
@@ -276,11 +275,8 @@ static void settle(struct session *session, bool served)
 static void go_on(struct session *session)
 {
     struct span input = buf_span(&session->in);
-    bool secret = session->state == SESSION_AUTHORIZATION;
     size_t before = input.len;
     bool served = serve(session, &input);
-    if (secret)
-        wipe(span_first(buf_span(&session->in), before - input.len));
     buf_consume(&session->in, before - input.len);
     settle(session, served);
 }
@@ -402,12 +398,26 @@ static bool may_log_in(const struct conf *conf, const union net_address *client)
            (conf->plaintext_auth == PLAINTEXT_LOOPBACK && net_is_loopback(client));
 }
 
+struct rate_client session_rate_client(const struct session *session)
+{
+    const struct worker *worker = session->worker;
+    return (struct rate_client){.rates = worker->rates,
+                                .page = worker->page,
+                                .conf = worker->conf,
+                                .network = session->network,
+                                .trusted = session->trusted,
+                                .session = span_cstr(session->number),
+                                .client = span_cstr(session->client)};
+}
+
 /* Trusted networks are exempt: a webmail server speaks for all its users. */
 static struct pop3_reply greet(const struct session *session)
 {
     const struct worker *worker = session->worker;
-    if (!session->trusted &&
-        worker_connections(worker, session->network) > worker->conf->limits.connections_per_network)
+    const struct rate_client client = session_rate_client(session);
+    bool crowd = !session->trusted && worker_connections(worker, session->network) >
+                                          worker->conf->limits.connections_per_network;
+    if (crowd || !reply_is_pending(rate_limits_connection(&client)))
         return pop3_and_close(
             pop3_error(POP3_SYS_TEMP, "too many connections from your network, try again later"));
     return pop3_ok(SPAN("POP3 server ready"), BODY_NONE);
@@ -418,6 +428,7 @@ void session_new(struct worker *worker, int fd, const union net_address *client)
     struct session *session = mem_new(sizeof(*session));
     session->worker = worker;
     session->id = ++worker->last_session;
+    (void)base32_u64(session->id, session->number);
     session->slot = worker_enter(worker, session);
     session->may_log_in = may_log_in(worker->conf, client);
     session->trusted = conf_trusts(worker->conf, client);
@@ -425,6 +436,7 @@ void session_new(struct worker *worker, int fd, const union net_address *client)
     page_connections_add(worker->page, session->network, 1);
     session->login_until = loop_now(worker->loop) + (int64_t)worker->conf->limits.pop3_login * 1000;
     session->turn = (struct turn){.run = on_turn, .arg = session};
+    session->in.secret = true; /* a password may be in it */
     (void)net_text(client, session->client);
     maildrop_init(&session->maildrop);
     io_init(&session->io, worker->loop, fd, on_ready, session);

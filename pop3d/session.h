@@ -13,6 +13,8 @@
 #include "pop3d/reply.h"
 #include "pop3d/worker.h"
 #include "util/base/arena.h"
+#include "util/base/base64.h"
+#include "util/daemon/rate_limits.h"
 
 /* RFC 1939 §3. UPDATE takes no commands. */
 enum session_state { SESSION_AUTHORIZATION, SESSION_TRANSACTION, SESSION_UPDATE };
@@ -64,9 +66,10 @@ struct session {
     bool closing;        /* the last reply was written */
     bool ended;          /* and nothing is left but its memory */
     bool update_partial; /* QUIT: some could not be removed */
-    bool trusted;        /* by trusted_networks */
     bool may_log_in;     /* plaintext_auth allows this client its password */
+    bool trusted;        /* by trusted_networks: not counted by its network */
     char client[NET_TEXT_MAX];
+    char number[BASE32_U64_MAX + 1]; /* `id` as the log has it */
     char text[SESSION_TEXT_MOST];
 };
 
@@ -83,6 +86,9 @@ void session_peer_lost(struct session *session);
 
 /* Shutdown: who has not logged in is sent away. */
 void session_drain(struct session *session);
+
+/* Who is counted, and by what; valid as long as the session. */
+struct rate_client session_rate_client(const struct session *session);
 
 /* Cuts the client off; nothing is deleted. `reason` is for the log. */
 void session_end(struct session *session, const char *reason);

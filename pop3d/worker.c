@@ -182,9 +182,9 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     struct worker *worker = mem_new(sizeof(*worker));
     (void)sandbox;
     worker_init(worker, daemon->loop, daemon->conf, daemon->page);
-    worker->rates = daemon->rates;
     worker->pages = daemon->pages;
     worker->page_count = &daemon->page_count;
+    worker->rates = daemon->rates;
     worker->index = daemon->index;
     worker->unlinked = on_unlinked;
     worker->unlinked_arg = daemon;

@@ -10,7 +10,6 @@
 #include "util/daemon/daemon.h"
 
 enum {
-    WORKER_MAILBOXES = 192,      /* places of mailbox processes: every index that master gives */
     WORKER_INPUT = 16384,        /* octets read at once */
     WORKER_SESSIONS = 65535,     /* whatever connections_per_worker says */
     WORKER_PATIENCE_MS = 600000, /* for all, when another worker serves */
@@ -25,14 +24,14 @@ struct worker {
     struct loop *loop;
     const struct conf *conf;
     struct page *page;
-    struct rates *rates;             /* NULL: nobody is limited over time */
     const struct daemon_page *pages; /* of the other workers, too */
     const size_t *page_count;        /* NULL: there are none */
+    struct rates *rates;             /* NULL: no rate is limited */
     unsigned index;
 
     struct channel *auth; /* NULL: not there now */
     unsigned auth_index;
-    struct channel *mailboxes[WORKER_MAILBOXES];
+    struct channel *mailboxes[ROLE_INDEXES];
     /* A peer's socket ended while it may live; may be NULL. */
     void (*unlinked)(void *arg, enum role role, unsigned index);
     void *unlinked_arg;

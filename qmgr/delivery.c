@@ -10,6 +10,7 @@
 
 #include "qmgr/agents.h"
 #include "qmgr/bounce.h"
+#include "qmgr/domain_hash.h"
 #include "qmgr/pressure.h"
 #include "qmgr/retry.h"
 #include "util/base/clock.h"
@@ -50,8 +51,9 @@ static void arrive(struct qmgr *qmgr, struct segment *segment, struct message *m
         .slot = to->slot,
         .place = (uint32_t)(message->offset / SPOOL_ALIGN),
         .recipient = recipient,
+        .domain = domain_hash(domain_of_address(to->address)),
         .state = cold ? QUEUE_DEFERRED : QUEUE_READING,
-        .time = cold ? clock_wall() : 0,
+        .time = cold ? retry_now() : 0,
     };
     uint32_t number = queue_add(&qmgr->queue, &entry);
     segment->outstanding++;
@@ -131,7 +133,7 @@ static struct fate_case case_of(const struct queue_entry *entry, uint64_t now_us
     return (struct fate_case){
         .arrival_us = entry->message->arrival_us,
         .now_us = now_us,
-        .spread = ((uint64_t)entry->segment << 32) + entry->place,
+        .spread = queue_spread(entry),
         .tries = entry->tries,
         .notification = message_is_notification(entry->message),
     };
@@ -145,6 +147,15 @@ static bool is_told(const struct queue_entry *entry, enum fate_kind kind)
     return fate_is_told(kind, recipient_of(entry)->notify) && (kind == FATE_FAILED || has_sender);
 }
 
+/* An attempt that a client asked for makes the wait before the next one no longer, or its asking
+ * would do harm. The first one always counts: tries say that the recipient was seen. */
+static void count_try(struct queue_entry *entry)
+{
+    bool extra = (entry->flags & QUEUE_HASTENED) != 0 && entry->tries > 0;
+    if (!extra && entry->tries < UINT8_MAX)
+        entry->tries++;
+}
+
 /* Counted, scheduled, logged, then either told to the sender or written. */
 void delivery_settle(struct qmgr *qmgr, uint32_t number, struct fate fate)
 {
@@ -154,9 +165,7 @@ void delivery_settle(struct qmgr *qmgr, uint32_t number, struct fate fate)
         queue_answered(&qmgr->queue, number, fate.kind == FATE_DELIVERED);
     else
         queue_decided(&qmgr->queue, number);
-    if (entry->tries < UINT8_MAX)
-        entry->tries++;
-
+    count_try(entry);
     struct fate_case facts = case_of(entry, now_us);
     uint32_t due = fate_schedule(&qmgr->conf->limits, &facts, &qmgr->scratch, &fate);
     log_fate(entry, now_us, &fate);

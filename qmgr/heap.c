@@ -17,20 +17,40 @@ static void grow(struct heap *heap)
     heap->cap = cap;
 }
 
-/* The hole moves up instead of the item: one store for each level. */
-void heap_push(struct heap *heap, struct heap_item item)
+/* The one place where an item gets its place. */
+static void put(struct heap *heap, size_t at, struct heap_item item)
 {
-    if (heap->count == heap->cap)
-        grow(heap);
-    size_t at = heap->count++;
+    heap->items[at] = item;
+    if (heap->placed != NULL)
+        heap->placed(heap->arg, item.value, at);
+}
+
+/* The hole at `at` moves up instead of the item: one store for each level. */
+static void sift_up(struct heap *heap, size_t at, struct heap_item item)
+{
     while (at > 0) {
         size_t parent = (at - 1) / 2;
         if (heap->items[parent].time <= item.time)
             break;
-        heap->items[at] = heap->items[parent];
+        put(heap, at, heap->items[parent]);
         at = parent;
     }
-    heap->items[at] = item;
+    put(heap, at, item);
+}
+
+/* It begins at the end, as the latest of all. */
+void heap_push(struct heap *heap, struct heap_item item)
+{
+    if (heap->count == heap->cap)
+        grow(heap);
+    sift_up(heap, heap->count++, item);
+}
+
+/* Earlier than before is never later than its children. */
+void heap_hasten(struct heap *heap, size_t at, uint32_t time)
+{
+    require(at < heap->count && time <= heap->items[at].time);
+    sift_up(heap, at, (struct heap_item){time, heap->items[at].value});
 }
 
 /* A look; nothing moves. */
@@ -53,10 +73,10 @@ static void sift_down(struct heap *heap, struct heap_item item)
             child++;
         if (item.time <= heap->items[child].time)
             break;
-        heap->items[at] = heap->items[child];
+        put(heap, at, heap->items[child]);
         at = child;
     }
-    heap->items[at] = item;
+    put(heap, at, item);
 }
 
 /* The last item fills the hole at the top and sinks to its place. */
@@ -74,5 +94,5 @@ bool heap_take_due(struct heap *heap, uint32_t now, struct heap_item *item)
 void heap_free(struct heap *heap)
 {
     mem_free(heap->items);
-    *heap = (struct heap){0};
+    *heap = (struct heap){.placed = heap->placed, .arg = heap->arg};
 }

@@ -1,8 +1,8 @@
 /*
  * heap - who is due next: a binary heap of times, eight octets an entry.
  *
- * Nothing is ever taken out of its middle: an entry leaves when it is due. Zero-initialised is a
- * valid, empty heap.
+ * Nothing is ever taken out of its middle: an entry leaves when it is due. But it may be hastened,
+ * by whoever knows where it lies. Zero-initialised is a valid, empty heap.
  */
 #ifndef VEREDUS_QMGR_HEAP_H
 #define VEREDUS_QMGR_HEAP_H
@@ -13,17 +13,23 @@
 
 /* `value` is the caller's: the number of a queue entry. */
 struct heap_item {
-    uint32_t time; /* seconds since 1970 */
+    uint32_t time; /* in seconds, of any clock */
     uint32_t value;
 };
 
 struct heap {
     struct heap_item *items; /* the earliest first */
     size_t count, cap;
+    /* Told where an item lies now, whenever that changes; may be NULL. */
+    void (*placed)(void *arg, uint32_t value, size_t at);
+    void *arg;
 };
 
 /* Adds an item; O(log n), on average less than two moves. */
 void heap_push(struct heap *heap, struct heap_item item);
+
+/* The item that lies at `at` gets an earlier time. */
+void heap_hasten(struct heap *heap, size_t at, uint32_t time);
 
 /* The earliest item; the heap must not be empty. */
 struct heap_item heap_first(const struct heap *heap);

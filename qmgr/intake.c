@@ -15,6 +15,7 @@
 #include "qmgr/agents.h"
 #include "qmgr/delivery.h"
 #include "qmgr/retry.h"
+#include "qmgr/runs.h"
 #include "util/base/panic.h"
 
 static const enum spool_kind kind_of[KINDS] = {SPOOL_SHARED, SPOOL_PRIVATE};
@@ -306,7 +307,6 @@ static void on_message(void *arg, struct channel *channel, const struct ipc_type
                        const void *message, struct fd_list *fds)
 {
     struct writer *writer = arg;
-    (void)channel;
     (void)fds;
     if (type == &ipc_segment_durable) {
         const struct segment_durable *durable = message;
@@ -319,6 +319,8 @@ static void on_message(void *arg, struct channel *channel, const struct ipc_type
         on_durable(writer, sealed->number, sealed->end, true);
     } else if (type == &ipc_segment_held) {
         on_held(writer, message);
+    } else if (type == &ipc_queue_run) {
+        runs_ask(writer->intake->qmgr->runs, channel, message);
     }
 }
 
@@ -346,6 +348,7 @@ static void on_closed(void *arg, struct channel *channel)
     struct writer *writer = arg;
     struct intake *intake = writer->intake;
     abandon_segments(writer);
+    runs_forget(intake->qmgr->runs, channel);
     LIST_REMOVE(writer, link);
     channel_free(channel);
     mem_free(writer);

@@ -11,6 +11,7 @@
 #include "qmgr/delivery.h"
 #include "qmgr/pressure.h"
 #include "qmgr/retry.h"
+#include "qmgr/runs.h"
 #include "util/base/panic.h"
 
 /* A million entries come in parts of a few thousand, so the loop serves others in between. */
@@ -123,6 +124,7 @@ static void recovered(void *arg, struct helper_task *base)
     task_recover_free(task);
     intake_wake(intake);
     retry_start(qmgr->retries);
+    runs_start(qmgr->runs);
     /* Behind the scans: the queue counts as known from then on. */
     timer_set(&qmgr->measure_timer, 0);
     pressure_touch(qmgr);

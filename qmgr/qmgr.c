@@ -14,6 +14,7 @@
 #include "qmgr/intake.h"
 #include "qmgr/pressure.h"
 #include "qmgr/retry.h"
+#include "qmgr/runs.h"
 #include "util/base/panic.h"
 
 /* How long recovery waits for smtpds to report. */
@@ -34,6 +35,7 @@ static void prepare(struct daemon *daemon, struct sandbox *sandbox)
     qmgr->intake = intake_new(qmgr);
     qmgr->agents = agents_new(qmgr);
     qmgr->retries = retry_new(qmgr);
+    qmgr->runs = runs_new(qmgr);
     qmgr->bounces = bounce_new(qmgr, intake_writer(qmgr->intake));
     delivery_start(qmgr);
     pressure_start(qmgr);
@@ -86,6 +88,7 @@ static void finish(struct qmgr *qmgr)
     timer_cancel(&qmgr->measure_timer);
     resolver_free(qmgr->resolver);
     agents_free(qmgr->agents);
+    runs_free(qmgr->runs);
     retry_free(qmgr->retries);
     intake_free(qmgr->intake);
     bounce_free(qmgr->bounces);

@@ -20,6 +20,7 @@
 struct intake;
 struct agents;
 struct retries;
+struct runs;
 struct bounces;
 
 struct qmgr {
@@ -32,6 +33,7 @@ struct qmgr {
     struct intake *intake;
     struct agents *agents;
     struct retries *retries;
+    struct runs *runs;
     struct bounces *bounces;
     struct queue queue;
     struct segments segments;

@@ -1,5 +1,5 @@
 /*
- * The budget is 64 octets for a recipient that waits, and a million of them after a restart. So
+ * The budget is 48 octets for a recipient that waits, and a million of them after a restart. So
  * entries lie in chunks that never move, are named by number instead of by pointer, and are linked
  * by number; what only an active one needs hangs on its message.
  */
@@ -9,15 +9,21 @@
 
 enum { CHUNK = 4096, KEY_MAX = 512 };
 
-_Static_assert(sizeof(struct queue_entry) + sizeof(struct heap_item) <= 64,
+_Static_assert(sizeof(struct queue_entry) + sizeof(struct heap_item) <= 48,
                "budget of a recipient");
 
 static const struct queue_line line_empty = {QUEUE_NONE, QUEUE_NONE};
 
+/* Who waits stands in no line: `next` is free for its place in the heap. */
+static void placed(void *arg, uint32_t number, size_t at)
+{
+    queue_entry(arg, number)->next = (uint32_t)at;
+}
+
 /* A window never begins above its bound. */
 void queue_init(struct queue *queue, uint32_t window_first)
 {
-    *queue = (struct queue){.free_first = QUEUE_NONE};
+    *queue = (struct queue){.free_first = QUEUE_NONE, .heap = {.placed = placed, .arg = queue}};
     queue->window_first = window_first < QUEUE_WINDOW_MOST ? window_first : QUEUE_WINDOW_MOST;
     TAILQ_INIT(&queue->turns);
 }
@@ -123,6 +129,24 @@ uint32_t queue_next_due(const struct queue *queue)
     return queue->heap.count == 0 ? UINT32_MAX : heap_first(&queue->heap).time;
 }
 
+/* The flag stays until the attempt is over: it says that this one was extra. */
+bool queue_hasten(struct queue *queue, uint32_t number, uint32_t time)
+{
+    struct queue_entry *entry = queue_entry(queue, number);
+    require(entry->state == QUEUE_DEFERRED);
+    if (time >= entry->time || (entry->flags & QUEUE_HASTENED) != 0)
+        return false;
+    entry->time = time;
+    entry->flags |= QUEUE_HASTENED;
+    heap_hasten(&queue->heap, entry->next, time);
+    return true;
+}
+
+uint64_t queue_spread(const struct queue_entry *entry)
+{
+    return ((uint64_t)entry->segment << 32) + entry->place;
+}
+
 /* The heap holds exactly the DEFERRED entries. */
 void queue_defer(struct queue *queue, uint32_t number, uint32_t time)
 {
@@ -130,6 +154,7 @@ void queue_defer(struct queue *queue, uint32_t number, uint32_t time)
     require(entry->state == QUEUE_READING || entry->state == QUEUE_SETTLING);
     cool(entry);
     entry->time = time;
+    entry->flags &= (uint8_t)~QUEUE_HASTENED;
     move(queue, entry, QUEUE_DEFERRED);
     heap_push(&queue->heap, (struct heap_item){time, number});
 }

@@ -34,7 +34,10 @@ enum queue_state {
     QUEUE_STATES
 };
 
-enum { QUEUE_SEEN_BEFORE = 1 /* may have been in an agent's hands before */ };
+enum {
+    QUEUE_SEEN_BEFORE = 1, /* may have been in an agent's hands before */
+    QUEUE_HASTENED = 2     /* its next attempt comes before its time, because a client asked */
+};
 
 struct queue_entry {
     struct message *message; /* NULL when cold */
@@ -42,8 +45,9 @@ struct queue_entry {
     uint32_t slot;           /* in the state file */
     uint32_t place;          /* record offset / SPOOL_ALIGN */
     uint32_t time;           /* when it is due, on the queue's clock: seconds of CLOCK_MONOTONIC */
-    uint32_t next;           /* in a line, or in the list of free entries */
-    uint16_t recipient;      /* index in the envelope */
+    uint32_t next;           /* in a line, or in the list of free entries; its place in the heap */
+    uint32_t domain;    /* of the recipient: domain_hash.h; DOMAIN_HASH_UNKNOWN: not read yet */
+    uint16_t recipient; /* index in the envelope */
     uint16_t destination;
     uint8_t state; /* enum queue_state */
     uint8_t tries;
@@ -102,6 +106,13 @@ uint32_t queue_take_due(struct queue *queue, uint32_t now);
 
 /* When the next one is due, on the queue's clock; UINT32_MAX when nobody waits. */
 uint32_t queue_next_due(const struct queue *queue);
+
+/* A DEFERRED entry is due at `time` and no later; once, until it was attempted. True when that is
+ * sooner than it was. */
+bool queue_hasten(struct queue *queue, uint32_t number, uint32_t time);
+
+/* A number that all recipients of a record share: decides how retries are spread. */
+uint64_t queue_spread(const struct queue_entry *entry);
 
 /* A READING entry gets its message. */
 void queue_attach(struct queue *queue, uint32_t number, struct message *message);

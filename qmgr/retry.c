@@ -1,27 +1,25 @@
 /*
- * Recipients of one record come due together (fate.c spreads by record), so a batch is sorted by
- * place and each record in it is read once. What was read is a fresh message: nothing of the
- * attempt before is needed but the entry.
+ * What was read is a fresh message: nothing of the attempt before is needed but the entry, which is
+ * READING meanwhile, so that nobody else touches it and its segment stays.
  */
 #include "qmgr/retry.h"
 
-#include <stdlib.h>
-
 #include "qmgr/delivery.h"
+#include "qmgr/domain_hash.h"
 #include "qmgr/pressure.h"
+#include "qmgr/readings.h"
 #include "util/base/clock.h"
 #include "util/base/panic.h"
 
 enum { WAIT_MOST_S = 3600, BLOCKED_MS = 50 };
 
-/* One batch at a time; `batch` names its entries in the order of the disk. */
+/* One batch at a time. */
 struct retries {
     struct qmgr *qmgr;
     struct timer timer;
     struct turn turn;
     bool started, reading;
-    uint32_t batch[READ_ITEMS]; /* entries under way */
-    size_t count;
+    struct readings batch; /* under way */
 };
 
 /* One question to lookup. */
@@ -103,24 +101,12 @@ static void take_up(struct qmgr *qmgr, uint32_t number, struct read_item *item)
         return;
     }
     queue_attach(&qmgr->queue, number, item->message);
+    struct span address = item->message->recipients[entry->recipient].address;
+    entry->domain = domain_hash(domain_of_address(address));
     page_add(qmgr->page, PAGE_RETRIED, 1);
     struct ask *ask = mem_new(sizeof *ask);
     *ask = (struct ask){qmgr, number};
-    resolver_ask(qmgr->resolver, item->message->recipients[entry->recipient].address, resolved,
-                 ask);
-}
-
-/* The place of an entry, first half: its segment. */
-static uint64_t number_of(const struct retries *retries, uint32_t number)
-{
-    struct qmgr *qmgr = retries->qmgr;
-    return segments_at(&qmgr->segments, queue_entry(&qmgr->queue, number)->segment)->number;
-}
-
-/* Second half: where in the segment its record begins, in octets. */
-static uint64_t offset_of(const struct retries *retries, uint32_t number)
-{
-    return (uint64_t)queue_entry(&retries->qmgr->queue, number)->place * SPOOL_ALIGN;
+    resolver_ask(qmgr->resolver, address, resolved, ask);
 }
 
 /* Walks entries and records side by side; several entries may share a record. */
@@ -132,57 +118,23 @@ static void records_read(void *arg, struct helper_task *base)
     for (size_t i = 0; i < task->count; i++)
         if (task->items[i].message != NULL)
             task->items[i].message->users++; /* ours, while its recipients take it up */
-    for (size_t i = 0; i < retries->count; i++) {
-        uint32_t number = retries->batch[i];
-        while (task->items[at].number != number_of(retries, number) ||
-               task->items[at].offset != offset_of(retries, number))
-            at++; /* both are in the same order */
-        take_up(retries->qmgr, number, &task->items[at]);
+    for (size_t i = 0; i < retries->batch.count; i++) {
+        const struct reading *reading = &retries->batch.items[i];
+        take_up(retries->qmgr, reading->entry, readings_item(task, &at, reading));
     }
     for (size_t i = 0; i < task->count; i++)
         if (task->items[i].message != NULL)
             message_release(task->items[i].message);
     task_free(base);
     retries->reading = false;
-    retries->count = 0;
+    retries->batch.count = 0;
     retry_wake(retries);
     pressure_touch(retries->qmgr);
 }
 
 /* ---- what is due ---- */
 
-/* Segment, record, recipient: the order in which the disk is read. */
-static int by_place(const void *left, const void *right, void *arg)
-{
-    const struct retries *retries = arg;
-    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
-    uint64_t a_number = number_of(retries, a), b_number = number_of(retries, b);
-    if (a_number != b_number)
-        return a_number < b_number ? -1 : 1;
-    uint64_t a_offset = offset_of(retries, a), b_offset = offset_of(retries, b);
-    if (a_offset != b_offset)
-        return a_offset < b_offset ? -1 : 1;
-    const struct queue *queue = &retries->qmgr->queue;
-    return queue_entry(queue, a)->recipient - queue_entry(queue, b)->recipient;
-}
-
-/* One read a record, however many of its recipients are due. */
-static void post_batch(struct retries *retries)
-{
-    qsort_r(retries->batch, retries->count, sizeof retries->batch[0], by_place, retries);
-    struct task_read *task = task_read_new(records_read, retries);
-    for (size_t i = 0; i < retries->count; i++) {
-        uint64_t number = number_of(retries, retries->batch[i]);
-        uint64_t offset = offset_of(retries, retries->batch[i]);
-        struct read_item *last = task->count > 0 ? &task->items[task->count - 1] : NULL;
-        if (last == NULL || last->number != number || last->offset != offset)
-            task->items[task->count++] = (struct read_item){.number = number, .offset = offset};
-    }
-    retries->reading = true;
-    helper_post(retries->qmgr->helper, &task->task);
-}
-
-static uint32_t monotonic_seconds(void)
+uint32_t retry_now(void)
 {
     return (uint32_t)(clock_ms() / 1000);
 }
@@ -193,7 +145,7 @@ uint32_t retry_due(const struct conf_limits *limits, uint32_t time)
     uint32_t now = clock_wall();
     uint64_t wait = time > now ? time - now : 0;
     uint64_t most = limits->retry_most + limits->retry_most / 5 + 1;
-    return monotonic_seconds() + (uint32_t)(wait < most ? wait : most);
+    return retry_now() + (uint32_t)(wait < most ? wait : most);
 }
 
 /* Takes up who is due; else sleeps until somebody is. */
@@ -203,16 +155,18 @@ static void look(void *arg)
     struct queue *queue = &retries->qmgr->queue;
     if (!retries->started || retries->reading || retries->qmgr->daemon->draining)
         return;
-    uint32_t now = monotonic_seconds();
+    uint32_t now = retry_now();
     bool blocked = queue->counts[QUEUE_READY] + queue->counts[QUEUE_READING] >= RETRY_READY_MOST;
-    while (!blocked && retries->count < READ_ITEMS) {
+    struct readings *batch = &retries->batch;
+    while (!blocked && batch->count < READ_ITEMS) {
         uint32_t number = queue_take_due(queue, now);
         if (number == QUEUE_NONE)
             break;
-        retries->batch[retries->count++] = number;
+        batch->items[batch->count++] = readings_of(retries->qmgr, number);
     }
-    if (retries->count > 0) {
-        post_batch(retries);
+    if (batch->count > 0) {
+        retries->reading = true;
+        readings_post(batch, retries->qmgr, records_read, retries);
         return;
     }
     uint32_t due = queue_next_due(queue);

@@ -26,6 +26,9 @@ void retry_start(struct retries *retries);
 /* The queue has an entry that may be due earlier than all before. */
 void retry_wake(struct retries *retries);
 
+/* Now, on the clock of the queue: seconds of CLOCK_MONOTONIC. */
+uint32_t retry_now(void);
+
 /* The wall clock's `time`, as it is stored, on the clock of the queue: seconds of CLOCK_MONOTONIC.
  * Never later than the longest wait from now: the clock may have been wrong when it was stored. */
 uint32_t retry_due(const struct conf_limits *limits, uint32_t time);

@@ -23,6 +23,9 @@ static const char *capabilities(struct session *session)
         buf_add(&more, SPAN("\nREQUIRETLS"));
     if (session->worker->conf->expn && session_may_relay(session))
         buf_add(&more, SPAN("\nEXPN"));
+    /* RFC 1985 §2 */
+    if (session->worker->conf->etrn)
+        buf_add(&more, SPAN("\nETRN"));
     if (secure_is_offered(session))
         buf_add(&more, SPAN("\nSTARTTLS"));
     login_offer(session, &more);

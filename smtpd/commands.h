@@ -45,7 +45,10 @@ struct reply cmd_xclient(struct session *session, struct span arguments);
 /* The text of HELP without a topic: all that there are. Lives in `arena`. */
 const char *help_topics(struct arena *arena);
 
-/* Known, and not done here: ETRN and the like. */
+/* RFC 1985: what waits for a domain is to be tried now; answered when qmgr has answered. */
+struct reply cmd_etrn(struct session *session, struct span arguments);
+
+/* Known, and not done here: TURN and the like. */
 struct reply cmd_unimplemented(struct session *session, struct span arguments);
 
 /* What other protocols begin with: the connection is dropped without a word. */

@@ -16,6 +16,7 @@
 #include "smtpd/inquiry.h"
 #include "smtpd/limits.h"
 #include "smtpd/login.h"
+#include "smtpd/queue_run.h"
 #include "smtpd/reader.h"
 #include "smtpd/recipients.h"
 #include "smtpd/secure.h"
@@ -29,8 +30,8 @@ bool session_serves(const struct session *session)
     bool listens = session->channel == CHANNEL_CLEAR || session->channel == CHANNEL_SECURE;
     return session->end == SESSION_OPEN && listens && !session->paused && !session->starved &&
            !login_is_asked(session) && !sender_checks_are_asked(session) &&
-           !inquiry_is_asked(session) && session->state != SESSION_COMMIT &&
-           buf_len(&session->out) < OUTPUT_MOST;
+           !inquiry_is_asked(session) && !queue_run_is_asked(session) &&
+           session->state != SESSION_COMMIT && buf_len(&session->out) < OUTPUT_MOST;
 }
 
 /* Nothing is read while the client has replies to take or lookup has questions to answer: TCP tells
@@ -91,6 +92,7 @@ void session_drop(struct session *session)
     limits_leave(session);
     login_forget(session);
     inquiry_forget(session);
+    queue_run_forget(session);
     if (session->state != SESSION_COMMIT)
         session_reset(session);
     session_wake(session);
@@ -158,6 +160,7 @@ static enum session_wait waits_for(const struct session *session)
     if (session->state == SESSION_COMMIT)
         return WAIT_NOTHING;
     if (sender_checks_are_asked(session) || inquiry_is_asked(session) ||
+        queue_run_is_asked(session) ||
         (session->transaction != NULL && session->transaction->waiting != NULL))
         return WAIT_LOOKUP;
     return login_is_asked(session) ? WAIT_LOGIN : waits_for_input(session);
@@ -294,13 +297,14 @@ static void tire(struct session *session)
     answer_write(session, SPAN(""), answer_close(421, "4.4.2", "Timeout"));
 }
 
-/* MAIL waits, or recipients do, or VRFY: never two of them. */
+/* MAIL waits, or recipients do, or VRFY, or ETRN: never two of them. */
 static void give_up_lookup(struct session *session)
 {
     if (inquiry_is_asked(session)) {
         inquiry_give_up(session);
         return;
     }
+    queue_run_give_up(session);
     sender_checks_give_up(session);
     recipients_give_up(session);
 }

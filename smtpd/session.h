@@ -65,11 +65,12 @@ enum session_wait {
     SESSION_WAITS
 };
 
-struct recipient;     /* recipients.h */
-struct login;         /* login.c */
-struct inquiry;       /* inquiry.c */
-struct client_checks; /* client_checks.c */
-struct sender_checks; /* sender_checks.c */
+struct recipient;      /* recipients.h */
+struct login;          /* login.c */
+struct inquiry;        /* inquiry.c */
+struct queue_run_wait; /* queue_run.c */
+struct client_checks;  /* client_checks.c */
+struct sender_checks;  /* sender_checks.c */
 struct spool_stream;
 
 /* Which words of the operator made a reply what it is: a setting, a line of a table, or (with a
@@ -133,7 +134,8 @@ struct session {
     struct arena arena, transaction_arena;
     struct transaction *transaction; /* NULL outside of one */
     struct chunk chunk;
-    struct inquiry *inquiry; /* of VRFY or EXPN; NULL: none waits */
+    struct inquiry *inquiry;          /* of VRFY or EXPN; NULL: none waits */
+    struct queue_run_wait *queue_run; /* of ETRN; NULL: none waits */
     struct span helo;
     struct span user;             /* authenticated as; empty: nobody */
     struct login *login;          /* login.c; NULL before the first AUTH */

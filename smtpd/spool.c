@@ -10,6 +10,7 @@
 #include "smtpd/spool.h"
 
 #include "smtpd/data.h"
+#include "smtpd/queue_run.h"
 #include "util/base/arena.h"
 #include "util/base/log.h"
 
@@ -161,12 +162,14 @@ struct spool_writer_calls spool_calls(struct worker *worker)
 
 /* ---- qmgr ---- */
 
-/* qmgr gives nothing else; an unknown message is a newer qmgr's, and no harm. */
+/* qmgr says nothing else; an unknown message is a newer qmgr's, and no harm. */
 static void on_message(void *arg, struct channel *channel, const struct ipc_type *type,
                        const void *message, struct fd_list *fds)
 {
     struct worker *worker = arg;
     (void)channel;
+    if (type == &ipc_queue_run_answer)
+        queue_run_answered(worker, message);
     if (type != &ipc_segment_give)
         return;
     const struct segment_give *give = message;
@@ -201,6 +204,7 @@ static void lose_qmgr(struct worker *worker)
     log_event(LOG_WARN, "qmgr-lost", LOG_UINT("sessions", worker->session_count));
     channel_free(worker->qmgr);
     worker->qmgr = NULL;
+    queue_run_lost(worker);
     worker_unlinked(worker, ROLE_QMGR);
 }
 
@@ -240,6 +244,7 @@ void spool_connect(struct worker *worker, int fd)
     const struct channel_calls calls = {.message = on_message, .closed = on_closed, .arg = worker};
     timer_cancel(&worker->unheard);
     channel_free(worker->qmgr);
+    queue_run_lost(worker); /* the old one answers nobody any more */
     worker->qmgr = channel_new(worker->loop, fd, &calls);
     /* What the old one was asked for is void; the writer says again what it lacks, behind the
      * report. */

@@ -118,6 +118,13 @@ static const struct verb verbs[] = {
      .needs = NEEDS_EXPN,
      .junk = true,
      .help = "EXPN list [SMTPUTF8]\nRFC 5321 4.1.1.7"},
+    {.name = "ETRN",
+     .handle = cmd_etrn,
+     .states = IN_START | IN_READY,
+     .next = SESSION_STATES,
+     .needs = NEEDS_ETRN,
+     .junk = true,
+     .help = "ETRN domain\nETRN @domain\nRFC 1985"},
     {.name = "HELP",
      .handle = cmd_help,
      .states = ANYWHERE,
@@ -139,8 +146,7 @@ static const struct verb verbs[] = {
     {                                                                                              \
         .name = (verb), .handle = (handler), .states = ANYWHERE, .next = SESSION_STATES            \
     }
-    /* RFC 1985 §5; RFC 5321 appendix F.1, F.6 */
-    SIMPLE("ETRN", cmd_unimplemented),
+    /* RFC 5321 appendix F.1, F.6 */
     SIMPLE("TURN", cmd_unimplemented),
     SIMPLE("SEND", cmd_unimplemented),
     SIMPLE("SOML", cmd_unimplemented),
@@ -272,6 +278,8 @@ static struct reply unmet(const struct session *session, enum verb_needs needs)
         break;
     case NEEDS_EXPN:
         return unmet_for_lists(session);
+    case NEEDS_ETRN: /* is_switched_off */
+        break;
     case NEEDS_NO_LOGIN:
         return unmet_for_auth(session);
     case NEEDS_PROXY:
@@ -282,9 +290,17 @@ static struct reply unmet(const struct session *session, enum verb_needs needs)
     return REPLY_PENDING;
 }
 
-/* What the row does not allow now; pending: nothing. */
-static struct reply forbidden(const struct session *session, const struct verb *verb)
+/* Before the state is asked: it is so in every one. */
+static bool is_switched_off(const struct session *session, const struct verb *verb)
 {
+    return verb->needs == NEEDS_ETRN && !session->worker->conf->etrn;
+}
+
+/* What the row does not allow now; pending: nothing. */
+static struct reply forbidden(struct session *session, const struct verb *verb)
+{
+    if (is_switched_off(session, verb))
+        return cmd_unimplemented(session, SPAN(""));
     /* Before the state is asked: input behind such a command was sent in ignorance of any
      * answer. */
     if (verb->ends_group && session->behind)

@@ -13,6 +13,7 @@ enum verb_needs {
     NEEDS_CLEAR,   /* a certificate, and no TLS yet: STARTTLS */
     NEEDS_LOGIN,   /* the right to submit: a login, or a trusted network, where mail is submitted */
     NEEDS_EXPN,    /* the setting, and a client that may be told: EXPN */
+    NEEDS_ETRN,    /* the setting: ETRN; else it is unknown to everybody, in every state */
     NEEDS_PROXY,   /* one of trusted_proxies: XCLIENT */
     NEEDS_NO_LOGIN /* submission, and nobody has logged in yet: AUTH */
 };

@@ -23,6 +23,7 @@ struct recipient;
 struct known;
 struct authentication;
 struct inquiry;
+struct queue_run_wait;
 
 /* The segments in hand, as a new qmgr has to hear of them. */
 struct held {
@@ -64,9 +65,10 @@ struct worker {
     struct channel *qmgr, *lookup; /* NULL: not there now */
     struct recipient *queries;     /* what lookup was asked, by number */
     uint32_t last_query;
-    struct inquiry *inquiries;  /* of VRFY and EXPN, by number as well */
-    struct known *known;        /* recipients of a moment ago */
-    struct questions questions; /* of another kind, to lookup as well */
+    struct inquiry *inquiries;         /* of VRFY and EXPN, by number as well */
+    struct queue_run_wait *queue_runs; /* of ETRN, what qmgr was asked, by number as well */
+    struct known *known;               /* recipients of a moment ago */
+    struct questions questions;        /* of another kind, to lookup as well */
     struct access_desk access;
 
     struct dns *dns;     /* NULL: no name is asked for */
@@ -117,8 +119,8 @@ void worker_dismiss(struct worker *worker);
 /* The socket to qmgr, lookup or auth ended; another one may come. */
 void worker_unlinked(const struct worker *worker, enum role role);
 
-/* The number of the next question to lookup about an address, of RCPT, VRFY or EXPN alike; never 0,
- * which says that nothing is asked. */
+/* The number of the next question to lookup about an address, of RCPT, VRFY or EXPN alike, or to
+ * qmgr; never 0, which says that nothing is asked. */
 uint32_t worker_next_query(struct worker *worker);
 
 /* Grows with every change of any table: what was answered before may be wrong since. */

@@ -25,6 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("VEREDUS_BUILD", ROOT / "build" / "asan")).resolve()
 PORT_OFFSETS = (25, 110, 465, 587, 995, 1, 2, 3)  # those of init, and some for tests
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|SUMMARY: \w+Sanitizer")
+LETTER = re.compile(r"event=(message-accepted|recipient-)\S* .*?\bid=(\w+)")
 DEADLINE = 60
 
 
@@ -87,6 +88,7 @@ class Instance:
         self.process = None
         self.within = []  # a command that becomes `veredus run`: env(1), unshare(1)
         self.log_lines = []
+        self.accepted, self.tried = set(), set()  # ids of letters, as the log has them
         self.deaths_expected = False
         self.init()
 
@@ -147,6 +149,8 @@ class Instance:
     def _read_log(self, stream):
         for line in stream:
             self.log_lines.append(line.rstrip("\n"))
+            if letter := LETTER.search(line):
+                (self.tried if letter[1] == "recipient-" else self.accepted).add(letter[2])
 
     def stop(self, deadline=DEADLINE):
         """SIGTERM, then the exit code; checks the log."""
@@ -174,6 +178,7 @@ class Instance:
                 pass
         wait_until(lambda: not any(os.path.exists(f"/proc/{p}") for p, _ in children),
                    "children gone")
+        self.accepted.clear()  # what was tried may have been logged in vain
 
     def __enter__(self):
         return self.start()
@@ -213,12 +218,15 @@ class Instance:
         return values
 
     def wait_queue_empty(self, deadline=DEADLINE):
-        """Waits until it is known that nothing is queued: seen three times in a row, since qmgr hears
-        of a letter a moment after the client does, and master of the death of a qmgr."""
+        """Waits until it is known that nothing is queued and every letter of the log was tried: qmgr
+        hears of a letter a moment after the client does. Three times in a row, since the log comes a
+        moment later, too (and may be kept elsewhere), and master hears as late of the death of a qmgr."""
         seen = [0]
 
         def empty():
-            seen[0] = seen[0] + 1 if self.status().get("queued") == 0 else 0
+            waiting = set() if self.deaths_expected else self.accepted - self.tried
+            is_empty = not waiting and self.status().get("queued") == 0
+            seen[0] = seen[0] + 1 if is_empty else 0
             time.sleep(0.05)
             return seen[0] >= 3
         return wait_until(empty, "an empty queue", deadline)

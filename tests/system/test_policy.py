@@ -306,31 +306,35 @@ def test_too_many_failed_logins_put_the_network_off(make_instance):
         assert len(instance.log_has("rate-exceeded", "auth_failures")) <= 1
 
 
-def pop3_login(instance, password, answer, source):
-    talk = harness.connect(instance.pop3_port, source=source)
-    talk.expect("+OK")
-    talk.command("USER alice@example.test", "+OK")
-    talk.command("PASS " + password, answer)
-    talk.command("QUIT", "+OK")
-
-
-def test_failed_logins_of_pop3_and_submission_are_counted_together(make_instance):
-    put_off = "-ERR [SYS/TEMP] too many failed logins"
-    limits = {"auth_failures": 2, "auth_delay_first": 1, "auth_delay_most": 1}
+def test_failed_logins_count_whatever_they_are_tried_by(make_instance):
+    """HARDENING A 80: who is put off at POP3 is so at submission, too."""
+    limits = {"auth_failures": 3, "auth_delay_first": 1, "auth_delay_most": 1}
     with make_instance(settings=STRANGERS + "plaintext_auth = always\n", limits=limits) as instance:
-        # Each half of them in one service, then all of them in the other.
-        pop3_login(instance, "wrong", "-ERR [AUTH]", "127.0.0.5")
-        log_in(instance, password="wrong", code="535", source="127.0.0.5").command("QUIT", "221")
-        pop3_login(instance, "secret", put_off, "127.0.0.5")
+        for number in range(4):
+            talk = harness.connect(instance.pop3_port, source="127.0.0.5")
+            talk.expect("+OK")
+            talk.command(f"USER guess{number}@example.test", "+OK")
+            talk.command("PASS wrong", "-ERR [AUTH]" if number < 3 else "-ERR [SYS/TEMP]")
         log_in(instance, code="454 4.7.0", source="127.0.0.5")
-        for _ in range(2):
-            pop3_login(instance, "wrong", "-ERR [AUTH]", "127.0.0.6")
-        log_in(instance, code="454 4.7.0", source="127.0.0.6")
-        # Others are served, and who is trusted is free.
-        pop3_login(instance, "secret", "+OK", "127.0.0.7")
-        for _ in range(3):
-            pop3_login(instance, "wrong", "-ERR [AUTH]", "127.0.0.1")
-        pop3_login(instance, "secret", "+OK", "127.0.0.1")
+        log_in(instance, source="127.0.0.6").command("QUIT", "221")
+
+
+def test_who_guesses_does_not_lock_the_owner_out(make_instance):
+    """HARDENING A 80: an account that one network tries without end is open to another."""
+    limits = {"auth_delay_first": 1, "auth_delay_most": 1}
+    with make_instance(settings=STRANGERS + "plaintext_auth = always\n", limits=limits) as instance:
+        guesses = []
+        for _ in range(18):
+            talk = harness.connect(instance.pop3_port, source="127.0.0.5")
+            talk.expect("+OK")
+            talk.command("USER alice@example.test", "+OK")
+            talk.send(b"PASS wrong\r\n")
+            guesses.append(talk)
+        instance.wait_log("event=login-unverified")  # there is no room for one of them
+        owner = harness.connect(instance.pop3_port, source="127.0.0.6")
+        owner.expect("+OK")
+        owner.command("USER alice@example.test", "+OK")
+        owner.command("PASS secret", "+OK")
 
 
 # ---- rates of a network ----

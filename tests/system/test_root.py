@@ -264,6 +264,16 @@ def test_a_first_start_in_the_background_makes_its_run_directory(installation):
         installation.run_command("stop")
 
 
+def test_no_other_user_can_wait_for_the_locks_of_master(installation):
+    """Who gets the lock of a master that crashed would keep the next one from starting."""
+    installation.add_user()
+    with installation:
+        for name in ("run/master.pid", "spool/master.lock"):
+            done = subprocess.run(["flock", installation.directory / name, "true"], user="nobody",
+                                  capture_output=True, timeout=10, check=False)
+            assert b"Permission denied" in done.stderr, (name, done)
+
+
 def test_a_second_start_finds_mail_and_queue_as_it_left_them(installation):
     installation.served_once()
     with installation:

@@ -14,7 +14,7 @@ $(foreach folder,master smtpd qmgr local pop3d auth lookup ctl,\
 
 # What several tests of one module share.
 $(filter $(OUT)/tests/unit/test_spool_%,$(UNIT_TESTS)): $(OUT)/obj/tests/unit/spool_rig.o
-$(filter $(OUT)/tests/unit/test_qmgr_flow $(OUT)/tests/unit/test_qmgr_takeover $(OUT)/tests/unit/test_qmgr_forged $(OUT)/tests/unit/test_qmgr_faults,$(UNIT_TESTS)): $(OUT)/obj/tests/unit/qmgr_rig.o
+$(filter $(OUT)/tests/unit/test_qmgr_flow $(OUT)/tests/unit/test_qmgr_takeover $(OUT)/tests/unit/test_qmgr_forged $(OUT)/tests/unit/test_qmgr_runs $(OUT)/tests/unit/test_qmgr_faults,$(UNIT_TESTS)): $(OUT)/obj/tests/unit/qmgr_rig.o
 $(filter $(OUT)/tests/unit/test_tls_% $(OUT)/tests/unit/test_smtpd_matrix,$(UNIT_TESTS)): $(OUT)/obj/tests/unit/tls_rig.o
 $(filter $(OUT)/tests/unit/test_ctl_%,$(UNIT_TESTS)): $(OUT)/obj/tests/unit/ctl_rig.o
 $(filter $(OUT)/tests/unit/test_pop3d_%,$(UNIT_TESTS)): $(OUT)/obj/tests/unit/pop3d_rig.o

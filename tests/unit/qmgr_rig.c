@@ -94,6 +94,11 @@ static void on_smtpd(void *arg, struct channel *channel, const struct ipc_type *
 {
     struct world *world = arg;
     (void)channel;
+    if (type == &ipc_queue_run_answer) {
+        assert_true(world->run_answer_count < RUN_ANSWERS_MOST);
+        world->run_answers[world->run_answer_count++] = *(const struct queue_run_answer *)message;
+        return;
+    }
     assert_ptr_equal(type, &ipc_segment_give);
     const struct segment_give *words = message;
     assert_true(world->gives < JOBS_MOST);
@@ -150,6 +155,12 @@ void connect_smtpd(struct world *world)
     world->smtpd = channel_new(world->loop, peer_socket(world, ROLE_SMTPD), &calls);
 }
 
+void ask_run(struct world *world, const char *domain, bool subdomains)
+{
+    const struct queue_run ask = {world->runs_asked++, subdomains, span_cstr(domain)};
+    assert_true(channel_send(world->smtpd, &ipc_queue_run, &ask, NULL));
+}
+
 void report_smtpd(struct world *world)
 {
     for (unsigned i = 0; i < world->gives; i++) {
@@ -179,12 +190,15 @@ void send_letter(struct world *world, const char *sender, const char *transport,
     static const struct span names[] = {SPAN_INIT("bob@example.test"),
                                         SPAN_INIT("carol@example.test"),
                                         SPAN_INIT("dave@example.test")};
+    const struct span *to = world->letter_to != NULL ? world->letter_to : names;
     struct envelope_recipient recipients[3] = {{.notify = 0}};
     assert_true(count <= 3);
     for (size_t i = 0; i < count; i++)
-        recipients[i] = (struct envelope_recipient){.address = names[i],
+        recipients[i] = (struct envelope_recipient){.address = to[i],
                                                     .transport = span_cstr(transport),
-                                                    .nexthop = SPAN("example.test/box"),
+                                                    .nexthop = world->letter_nexthop.len > 0
+                                                                   ? world->letter_nexthop
+                                                                   : SPAN("example.test/box"),
                                                     .notify = world->letter_notify};
     struct envelope envelope = {.sender = span_cstr(sender),
                                 .protocol = SPAN("ESMTP"),

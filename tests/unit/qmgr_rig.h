@@ -6,13 +6,14 @@
 #define VEREDUS_TEST_QMGR_RIG_H
 
 #include "qmgr/qmgr.h"
+#include "util/daemon/control.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
 
-enum { PATIENCE_MS = 10000, JOBS_MOST = 64 };
+enum { PATIENCE_MS = 10000, JOBS_MOST = 64, RUN_ANSWERS_MOST = 64 };
 
 struct seen_job {
     uint64_t job, number, offset;
@@ -31,7 +32,10 @@ struct world {
     struct loop *loop;
     struct conf conf;
     struct span domain;
-    struct daemon daemon;
+    union {
+        struct daemon daemon;
+        struct control control; /* the whole of it: daemon_exit writes there */
+    };
     struct page *page;
     char directory[64];
     /* smtpd */
@@ -40,7 +44,12 @@ struct world {
     unsigned committed, gives;
     uint16_t letter_flags;        /* of those that are sent from now on */
     uint8_t letter_notify;        /* and of their recipients: ENVELOPE_NOTIFY_... */
+    struct span letter_nexthop;   /* likewise; empty: a mailbox */
+    const struct span *letter_to; /* three addresses; NULL: those of example.test */
     struct given held[JOBS_MOST]; /* one a give */
+    struct queue_run_answer run_answers[RUN_ANSWERS_MOST];
+    size_t run_answer_count;
+    uint32_t runs_asked;
     /* lookup */
     struct channel *lookup;
     enum resolve_status lookup_says;
@@ -79,6 +88,9 @@ bool five_jobs(const struct world *world);
 
 /* A new socket between smtpd and qmgr; then smtpd says which segments it holds. */
 void connect_smtpd(struct world *world);
+
+/* smtpd asks for a queue run; the number of the question is how many there were before. */
+void ask_run(struct world *world, const char *domain, bool subdomains);
 void report_smtpd(struct world *world);
 
 /* The whole of smtpd dies: socket and descriptors; another writer is in its place, unconnected. */

@@ -51,6 +51,10 @@ struct rig {
     struct resolve asked[64]; /* while it is silent; the spans are gone */
     size_t asked_count;
     bool qmgr_gives;
+    size_t runs_asked; /* by ETRN; the last one: */
+    uint32_t run_query;
+    uint8_t run_subdomains;
+    char run_domain[256];
     int segments[RIG_SEGMENTS]; /* number - 1: our own descriptor */
     size_t segment_count;
     size_t held, held_last, sealed;
@@ -201,6 +205,12 @@ static inline void rig_on_qmgr(void *arg, struct channel *channel, const struct 
         rig->durable_end = ((const struct segment_durable *)message)->end;
     } else if (type == &ipc_segment_sealed) {
         rig->sealed++;
+    } else if (type == &ipc_queue_run) {
+        const struct queue_run *run = message;
+        rig->runs_asked++;
+        rig->run_query = run->query;
+        rig->run_subdomains = run->subdomains;
+        assert_true(span_to_cstr(run->domain, rig->run_domain, sizeof(rig->run_domain)));
     } else if (type == &ipc_segment_want && rig->qmgr_gives) {
         const struct segment_want *want = message;
         for (unsigned i = 0; i < want->shared; i++)
@@ -216,7 +226,7 @@ static inline void rig_on_closed(void *arg, struct channel *channel)
     channel_free(channel);
     if (rig->lookup == channel)
         rig->lookup = NULL;
-    else
+    else if (rig->qmgr == channel) /* and not one that has another in its place */
         rig->qmgr = NULL;
 }
 

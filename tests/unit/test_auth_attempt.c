@@ -484,6 +484,87 @@ static void attempts_behind_an_account_are_bounded_and_others_are_not_kept_out(v
     assert_false(attempts_pending(fixture->attempts));
 }
 
+/* Who guesses at an account from one network does not keep its owner out, who comes from another.
+ */
+static void networks_take_turns_at_an_account(void **state)
+{
+    struct fixture *fixture = *state;
+    int guesser = 0, owner = 0;
+    for (int i = 0; i < ATTEMPTS_WAITING_MOST + 1; i++)
+        begin_from(fixture, &guesser, "192.0.2.1", SPAN("alice"), SPAN("wrong"));
+    assert_int_equal(fixture->count, 0);
+    begin_from(fixture, &owner, "192.0.2.2", SPAN("alice"), SPAN("secret"));
+    assert_int_equal(fixture->count, 1); /* the last guess made room */
+    assert_ptr_equal(fixture->heard[0].origin, &guesser);
+    assert_int_equal(fixture->heard[0].status, VERIFY_TEMPORARY);
+    start(fixture);
+    wait_answers(fixture, ATTEMPTS_WAITING_MOST + 2);
+    assert_ptr_equal(fixture->heard[2].origin, &owner); /* behind the one under way */
+    assert_int_equal(fixture->heard[2].status, VERIFY_OK);
+}
+
+/* Each of these has its turn before the second guess of any. */
+static void an_attempt_waits_for_one_of_each_other_network(void **state)
+{
+    static const char *const clients[] = {"192.0.2.1", "192.0.2.1",   "192.0.2.1",   "192.0.2.2",
+                                          "192.0.2.2", "2001:db8::1", "2001:db8::2", "192.0.2.3"};
+    static const unsigned expected[] = {0, 3, 5, 7, 1, 4, 6, 2};
+    struct fixture *fixture = *state;
+    char origins[COUNT(clients)];
+    for (size_t i = 0; i < COUNT(clients); i++)
+        begin_from(fixture, &origins[i], clients[i], SPAN("alice"), SPAN("wrong"));
+    start(fixture);
+    wait_answers(fixture, COUNT(clients));
+    for (size_t i = 0; i < COUNT(clients); i++)
+        assert_ptr_equal(fixture->heard[i].origin, &origins[expected[i]]);
+}
+
+static void an_account_that_is_full_takes_no_more_of_networks_that_wait_as_long(void **state)
+{
+    struct fixture *fixture = *state;
+    char client[32];
+    for (int i = 0; i < ATTEMPTS_WAITING_MOST + 1; i++) {
+        (void)snprintf(client, sizeof(client), "192.0.2.%d", i);
+        begin_from(fixture, fixture, client, SPAN("alice"), SPAN("wrong"));
+    }
+    begin_from(fixture, fixture, "192.0.2.99", SPAN("alice"), SPAN("wrong"));
+    assert_int_equal(fixture->count, 1);
+    assert_int_equal(fixture->heard[0].status, VERIFY_TEMPORARY);
+    assert_string_equal(fixture->heard[0].client, "192.0.2.99");
+}
+
+static void one_ipv6_network_is_one_client(void **state)
+{
+    struct fixture *fixture = *state;
+    char user[32], client[64];
+    for (int i = 0; i < ATTEMPTS_CLIENT_MOST; i++) {
+        (void)snprintf(user, sizeof(user), "guess%d", i);
+        (void)snprintf(client, sizeof(client), "2001:db8::%x", i + 1);
+        begin_from(fixture, fixture, client, span_cstr(user), SPAN("wrong"));
+    }
+    assert_int_equal(fixture->count, 0);
+    begin_from(fixture, fixture, "2001:db8::ffff:1", SPAN("alice"), SPAN("secret"));
+    assert_int_equal(fixture->count, 1);
+    assert_int_equal(fixture->heard[0].status, VERIFY_TEMPORARY);
+    begin_from(fixture, fixture, "2001:db8:0:1::1", SPAN("alice"), SPAN("secret"));
+    assert_int_equal(fixture->count, 1);
+}
+
+static void attempts_of_everybody_are_bounded(void **state)
+{
+    struct fixture *fixture = *state;
+    char user[32], client[64];
+    for (int i = 0; i < ATTEMPTS_MOST; i++) {
+        (void)snprintf(user, sizeof(user), "guess%d", i);
+        (void)snprintf(client, sizeof(client), "10.0.%d.%d", i >> 8, i & 255);
+        begin_from(fixture, fixture, client, span_cstr(user), SPAN("wrong"));
+    }
+    assert_int_equal(fixture->count, 0);
+    begin(fixture, "alice", "secret");
+    assert_int_equal(fixture->count, 1);
+    assert_int_equal(fixture->heard[0].status, VERIFY_TEMPORARY);
+}
+
 static void attempts_of_a_client_are_bounded_and_other_clients_are_not_kept_out(void **state)
 {
     struct fixture *fixture = *state;
@@ -601,6 +682,11 @@ int main(void)
         TEST(logins_that_waited_for_the_same_login_cost_no_hash_of_their_own),
         TEST(one_attempt_of_an_account_is_hashed_at_a_time),
         TEST(attempts_behind_an_account_are_bounded_and_others_are_not_kept_out),
+        TEST(networks_take_turns_at_an_account),
+        TEST(an_attempt_waits_for_one_of_each_other_network),
+        TEST(an_account_that_is_full_takes_no_more_of_networks_that_wait_as_long),
+        TEST(one_ipv6_network_is_one_client),
+        TEST(attempts_of_everybody_are_bounded),
         TEST(attempts_of_a_client_are_bounded_and_other_clients_are_not_kept_out),
         TEST(a_failure_waits_and_nobody_waits_with_it),
         TEST(a_remembered_login_is_not_held_up_by_the_delay_of_a_guess),

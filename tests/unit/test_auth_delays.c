@@ -59,6 +59,13 @@ static void delays_of_a_client_double_up_to_the_most(void **state)
     assert_int_equal(fail_client(*state, THERE, 0), 2000);
 }
 
+static void addresses_of_one_ipv6_network_share_their_delay(void **state)
+{
+    assert_int_equal(fail_client(*state, SPAN("2001:db8::1"), 0), 2000);
+    assert_int_equal(fail_client(*state, SPAN("2001:db8::2:3"), 0), 4000);
+    assert_int_equal(fail_client(*state, SPAN("2001:db8:0:1::1"), 0), 2000);
+}
+
 static void the_longer_of_both_counts(void **state)
 {
     for (int i = 0; i < 3; i++)
@@ -127,6 +134,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(delays_of_an_account_double_up_to_the_most),
         TEST(delays_of_a_client_double_up_to_the_most),
+        TEST(addresses_of_one_ipv6_network_share_their_delay),
         TEST(the_longer_of_both_counts),
         TEST(an_account_and_a_client_of_the_same_name_are_two),
         TEST(a_thousand_failures_do_not_overflow),

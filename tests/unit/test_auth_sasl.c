@@ -54,7 +54,8 @@ static void on_challenge(void *peer, const struct sasl_challenge *challenge)
 static void on_verdict(void *peer, const struct attempt_answer *answer)
 {
     struct heard *heard = hear(peer, answer->query, answer->user);
-    assert_true(span_equal(answer->client, SPAN("192.0.2.1")));
+    assert_true(span_equal(answer->client, SPAN("192.0.2.1")) ||
+                span_has_prefix(answer->client, SPAN("2001:db8::")));
     assert_int_equal(answer->session, 22);
     heard->is_verdict = true;
     heard->status = answer->status;
@@ -440,10 +441,22 @@ static void one_client_may_have_so_many_exchanges_and_no_more(void **state)
     assert_false(next(fixture, SASL_CLIENT_MOST + 1)->is_verdict);
 }
 
+static void one_ipv6_network_is_one_client(void **state)
+{
+    struct fixture *fixture = *state;
+    for (uint32_t i = 0; i <= SASL_CLIENT_MOST; i++)
+        sasl_start(fixture->sasl, fixture,
+                   &(struct sasl_begin){.query = i,
+                                        .mechanism = SASL_LOGIN,
+                                        .client = arena_printf(&fixture->arena, "2001:db8::%x", i),
+                                        .session = 22});
+    assert_verdict(&fixture->heard[SASL_CLIENT_MOST], VERIFY_TEMPORARY);
+}
+
 /* One that asks for the user's name, from somebody else each time. */
 static void begin_elsewhere(struct fixture *fixture, uint32_t query)
 {
-    struct span client = arena_printf(&fixture->arena, "2001:db8::%x", query);
+    struct span client = arena_printf(&fixture->arena, "2001:db8:0:%x::1", query);
     sasl_start(fixture->sasl, fixture,
                &(struct sasl_begin){
                    .query = query, .mechanism = SASL_LOGIN, .client = client, .session = 22});
@@ -529,6 +542,7 @@ int main(void)
         SLOW(another_account_is_not_held_up),
         SLOW(cancelling_does_not_escape_the_delay),
         TEST(one_client_may_have_so_many_exchanges_and_no_more),
+        TEST(one_ipv6_network_is_one_client),
         TEST(those_who_never_answer_keep_nobody_out),
         cmocka_unit_test_setup_teardown(a_client_that_does_not_answer_loses_its_exchange,
                                         set_up_with_a_short_deadline, tear_down),

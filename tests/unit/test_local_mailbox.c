@@ -5,6 +5,8 @@
 #include "local/mailbox.h"
 #include "local/maildir_name.h"
 
+#include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +18,18 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+/* fdopendir(3) of this program stands before that of the library and counts. */
+static unsigned visits;
+
+DIR *fdopendir(int fd)
+{
+    DIR *(*real)(int);
+    void *symbol = dlsym(RTLD_NEXT, "fdopendir");
+    memcpy(&real, &symbol, sizeof real);
+    visits++;
+    return real(fd);
+}
 
 struct site {
     char path[64];
@@ -49,6 +63,24 @@ static void put(int directory, const char *name, struct span text)
     int fd = openat(directory, name, O_CREAT | O_WRONLY, 0600);
     assert_int_equal(write(fd, text.data, text.len), text.len);
     close(fd);
+}
+
+/* A request about this one message. */
+static int open_message(const struct site *site, struct span name)
+{
+    struct mailbox_request request = {.maildir = &site->maildir, .names = name};
+    int fd = mailbox_open_message(&request, name);
+    mailbox_request_end(&request);
+    return fd;
+}
+
+static enum mailbox_status delete_messages(const struct site *site, struct span names,
+                                           uint32_t *gone)
+{
+    struct mailbox_request request = {.maildir = &site->maildir, .names = names};
+    enum mailbox_status status = mailbox_delete(&request, gone);
+    mailbox_request_end(&request);
+    return status;
 }
 
 static struct mailbox_list listed(const struct site *site)
@@ -148,9 +180,9 @@ static void what_is_no_message_is_skipped(void **state)
     assert_int_equal(list.count, 1);
     assert_text(entry_of(&list, 0).name, "cur/1.good");
     mailbox_list_close(&list);
-    assert_int_equal(mailbox_open_message(&site->maildir, SPAN("cur/3.link")), -1);
-    assert_int_equal(mailbox_open_message(&site->maildir, SPAN("cur/4.directory")), -1);
-    assert_int_equal(mailbox_open_message(&site->maildir, SPAN("cur/5.fifo")), -1);
+    assert_int_equal(open_message(site, SPAN("cur/3.link")), -1);
+    assert_int_equal(open_message(site, SPAN("cur/4.directory")), -1);
+    assert_int_equal(open_message(site, SPAN("cur/5.fifo")), -1);
 }
 
 static void hard_links_to_files_of_ours_are_messages(void **state)
@@ -165,7 +197,7 @@ static void hard_links_to_files_of_ours_are_messages(void **state)
     assert_int_equal(list.count, 2);
     for (uint32_t i = 0; i < 2; i++) {
         assert_int_equal(entry_of(&list, i).octets, 3);
-        int fd = mailbox_open_message(&site->maildir, entry_of(&list, i).name);
+        int fd = open_message(site, entry_of(&list, i).name);
         assert_true(fd >= 0);
         close(fd);
     }
@@ -187,8 +219,8 @@ static void a_hard_link_to_a_foreign_file_is_never_opened(void **state)
     assert_int_equal(list.count, 1);
     assert_text(entry_of(&list, 0).name, "cur/1.V1.h,S=2,W=3");
     mailbox_list_close(&list);
-    assert_int_equal(mailbox_open_message(&site->maildir, SPAN("cur/1.V1.h,S=2,W=3")), -1);
-    assert_int_equal(mailbox_open_message(&site->maildir, SPAN("cur/2.unstated")), -1);
+    assert_int_equal(open_message(site, SPAN("cur/1.V1.h,S=2,W=3")), -1);
+    assert_int_equal(open_message(site, SPAN("cur/2.unstated")), -1);
 }
 
 static void a_message_in_both_folders_is_listed_once(void **state)
@@ -227,9 +259,46 @@ static void a_message_is_found_after_another_program_moved_it(void **state)
     put(site->maildir.new_mail, "1.V1.h,W=3", SPAN("x\n"));
     assert_int_equal(
         renameat(site->maildir.new_mail, "1.V1.h,W=3", site->maildir.cur, "1.V1.h,W=3:2,S"), 0);
-    int fd = mailbox_open_message(&site->maildir, SPAN("new/1.V1.h,W=3"));
+    int fd = open_message(site, SPAN("new/1.V1.h,W=3"));
     assert_true(fd >= 0);
     close(fd);
+}
+
+static void a_message_that_is_moved_twice_amid_a_request_is_found(void **state)
+{
+    const struct site *site = *state;
+    uint32_t gone = 0;
+    put(site->maildir.cur, "1.a:2,S", SPAN("x\n"));
+    struct mailbox_request request = {.maildir = &site->maildir, .names = SPAN("new/1.a\0")};
+    int fd = mailbox_open_message(&request, SPAN("new/1.a"));
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(renameat(site->maildir.cur, "1.a:2,S", site->maildir.cur, "1.a:2,RS"), 0);
+    assert_int_equal(mailbox_delete(&request, &gone), MAILBOX_OK);
+    assert_int_equal(gone, 1);
+    assert_int_equal(faccessat(site->maildir.cur, "1.a:2,RS", F_OK, 0), -1);
+    mailbox_request_end(&request);
+}
+
+/* Reading the folders for each of them would take minutes. */
+static void thousands_of_moved_messages_are_deleted_by_one_reading(void **state)
+{
+    enum { COUNT = 4000 };
+    const struct site *site = *state;
+    struct buf names = {0};
+    uint32_t gone = 0;
+    unsigned before = visits;
+    for (unsigned i = 0; i < COUNT; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "new/%u.a", i);
+        buf_add(&names, span_of(name, strlen(name) + 1));
+        (void)snprintf(name, sizeof name, "%u.a:2,S", i);
+        put(site->maildir.cur, name, SPAN(""));
+    }
+    assert_int_equal(delete_messages(site, buf_span(&names), &gone), MAILBOX_OK);
+    assert_int_equal(gone, COUNT);
+    assert_int_equal(visits - before, 2); /* new/ and cur/ */
+    buf_free(&names);
 }
 
 static void names_that_lead_elsewhere_open_nothing(void **state)
@@ -243,7 +312,7 @@ static void names_that_lead_elsewhere_open_nothing(void **state)
         SPAN_INIT("cur//etc/passwd"), SPAN_INIT(""),
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_int_equal(mailbox_open_message(&site->maildir, bad[i]), -1);
+        assert_int_equal(open_message(site, bad[i]), -1);
 }
 
 static void deletions_find_moved_messages_and_count_vanished_ones(void **state)
@@ -254,7 +323,7 @@ static void deletions_find_moved_messages_and_count_vanished_ones(void **state)
     put(site->maildir.cur, "2.b:2,RS", SPAN("x\n"));
     put(site->maildir.cur, "4.d", SPAN("x\n"));
     struct span names = SPAN("new/1.a\0cur/2.b:2,S\0cur/3.vanished\0");
-    assert_int_equal(mailbox_delete(&site->maildir, names, &gone), MAILBOX_OK);
+    assert_int_equal(delete_messages(site, names, &gone), MAILBOX_OK);
     assert_int_equal(gone, 3);
     struct mailbox_list list = listed(site);
     assert_int_equal(list.count, 1);
@@ -268,8 +337,7 @@ static void a_deletion_that_fails_makes_it_partial(void **state)
     uint32_t gone = 0;
     put(site->maildir.cur, "1.a", SPAN("x\n"));
     assert_int_equal(mkdirat(site->maildir.cur, "2.b", 0700), 0);
-    assert_int_equal(mailbox_delete(&site->maildir, SPAN("cur/1.a\0cur/2.b\0"), &gone),
-                     MAILBOX_PARTIAL);
+    assert_int_equal(delete_messages(site, SPAN("cur/1.a\0cur/2.b\0"), &gone), MAILBOX_PARTIAL);
     assert_int_equal(gone, 1);
 }
 
@@ -333,6 +401,8 @@ int main(void)
         TEST(the_lock_is_had_once_and_proves_itself),
         TEST(a_lock_file_that_is_a_link_is_denied),
         TEST(a_list_that_is_not_sealed_is_refused),
+        TEST(a_message_that_is_moved_twice_amid_a_request_is_found),
+        TEST(thousands_of_moved_messages_are_deleted_by_one_reading),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

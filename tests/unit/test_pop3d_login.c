@@ -33,6 +33,7 @@ static int set_up(void **state)
     assert_non_null(rig->worker.rates);
     (void)close(fd);
     rig->conf.plaintext_auth = PLAINTEXT_ALWAYS;
+    rig->conf.limits.connections_rate = RATES_LIMIT;
     rig->conf.limits.auth_failures = NETWORK_MOST;
     rig->conf.limits.auth_failures_per_account = ACCOUNT_MOST;
     rig_connect(rig, STRANGER);

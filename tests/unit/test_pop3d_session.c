@@ -36,6 +36,66 @@ static void test_after_a_wrong_password_user_must_come_again(void **state)
                "+OK maildrop has 3 messages (64 octets)\r\n");
 }
 
+/* Rates of so many failed logins and connections; the rig's client is no trusted one. */
+static struct rates *limit_rates(struct rig *rig, unsigned failures, unsigned connections)
+{
+    int fd = rates_create();
+    rig->worker.rates = rates_map(fd);
+    (void)close(fd);
+    assert_non_null(rig->worker.rates);
+    rig->conf.limits.auth_failures = failures;
+    rig->conf.limits.auth_failures_per_account = 1000;
+    rig->conf.limits.connections_rate = connections;
+    return rig->worker.rates;
+}
+
+static void test_too_many_failed_logins_put_the_network_off(void **state)
+{
+    struct rig *rig = *state;
+    struct rates *rates = limit_rates(rig, 2, 1000);
+    for (int i = 0; i < 2; i++)
+        rig_expect(rig, "USER alice\r\nPASS wrong\r\n",
+                   "+OK send the password\r\n-ERR [AUTH] authentication failed\r\n");
+    rig_expect(rig, "USER alice\r\nPASS right\r\n",
+               "+OK send the password\r\n"
+               "-ERR [SYS/TEMP] too many failed logins, try again later\r\n");
+    rates_unmap(rates);
+    rig->worker.rates = NULL;
+}
+
+static void test_too_many_failed_logins_close_an_account_to_strangers(void **state)
+{
+    struct rig *rig = *state;
+    struct rates *rates = limit_rates(rig, 1000, 1000);
+    rig->conf.limits.auth_failures_per_account = 2;
+    const struct rate_client client = session_rate_client(rig_session(rig));
+    for (int i = 0; i < 2; i++)
+        rate_limits_login_failed(&client, SPAN("alice@example.test"));
+    rig_expect(rig, "USER alice\r\nPASS right\r\n",
+               "+OK send the password\r\n"
+               "-ERR [SYS/TEMP] too many failed logins, try again later\r\n");
+    rates_unmap(rates);
+    rig->worker.rates = NULL;
+}
+
+static void test_connections_of_a_network_have_a_rate(void **state)
+{
+    struct rig *rig = *state;
+    struct rates *rates = limit_rates(rig, 1000, 2);
+    for (int i = 0; i < 3; i++) {
+        rig_hang_up(rig);
+        rig_forget(rig);
+        rig_connect(rig, "127.0.0.1");
+        rig_settle(rig);
+        assert_int_equal(rig->closed, i == 2);
+    }
+    assert_true(span_equal(buf_span(&rig->heard),
+                           SPAN("-ERR [SYS/TEMP] too many connections from your network, try again "
+                                "later\r\n")));
+    rates_unmap(rates);
+    rig->worker.rates = NULL;
+}
+
 static void test_a_password_keeps_its_blanks(void **state)
 {
     struct rig *rig = *state;
@@ -622,6 +682,9 @@ int main(void)
         RIGGED(test_the_greeting_is_the_rfcs),
         RIGGED(test_a_login_says_what_is_there),
         RIGGED(test_after_a_wrong_password_user_must_come_again),
+        RIGGED(test_too_many_failed_logins_put_the_network_off),
+        RIGGED(test_too_many_failed_logins_close_an_account_to_strangers),
+        RIGGED(test_connections_of_a_network_have_a_rate),
         RIGGED(test_a_password_keeps_its_blanks),
         RIGGED(test_a_password_does_not_stay_in_the_buffer_of_all_sessions),
         RIGGED(test_what_can_not_be_verified_now_is_temporary),

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "qmgr/agents.h"
+#include "qmgr/pressure.h"
 #include "util/base/base64.h"
 #include "util/base/clock.h"
 
@@ -86,6 +87,22 @@ static void deferred_recipient_is_asked_for_anew_and_tried_again(void **state)
     assert_string_equal(world->jobs[1].nexthop, "example.test/new");
     assert_int_equal(page_get(world->page, PAGE_RETRIED), 1);
     answer_job(world, 1, JOB_DELIVERED);
+    wait_for(world, delivered_one);
+}
+
+/* It was never tried: it is due as soon as there is room, and not at the next start. */
+static void recipient_that_found_no_room_is_taken_up_when_there_is_some(void **state)
+{
+    struct world *world = *state;
+    uint64_t *active = &((struct qmgr *)world->daemon.state)->queue.counts[QUEUE_ACTIVE];
+    world->lookup_transport = "local";
+    connect_agent(world, 8);
+    *active += PRESSURE_BUSY_MOST;
+    send_letter(world, "alice@example.test", "local", 1);
+    wait_for(world, one_job);
+    *active -= PRESSURE_BUSY_MOST;
+    assert_int_equal(page_get(world->page, PAGE_RETRIED), 1);
+    answer_job(world, 0, JOB_DELIVERED);
     wait_for(world, delivered_one);
 }
 
@@ -304,6 +321,7 @@ int main(void)
         FLOW_TEST(agent_is_never_given_more_than_its_credit),
         FLOW_TEST(made_up_result_settles_nothing),
         FLOW_TEST(deferred_recipient_is_asked_for_anew_and_tried_again),
+        FLOW_TEST(recipient_that_found_no_room_is_taken_up_when_there_is_some),
         FLOW_TEST(changed_route_counts_at_the_next_attempt),
         FLOW_TEST(held_letter_stays),
         FLOW_TEST(letter_that_came_to_be_held_is_given_to_nobody),

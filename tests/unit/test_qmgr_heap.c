@@ -66,6 +66,65 @@ static void pushes_and_takes_may_alternate(void **state)
     heap_free(&heap);
 }
 
+/* Where each item lies, as the heap says. */
+struct places {
+    size_t at[200];
+};
+
+static void note_place(void *arg, uint32_t value, size_t at)
+{
+    struct places *places = arg;
+    places->at[value] = at;
+}
+
+static void heap_says_where_every_item_lies(void **state)
+{
+    (void)state;
+    struct places places;
+    struct heap heap = {.placed = note_place, .arg = &places};
+    struct heap_item item;
+    for (uint32_t i = 0; i < 200; i++)
+        heap_push(&heap, (struct heap_item){(i * 37) % 101, i});
+    while (heap.count > 0) {
+        for (size_t i = 0; i < heap.count; i++)
+            assert_int_equal(places.at[heap.items[i].value], i);
+        assert_true(heap_take_due(&heap, UINT32_MAX, &item));
+    }
+    heap_free(&heap);
+}
+
+static void hastened_items_come_before_their_time_and_in_order(void **state)
+{
+    (void)state;
+    struct places places;
+    struct heap heap = {.placed = note_place, .arg = &places};
+    struct heap_item item;
+    for (uint32_t i = 0; i < 200; i++)
+        heap_push(&heap, (struct heap_item){1000 + (i * 37) % 101, i});
+    for (uint32_t i = 0; i < 200; i += 3)
+        heap_hasten(&heap, places.at[i], 500 - i);
+    for (uint32_t count = 0, last = 0; count < 200; count++, last = item.time) {
+        assert_true(heap_take_due(&heap, UINT32_MAX, &item));
+        assert_true(item.time >= last);
+        assert_int_equal(item.value % 3 == 0, item.time <= 500);
+        assert_int_equal(count < 67, item.time <= 500);
+    }
+    heap_free(&heap);
+}
+
+static void item_hastened_to_its_own_time_stays(void **state)
+{
+    (void)state;
+    struct heap heap = {0};
+    heap_push(&heap, (struct heap_item){5, 0});
+    heap_push(&heap, (struct heap_item){6, 1});
+    heap_hasten(&heap, 1, 6);
+    assert_int_equal(heap_first(&heap).value, 0);
+    heap_hasten(&heap, 1, 4);
+    assert_int_equal(heap_first(&heap).value, 1);
+    heap_free(&heap);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -73,6 +132,9 @@ int main(void)
         cmocka_unit_test(items_come_out_in_the_order_of_their_times),
         cmocka_unit_test(item_is_taken_at_its_second_and_not_before),
         cmocka_unit_test(pushes_and_takes_may_alternate),
+        cmocka_unit_test(heap_says_where_every_item_lies),
+        cmocka_unit_test(hastened_items_come_before_their_time_and_in_order),
+        cmocka_unit_test(item_hastened_to_its_own_time_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,10 +55,10 @@ static uint32_t add_deferred(struct queue *queue, uint32_t time)
     return queue_add(queue, &(struct queue_entry){.state = QUEUE_DEFERRED, .time = time});
 }
 
-static void waiting_recipient_costs_at_most_64_octets(void **state)
+static void waiting_recipient_costs_at_most_48_octets(void **state)
 {
     (void)state;
-    assert_true(sizeof(struct queue_entry) + sizeof(struct heap_item) <= 64);
+    assert_true(sizeof(struct queue_entry) + sizeof(struct heap_item) <= 48);
 }
 
 static void deferred_entries_become_due_in_order(void **state)
@@ -285,11 +285,36 @@ static void counts_add_up_over_many_entries(void **state)
     assert_int_equal(queue->chunk_count, 3);
 }
 
+static void hastened_entry_is_due_before_its_time_and_once(void **state)
+{
+    struct queue *queue = *state;
+    for (uint32_t i = 0; i < 50; i++)
+        (void)add_deferred(queue, 1000 + i);
+    assert_true(queue_hasten(queue, 30, 500));
+    assert_false(queue_hasten(queue, 30, 400)); /* not twice */
+    assert_int_equal(queue_next_due(queue), 500);
+    assert_int_equal(queue_take_due(queue, 500), 30);
+    assert_int_equal(queue_take_due(queue, 999), QUEUE_NONE);
+    queue_defer(queue, 30, 2000);
+    assert_true(queue_hasten(queue, 30, 600)); /* it was attempted meanwhile */
+    assert_int_equal(queue_take_due(queue, 600), 30);
+}
+
+static void entry_is_never_hastened_to_a_later_time(void **state)
+{
+    struct queue *queue = *state;
+    uint32_t number = add_deferred(queue, 1000);
+    assert_false(queue_hasten(queue, number, 1000));
+    assert_false(queue_hasten(queue, number, 1001));
+    assert_int_equal(queue_entry(queue, number)->flags & QUEUE_HASTENED, 0);
+    assert_int_equal(queue_next_due(queue), 1000);
+}
+
 int main(void)
 {
 #define QUEUE_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-        QUEUE_TEST(waiting_recipient_costs_at_most_64_octets),
+        QUEUE_TEST(waiting_recipient_costs_at_most_48_octets),
         QUEUE_TEST(deferred_entries_become_due_in_order),
         QUEUE_TEST(ready_entries_are_served_first_come_first_served),
         QUEUE_TEST(destinations_take_turns),
@@ -305,6 +330,8 @@ int main(void)
         QUEUE_TEST(window_of_one_survives_deaths),
         QUEUE_TEST(deferred_entry_lets_its_message_go),
         QUEUE_TEST(held_entry_is_never_due),
+        QUEUE_TEST(hastened_entry_is_due_before_its_time_and_once),
+        QUEUE_TEST(entry_is_never_hastened_to_a_later_time),
         QUEUE_TEST(message_lives_until_its_last_recipient_is_done),
         QUEUE_TEST(free_numbers_are_used_again),
         QUEUE_TEST(counts_add_up_over_many_entries),

@@ -55,7 +55,7 @@ static void help_lists_what_the_table_has(void **state)
     struct rig *rig = rig_of(state);
     rig_reach(rig, SESSION_READY);
     rig_say(rig, "HELP\r\n",
-            "214-2.0.0 Commands: HELO EHLO MAIL RCPT DATA BDAT STARTTLS AUTH RSET VRFY EXPN "
+            "214-2.0.0 Commands: HELO EHLO MAIL RCPT DATA BDAT STARTTLS AUTH RSET VRFY EXPN ETRN "
             "HELP NOOP QUIT\r\n"
             "214-2.0.0 Extensions: PIPELINING SIZE ENHANCEDSTATUSCODES 8BITMIME CHUNKING "
             "BINARYMIME SMTPUTF8 DSN LIMITS REQUIRETLS\r\n"

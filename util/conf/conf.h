@@ -182,7 +182,7 @@ struct conf {
     enum log_level log_level;
     struct span log_file;
     bool helo_argument_required;
-    bool vrfy, expn;
+    bool vrfy, expn, etrn;
     bool auth_old_form;
     bool sender_domain_required;
     bool greylist;

@@ -74,6 +74,9 @@ const struct setting settings[] = {
          "to everybody."},
     {TOP("expn", expn, SETTING_BOOL), .fallback = "false",
      .help = "Whether EXPN shows them who is behind an alias; else it is refused with 502."},
+    {TOP("etrn", etrn, SETTING_BOOL), .fallback = "false",
+     .help = "Whether trusted and authenticated clients may have by ETRN what waits for a domain "
+             "tried now; else it is refused with 502."},
     {TOP("helo_argument_required", helo_argument_required, SETTING_BOOL), .fallback = "true",
      .help = "Refuse a HELO or EHLO that names nobody."},
     {TOP("auth_old_form", auth_old_form, SETTING_BOOL), .fallback = "false",
@@ -206,7 +209,9 @@ const struct setting settings[] = {
      .help = "Octets a second that a message must arrive with."},
     /* ---- limits: rates, over all workers together ---- */
     {LIMIT(connections_rate, SETTING_NUMBER, 1, RATES_LIMIT), .fallback = "300",
-     .help = "Connections a minute from an IPv4 address or an IPv6 /64; trusted ones are free."},
+     .help =
+         "Connections a minute from an IPv4 address or an IPv6 /64, POP3 included; trusted ones "
+         "are free."},
     {LIMIT(messages_rate, SETTING_NUMBER, 1, RATES_LIMIT), .fallback = "600",
      .help = "Messages a minute from such a network without a login; more are put off with 450."},
     {LIMIT(recipients_rate, SETTING_NUMBER, 1, RATES_LIMIT), .fallback = "10000",
@@ -215,7 +220,8 @@ const struct setting settings[] = {
      .help = "Recipients an hour of a login; one that sends more is stopped with 450, since its "
              "password may be stolen."},
     {LIMIT(auth_failures, SETTING_NUMBER, 1, RATES_LIMIT), .fallback = "100",
-     .help = "Failed logins an hour from a network, before all of its logins are put off."},
+     .help = "Failed logins an hour from a network, POP3 included, before all of its logins are "
+             "put off."},
     {LIMIT(auth_failures_per_account, SETTING_NUMBER, 1, RATES_LIMIT), .fallback = "300",
      .help = "Failed logins an hour to an account, before untrusted clients are put off."},
     /* ---- limits: greylisting ---- */

@@ -149,6 +149,20 @@ static const struct ipc_field segment_sealed_fields[] = {
 };
 TABLE(segment_sealed, 0);
 
+static const struct ipc_field queue_run_fields[] = {
+    FIELD(queue_run, query, IPC_U32, MOST_U32),
+    FIELD(queue_run, subdomains, IPC_U8, MOST_FLAG),
+    FIELD(queue_run, domain, IPC_SPAN, MOST_NAME),
+};
+TABLE(queue_run, 0);
+
+static const struct ipc_field queue_run_answer_fields[] = {
+    FIELD(queue_run_answer, query, IPC_U32, MOST_U32),
+    FIELD(queue_run_answer, status, IPC_U8, QUEUE_RUN_REFUSED),
+    FIELD(queue_run_answer, count, IPC_U32, MOST_U32),
+};
+TABLE(queue_run_answer, 0);
+
 /* ---- lookup ---- */
 
 static const struct ipc_field resolve_fields[] = {

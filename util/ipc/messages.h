@@ -114,6 +114,27 @@ struct segment_sealed {
     uint64_t end;
 };
 
+/* smtpd: a client wants what waits for its domain to be tried now (RFC 1985). */
+struct queue_run {
+    uint32_t query;
+    uint8_t subdomains; /* 1: and for the names beneath it */
+    struct span domain;
+};
+
+enum queue_run_status {
+    QUEUE_RUN_STARTED, /* 250 there may be something: it is looked for */
+    QUEUE_RUN_NOTHING, /* 251 nothing waits */
+    QUEUE_RUN_PENDING, /* 252 something waits, and there may be more */
+    QUEUE_RUN_COUNTED, /* 253 `count` messages wait */
+    QUEUE_RUN_REFUSED  /* 458 not now */
+};
+
+struct queue_run_answer {
+    uint32_t query;
+    uint8_t status;
+    uint32_t count;
+};
+
 /* ---- smtpd, qmgr, local and lookup ---- */
 
 enum { RESOLVE_TRUSTED = 1 /* the client may relay */ };
@@ -428,7 +449,7 @@ struct operator_answer {
     X(5, control_key) X(6, control_start) X(7, control_ready) X(8, control_drain) \
     X(9, control_unlinked) X(10, control_tickets) X(11, control_rates) \
     X(16, segment_held) X(17, segment_want) X(18, segment_give) X(19, segment_durable) \
-    X(20, segment_sealed) \
+    X(20, segment_sealed) X(21, queue_run) X(22, queue_run_answer) \
     X(32, resolve) X(33, resolved) X(34, mailbox_ask) X(35, mailbox_answer) \
     X(36, access_ask) X(37, access_answer) X(38, sender_ask) X(39, sender_answer) \
     X(40, greylist_ask) X(41, greylist_answer) \
