@@ -39,8 +39,9 @@ static enum resolve_status walk_address(struct walk *walk, const struct address 
  * one letter. */
 static bool is_known(const struct expansion *expansion, struct span address, struct span transport)
 {
+    bool ours = span_equal(transport, SPAN("local"));
     for (size_t i = 0; i < expansion->count; i++)
-        if (span_equal_nocase(expansion->recipients[i].address, address) &&
+        if (address_is_same(expansion->recipients[i].address, address, ours) &&
             span_equal(expansion->recipients[i].transport, transport))
             return true;
     return false;

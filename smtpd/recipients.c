@@ -72,8 +72,9 @@ static void append(struct arena *arena, struct envelope_recipient **list, size_t
 /* One mailbox, one delivery, however often and under however many names it was given. */
 static bool is_taken(const struct transaction *transaction, const struct envelope_recipient *final)
 {
+    bool ours = span_equal(final->transport, SPAN("local"));
     for (size_t i = 0; i < transaction->final_count; i++)
-        if (span_equal_nocase(transaction->finals[i].address, final->address) &&
+        if (address_is_same(transaction->finals[i].address, final->address, ours) &&
             span_equal(transaction->finals[i].nexthop, final->nexthop))
             return true;
     return false;
