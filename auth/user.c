@@ -10,17 +10,10 @@
 
 struct span user_name(const struct conf *conf, struct span given, char out[ADDRESS_TEXT_MAX])
 {
-    struct address address;
     /* "alice" alone is alice of the first domain, as in the aliases. */
     struct span domain = conf->domains.count ? conf->domains.items[0] : conf->hostname;
-    struct span rest;
 
-    if (address_parse_path(given, domain, &address, &rest) == ADDRESS_OK && rest.len == 0)
-        return address_key(&address, out);
-    struct span kept = span_first(given, ADDRESS_TEXT_MAX);
-    if (kept.len > 0)
-        memcpy(out, kept.data, kept.len);
-    return span_of(out, kept.len);
+    return address_login(given, domain, out);
 }
 
 bool user_acts_as(const struct conf *conf, struct span name, struct span authzid)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "ctl/socket.h"
+#include "ctl/tables.h"
 #include "ctl/verbs.h"
 
 /* Longer than master gives its children: first those that serve the network, then the rest. */
@@ -40,8 +41,11 @@ static int ask(struct ctl *ctl, enum operator_request request)
     return result == SOCKET_OK ? EX_OK : EXIT_FAILURE;
 }
 
+/* The tables first: what was edited in them counts by then, or the reload is none. */
 int verb_reload(struct ctl *ctl)
 {
+    if (!tables_refresh(ctl, ctl->conf->table_directory))
+        return EX_DATAERR;
     return ask(ctl, OPERATOR_RELOAD);
 }
 

@@ -76,14 +76,6 @@ static unsigned check_answers(struct ctl *ctl, const char *path)
     return 1;
 }
 
-/* To the nanosecond: edited and compiled within a second is common in scripts. */
-static bool is_older(const struct stat *a, const struct stat *b)
-{
-    if (a->st_mtim.tv_sec != b->st_mtim.tv_sec)
-        return a->st_mtim.tv_sec < b->st_mtim.tv_sec;
-    return a->st_mtim.tv_nsec < b->st_mtim.tv_nsec;
-}
-
 /* A table whose files are not right is not opened: that would only say the same again. */
 static unsigned check_table(struct ctl *ctl, enum tables_id id)
 {
@@ -97,7 +89,7 @@ static unsigned check_table(struct ctl *ctl, enum tables_id id)
     /* What was wrong was said line by line; the exit code is for scripts. */
     if (problems > 0)
         return problems;
-    if (is_older(&compiled, &text)) {
+    if (tables_is_newer(&text, &compiled)) {
         ctl_say(ctl, "%s was changed since it was compiled; `veredus table build %s`", path,
                 row->name);
         problems++;

@@ -288,7 +288,8 @@ static bool write_configuration(struct ctl *ctl, const struct plan *plan, const 
 
 int verb_init(struct ctl *ctl)
 {
-    /* Ports 2525 and 2610 unless told otherwise: both are above those that only root may bind. */
+    /* Ports 2525, 3087, 2965 and 2610 unless told otherwise: above those that only root may bind.
+     */
     struct plan plan = {.port_base = 2500};
     if (!take_arguments(ctl, &plan))
         return EX_USAGE;

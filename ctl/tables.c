@@ -169,3 +169,46 @@ bool tables_compile(struct ctl *ctl, struct span directory, enum tables_id id)
         ctl_say(ctl, "%s can not be compiled: %s", path, problem.text);
     return false;
 }
+
+/* To the nanosecond: edited and compiled within a second is common in scripts. */
+bool tables_is_newer(const struct stat *a, const struct stat *b)
+{
+    if (a->st_mtim.tv_sec != b->st_mtim.tv_sec)
+        return a->st_mtim.tv_sec > b->st_mtim.tv_sec;
+    return a->st_mtim.tv_nsec > b->st_mtim.tv_nsec;
+}
+
+/* Also when both are of one moment: the text may have been changed just behind its reading. */
+static bool is_stale(struct ctl *ctl, struct span directory, enum tables_id id)
+{
+    struct stat text, compiled;
+    const char *path = tables_path(ctl, directory, id);
+    if (stat(path, &text) != 0)
+        return false;
+    return stat(arena_printf(&ctl->arena, "%s.db", path).data, &compiled) != 0 ||
+           !tables_is_newer(&compiled, &text);
+}
+
+/* Looked at again under the lock: whoever had it may have compiled. */
+static bool refresh_all(struct ctl *ctl, struct span directory)
+{
+    bool good = true;
+    for (enum tables_id id = TABLE_USERS; id < TABLES; id++)
+        if (is_stale(ctl, directory, id) && !tables_compile(ctl, directory, id))
+            good = false;
+    return good;
+}
+
+bool tables_refresh(struct ctl *ctl, struct span directory)
+{
+    bool stale = false;
+    for (enum tables_id id = TABLE_USERS; id < TABLES; id++)
+        stale = stale || is_stale(ctl, directory, id);
+    if (!stale)
+        return true;
+    int lock = tables_lock(ctl, directory);
+    bool good = lock >= 0 && refresh_all(ctl, directory);
+    if (lock >= 0)
+        close(lock);
+    return good;
+}

@@ -4,6 +4,8 @@
 #ifndef VEREDUS_CTL_TABLES_H
 #define VEREDUS_CTL_TABLES_H
 
+#include <sys/stat.h>
+
 #include "ctl/ctl.h"
 #include "util/base/buf.h"
 #include "util/table/table.h"
@@ -50,5 +52,12 @@ bool tables_write(struct ctl *ctl, struct span directory, enum tables_id id, str
  * message. */
 bool tables_compile(struct ctl *ctl, struct span directory, enum tables_id id)
     __attribute__((warn_unused_result));
+
+/* True when `a` was written after `b`. */
+bool tables_is_newer(const struct stat *a, const struct stat *b);
+
+/* Compiles every table whose text was changed since, under the lock, which is taken only for that.
+ * False after a message; the others are compiled all the same. */
+bool tables_refresh(struct ctl *ctl, struct span directory) __attribute__((warn_unused_result));
 
 #endif

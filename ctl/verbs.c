@@ -9,7 +9,8 @@ const struct ctl_verb ctl_verbs[] = {
      * configuration: the one writes it, the other leaves it to master. */
     {.name = "init",
      .arguments = "DIR --hostname H --domain D [--user ADDRESS[:PASSWORD]]... [--port-base N]",
-     .help = "makes an instance in DIR that runs unprivileged, at ports N+25 and N+110",
+     .help =
+         "makes an instance in DIR that runs unprivileged, at ports N+25, N+587, N+465 and N+110",
      .least = 1,
      .most = CTL_ANY_NUMBER,
      .handler = verb_init},
@@ -29,7 +30,7 @@ const struct ctl_verb ctl_verbs[] = {
      .handler = verb_stop},
     {.name = "reload",
      .arguments = "",
-     .help = "lets the server read its configuration again",
+     .help = "compiles the tables that were edited, lets the server read its configuration again",
      .need = NEEDS_CONF,
      .handler = verb_reload},
     {.name = "status",

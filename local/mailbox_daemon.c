@@ -19,7 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PEERS = 192, REMEMBERED = 256, USER_MOST = 512, WAKE_MS = 1000 };
+enum { REMEMBERED = 256, USER_MOST = 512, WAKE_MS = 1000 };
 
 /* lookup answers from files: what takes longer hangs. While it does, logins fail soon: everybody
  * waits for this process. */
@@ -41,7 +41,7 @@ struct mailbox_state {
     unsigned lookup_index;
     bool lookup_hangs; /* the last question was not answered in time */
     uint32_t query;
-    int peers[PEERS];
+    int peers[ROLE_INDEXES];
     size_t peer_count;
     struct answers answers;
     struct remembered remembered[REMEMBERED];
@@ -360,7 +360,7 @@ static void take_peer(struct daemon *daemon, enum role role, unsigned index, int
         drop_lookup(state);
         state->lookup = fd;
         state->lookup_index = index;
-    } else if (role == ROLE_POP3D && state->peer_count < PEERS) {
+    } else if (role == ROLE_POP3D && state->peer_count < ROLE_INDEXES) {
         state->peers[state->peer_count++] = fd;
     } else {
         log_event(LOG_WARN, "peer-unexpected", LOG_STR("role", role_info(role)->name));
@@ -401,7 +401,7 @@ static void run(struct daemon *daemon)
 {
     struct mailbox_state *state = daemon->state;
     while (daemon_poll(daemon)) {
-        struct pollfd watched[PEERS + 1];
+        struct pollfd watched[ROLE_INDEXES + 1];
         /* Rebuilt each round: seldom more than there are processors. */
         nfds_t count = (nfds_t)state->peer_count;
         for (nfds_t i = 0; i < count; i++)

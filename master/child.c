@@ -117,7 +117,7 @@ static bool index_is_free(const struct master *master, enum role role, unsigned 
  * when all are taken: draining workers give theirs back, and the place tries again. */
 static bool free_index(const struct master *master, enum role role, unsigned *index)
 {
-    for (*index = 0; *index < PAGE_INDEXES; (*index)++)
+    for (*index = 0; *index < ROLE_INDEXES; (*index)++)
         if (index_is_free(master, role, *index))
             return true;
     errno = EAGAIN;

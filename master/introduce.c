@@ -23,7 +23,7 @@ static bool send_page(struct child *child, enum role role, unsigned index, bool 
 /* A worker adds up the connections of all its siblings, of those that drain, too. */
 static bool send_siblings(struct child *child)
 {
-    for (unsigned index = 0; index < PAGE_INDEXES; index++)
+    for (unsigned index = 0; index < ROLE_INDEXES; index++)
         if (index != child->index && pages_made(&child->master->pages, child->role, index) &&
             !send_page(child, child->role, index, false))
             return false;

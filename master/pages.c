@@ -40,7 +40,7 @@ static bool make(struct page_slot *slot)
 const struct page_slot *pages_slot(struct pages *pages, enum role role, unsigned index)
 {
     /* Both come from master's own count, never from a child. */
-    require((unsigned)role < ROLE_COUNT && index < PAGE_INDEXES);
+    require((unsigned)role < ROLE_COUNT && index < ROLE_INDEXES);
     struct page_slot *slot = &pages->slots[role][index];
     return slot->page != NULL || make(slot) ? slot : NULL;
 }
@@ -57,7 +57,7 @@ uint64_t pages_sum(const struct pages *pages, enum page_value value)
 {
     uint64_t sum = 0;
     for (unsigned role = 0; role < ROLE_COUNT; role++)
-        for (unsigned index = 0; index < PAGE_INDEXES; index++)
+        for (unsigned index = 0; index < ROLE_INDEXES; index++)
             if (pages->slots[role][index].page != NULL)
                 sum += page_get(pages->slots[role][index].page, value);
     return sum;
@@ -67,7 +67,7 @@ uint64_t pages_sum(const struct pages *pages, enum page_value value)
 void pages_free(struct pages *pages)
 {
     for (unsigned role = 0; role < ROLE_COUNT; role++)
-        for (unsigned index = 0; index < PAGE_INDEXES; index++)
+        for (unsigned index = 0; index < ROLE_INDEXES; index++)
             if (pages->slots[role][index].page != NULL)
                 forget(&pages->slots[role][index]);
 }

@@ -11,11 +11,6 @@
 #include "util/sys/page.h"
 #include "util/sys/role.h"
 
-enum {
-    PAGE_INDEXES =
-        192 /* of a role; with those of qmgr and lookup a worker maps at most DAEMON_PAGES */
-};
-
 /* Both descriptors are of one memory and are open just when page is not NULL. */
 struct page_slot {
     struct page *page; /* NULL: not made yet */
@@ -24,7 +19,7 @@ struct page_slot {
 };
 
 struct pages {
-    struct page_slot slots[ROLE_COUNT][PAGE_INDEXES];
+    struct page_slot slots[ROLE_COUNT][ROLE_INDEXES];
 };
 
 /* The slot with its page; NULL with errno when the page can not be made. */

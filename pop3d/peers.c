@@ -72,7 +72,7 @@ static void forget_channel(struct worker *worker, struct channel *channel)
 {
     if (worker->auth == channel)
         worker->auth = NULL;
-    for (size_t i = 0; i < WORKER_MAILBOXES; i++)
+    for (size_t i = 0; i < ROLE_INDEXES; i++)
         if (worker->mailboxes[i] == channel)
             worker->mailboxes[i] = NULL;
     for (size_t i = 0; i < worker->slot_count; i++) {
@@ -90,7 +90,7 @@ static void report_unlinked(const struct worker *worker, const struct channel *c
         return;
     if (worker->auth == channel)
         worker->unlinked(worker->unlinked_arg, ROLE_AUTH, worker->auth_index);
-    for (unsigned i = 0; i < WORKER_MAILBOXES; i++)
+    for (unsigned i = 0; i < ROLE_INDEXES; i++)
         if (worker->mailboxes[i] == channel)
             worker->unlinked(worker->unlinked_arg, ROLE_MAILBOX, i);
 }
@@ -108,7 +108,7 @@ void peers_connect(struct worker *worker, enum role role, unsigned index, int fd
 {
     const struct channel_calls calls = {on_message, on_closed, worker};
     struct channel **place = role == ROLE_AUTH ? &worker->auth : NULL;
-    if (role == ROLE_MAILBOX && index < WORKER_MAILBOXES)
+    if (role == ROLE_MAILBOX && index < ROLE_INDEXES)
         place = &worker->mailboxes[index];
     if (place == NULL) {
         (void)close(fd);
@@ -130,7 +130,7 @@ void peers_close(struct worker *worker)
 {
     if (worker->auth != NULL)
         forget_channel(worker, worker->auth);
-    for (size_t i = 0; i < WORKER_MAILBOXES; i++)
+    for (size_t i = 0; i < ROLE_INDEXES; i++)
         if (worker->mailboxes[i] != NULL)
             forget_channel(worker, worker->mailboxes[i]);
 }
@@ -138,7 +138,7 @@ void peers_close(struct worker *worker)
 /* The mailbox process whose turn it is; NULL: its place is empty. */
 static struct channel *next_mailbox(struct worker *worker)
 {
-    worker->last_mailbox = (worker->last_mailbox + 1) % WORKER_MAILBOXES;
+    worker->last_mailbox = (worker->last_mailbox + 1) % ROLE_INDEXES;
     return worker->mailboxes[worker->last_mailbox];
 }
 
@@ -149,7 +149,7 @@ static struct channel *send_to_mailbox(struct session *session, const struct ipc
 {
     struct worker *worker = session->worker;
     struct channel *channel = again ? worker->mailboxes[worker->newest_mailbox] : NULL;
-    for (size_t tries = 0; tries <= WORKER_MAILBOXES; tries++) {
+    for (size_t tries = 0; tries <= ROLE_INDEXES; tries++) {
         if (channel != NULL && channel_send(channel, type, message, &session->maildrop.lock))
             return channel;
         channel = next_mailbox(worker);

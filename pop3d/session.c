@@ -52,7 +52,6 @@ static void wipe(struct span octets)
 static void release(void *arg)
 {
     struct session *session = arg;
-    wipe(buf_span(&session->in));
     buf_free(&session->in);
     buf_free(&session->out);
     arena_free(&session->arena);
@@ -276,11 +275,8 @@ static void settle(struct session *session, bool served)
 static void go_on(struct session *session)
 {
     struct span input = buf_span(&session->in);
-    bool secret = session->state == SESSION_AUTHORIZATION;
     size_t before = input.len;
     bool served = serve(session, &input);
-    if (secret)
-        wipe(span_first(buf_span(&session->in), before - input.len));
     buf_consume(&session->in, before - input.len);
     settle(session, served);
 }
@@ -440,6 +436,7 @@ void session_new(struct worker *worker, int fd, const union net_address *client)
     page_connections_add(worker->page, session->network, 1);
     session->login_until = loop_now(worker->loop) + (int64_t)worker->conf->limits.pop3_login * 1000;
     session->turn = (struct turn){.run = on_turn, .arg = session};
+    session->in.secret = true; /* a password may be in it */
     (void)net_text(client, session->client);
     maildrop_init(&session->maildrop);
     io_init(&session->io, worker->loop, fd, on_ready, session);

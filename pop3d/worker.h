@@ -10,7 +10,6 @@
 #include "util/daemon/daemon.h"
 
 enum {
-    WORKER_MAILBOXES = 192,      /* places of mailbox processes: every index that master gives */
     WORKER_INPUT = 16384,        /* octets read at once */
     WORKER_SESSIONS = 65535,     /* whatever connections_per_worker says */
     WORKER_PATIENCE_MS = 600000, /* for all, when another worker serves */
@@ -32,7 +31,7 @@ struct worker {
 
     struct channel *auth; /* NULL: not there now */
     unsigned auth_index;
-    struct channel *mailboxes[WORKER_MAILBOXES];
+    struct channel *mailboxes[ROLE_INDEXES];
     /* A peer's socket ended while it may live; may be NULL. */
     void (*unlinked)(void *arg, enum role role, unsigned index);
     void *unlinked_arg;

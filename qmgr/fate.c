@@ -9,6 +9,8 @@
  */
 #include "qmgr/fate.h"
 
+#include "util/mail/mailbox_path.h"
+
 static const struct {
     struct span transport;
     struct fate fate;
@@ -34,12 +36,20 @@ static struct fate fate_of_error(struct span nexthop)
     return fate;
 }
 
+/* The record was written by a process that faces the network: its word for a mailbox may be none,
+ * and longer than a job can carry. lookup is asked for a better one at the next attempt. */
+static bool has_mailbox(struct span nexthop, struct fate *fate)
+{
+    *fate = (struct fate){FATE_DEFERRED, SPAN("4.3.5"), SPAN("this is no mailbox's path"), false};
+    return mailbox_path_is_sound(nexthop);
+}
+
 /* An unknown transport is deferred, not refused: a setting may have been lost, and the mail
  * must not be. */
 bool fate_of_transport(struct span transport, struct span nexthop, struct fate *fate)
 {
     if (span_equal(transport, SPAN("local")))
-        return false;
+        return !has_mailbox(nexthop, fate);
     if (span_equal(transport, SPAN("error"))) {
         *fate = fate_of_error(nexthop);
         return true;

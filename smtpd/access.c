@@ -127,7 +127,9 @@ static struct reply refusal(const struct access_check *check, const struct acces
     return (struct reply){.code = answer->code,
                           .close = answer->code == 421 || answer->code == 521,
                           .enhanced = arena_copy(check->arena, answer->enhanced).data,
-                          .text = arena_copy(check->arena, answer->text).data};
+                          .text = arena_copy(check->arena, answer->text).data,
+                          .setting = "access",
+                          .line = answer->line};
 }
 
 static void settle(struct access_check *check, const struct access_answer *answer)
@@ -143,7 +145,8 @@ static void settle(struct access_check *check, const struct access_answer *answe
     if (answer->status == ACCESS_REFUSED)
         check->verdict.reply = refusal(check, answer);
     else if (answer->status == ACCESS_TEMPORARY)
-        check->verdict.reply = (struct reply){451, false, "4.3.0", "Temporary lookup failure"};
+        check->verdict.reply =
+            (struct reply){.code = 451, .enhanced = "4.3.0", .text = "Temporary lookup failure"};
     if (answer->line > 0)
         log_rule(check, answer);
 }

@@ -9,41 +9,23 @@
 
 enum { SUBJECT_MAX = 256 /* octets of a command that are logged */ };
 
-/* The status of these says by itself which limit was met. */
-static const struct {
-    uint16_t code;
-    const char *enhanced, *setting;
-} limit_of_status[] = {
-    {552, "5.3.4", "message_size"},       {554, "5.4.6", "received_hops"},
-    {550, "5.4.6", "alias_depth"},        {452, "4.5.3", "recipients"},
-    {421, "4.5.3", "recipients"},         {550, "5.2.4", "alias_expansion"},
-    {452, "4.3.1", "free_space_percent"},
-};
-
-/* The setting behind a reply that nobody put down to anything; NULL: there is none. */
-static const char *setting_of(struct reply reply)
+/* The tables that refuse by themselves; everything else stands in the configuration. */
+static bool is_table(const char *setting)
 {
-    for (size_t i = 0; i < sizeof(limit_of_status) / sizeof(limit_of_status[0]); i++)
-        if (reply.code == limit_of_status[i].code && reply.enhanced != NULL &&
-            strcmp(reply.enhanced, limit_of_status[i].enhanced) == 0)
-            return limit_of_status[i].setting;
-    return NULL;
+    return strcmp(setting, "access") == 0 || strcmp(setting, "senders") == 0;
 }
 
 /* Where the operator wrote it: "/etc/veredus.conf:12", "/etc/veredus/access:7"; empty: nowhere. */
-static struct span place_of(const struct session *session, struct reply reply, struct arena *arena)
+static struct span place_of(const struct conf *conf, struct reply reply, struct arena *arena)
 {
-    const struct conf *conf = session->worker->conf;
-    const struct cause *cause = &session->cause;
-    const char *setting = cause->setting != NULL ? cause->setting : setting_of(reply);
-    if (cause->table != NULL && cause->line == 0)
-        return arena_printf(arena, "%s/%s", conf->table_directory.data, cause->table);
-    if (cause->table != NULL)
-        return arena_printf(arena, "%s/%s:%u", conf->table_directory.data, cause->table,
-                            cause->line);
-    if (cause->line > 0)
-        return arena_printf(arena, "%.*s:%u", SPAN_ARG(conf->file), cause->line);
-    return setting != NULL ? conf_place(conf, setting, arena) : SPAN("");
+    if (reply.setting == NULL)
+        return SPAN("");
+    if (!is_table(reply.setting))
+        return reply.line > 0 ? arena_printf(arena, "%.*s:%u", SPAN_ARG(conf->file), reply.line)
+                              : conf_place(conf, reply.setting, arena);
+    const char *directory = conf->table_directory.data;
+    return reply.line > 0 ? arena_printf(arena, "%s/%s:%u", directory, reply.setting, reply.line)
+                          : arena_printf(arena, "%s/%s", directory, reply.setting);
 }
 
 /* One line a refusal: who, what, the very words the client got, and whose words they follow. */
@@ -51,7 +33,7 @@ static void log_refusal(const struct session *session, struct span subject, stru
 {
     struct arena arena = {0};
     const struct transaction *transaction = session->transaction;
-    struct span place = place_of(session, reply, &arena);
+    struct span place = place_of(session->worker->conf, reply, &arena);
     const struct log_field fields[] = {
         LOG_SPAN("session", session_id(session)),
         LOG_SPAN("client", session_client(session)),
@@ -62,7 +44,8 @@ static void log_refusal(const struct session *session, struct span subject, stru
         LOG_UINT("code", reply.code),
         LOG_STR("status", reply.enhanced),
         LOG_STR("reason", reply.text),
-        LOG_SPAN(place.len > 0 ? "setting" : NULL, place), /* without a name it is the end */
+        LOG_STR(reply.setting != NULL ? "setting" : NULL, reply.setting), /* NULL: the end */
+        LOG_SPAN("set", place),
         {0},
     };
     log_write(LOG_INFO, "refused", fields);
@@ -111,9 +94,8 @@ static bool is_said(const struct session *session, struct reply reply)
 void answer_write(struct session *session, struct span subject, struct reply reply)
 {
     bool said = is_said(session, reply);
-    if (said && (reply.code >= 400 || reply.code == 0) && !session->cause.told)
+    if (said && (reply.code >= 400 || reply.code == 0) && !reply.is_logged)
         log_refusal(session, subject, reply);
-    session->cause = (struct cause){0};
     if (said)
         give(session, reply);
 }
@@ -121,7 +103,8 @@ void answer_write(struct session *session, struct span subject, struct reply rep
 /* Those before the last one close nothing: that would leave the last unsaid. */
 void answer_times(struct session *session, struct span subject, struct reply reply, size_t times)
 {
-    const struct reply first = {reply.code, false, reply.enhanced, reply.text};
+    struct reply first = reply;
+    first.close = false;
     for (size_t i = 1; i < times && session->end == SESSION_OPEN && reply.code != 0; i++)
         write_out(session, first);
     answer_write(session, subject, reply);
@@ -130,7 +113,6 @@ void answer_times(struct session *session, struct span subject, struct reply rep
 /* Counted in the page like any other. */
 void answer_unlogged(struct session *session, struct reply reply)
 {
-    session->cause = (struct cause){0};
     if (is_said(session, reply))
         give(session, reply);
 }

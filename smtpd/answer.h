@@ -15,20 +15,19 @@
  * `enhanced` leaves out the status of RFC 2034, as 220, 354 and the replies to HELO do. */
 static inline struct reply answer(uint16_t code, const char *enhanced, const char *text)
 {
-    return (struct reply){code, false, enhanced, text};
+    return (struct reply){.code = code, .enhanced = enhanced, .text = text};
 }
 
 /* The same, and the connection is closed behind it. */
 static inline struct reply answer_close(uint16_t code, const char *enhanced, const char *text)
 {
-    return (struct reply){code, true, enhanced, text};
+    return (struct reply){.code = code, .close = true, .enhanced = enhanced, .text = text};
 }
 
-/* The same reply, put down to a setting; it is to be the next one that the session writes. */
-static inline struct reply answer_by(struct session *session, const char *setting,
-                                     struct reply reply)
+/* The same reply, put down to a setting. */
+static inline struct reply answer_by(const char *setting, struct reply reply)
 {
-    session->cause = (struct cause){.setting = setting};
+    reply.setting = setting;
     return reply;
 }
 

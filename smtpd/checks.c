@@ -1,6 +1,6 @@
 /*
- * A verdict is looked at where the reply is about to be written, and not where it comes in: several
- * recipients may be under way, and the cause belongs to the reply that is written next.
+ * A letter is held as a whole: who asks for it does so when the client is told that it is taken,
+ * and not when the table has answered.
  */
 #include "smtpd/checks.h"
 
@@ -17,11 +17,8 @@ struct access_check checks_access(const struct session *session, struct arena *a
     };
 }
 
-struct reply checks_verdict(struct session *session, const struct access_verdict *verdict)
+void checks_hold(struct session *session, const struct access_verdict *verdict)
 {
     if (verdict->held != 0)
         session->transaction->flags |= RECORD_FLAG_HOLD;
-    if (!reply_is_pending(verdict->reply) && verdict->line > 0)
-        session->cause = (struct cause){.table = "access", .line = verdict->line};
-    return verdict->reply;
 }

@@ -19,9 +19,7 @@ struct checks_calls {
 struct access_check checks_access(const struct session *session, struct arena *arena,
                                   const struct checks_calls *calls);
 
-/* The reply that a verdict asks for: pending when nothing is refused. The line of the table becomes
- * the cause of the reply; a letter that is to be held is marked. There must be a transaction. */
-struct reply checks_verdict(struct session *session, const struct access_verdict *verdict)
-    __attribute__((warn_unused_result));
+/* Marks the letter of the transaction when the verdict wants it held. */
+void checks_hold(struct session *session, const struct access_verdict *verdict);
 
 #endif

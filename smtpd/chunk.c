@@ -49,27 +49,38 @@ static struct reply open_chunk(struct session *session, struct chunk chunk)
     return REPLY_PENDING;
 }
 
-/* Of a swallowed chunk nothing else counts the octets. */
+/* The message begins with its first chunk; what is in its way refuses all of it. */
+static void begin_message(struct session *session)
+{
+    if (session->state == SESSION_CHUNKS)
+        return;
+    struct reply refusal = data_open(session);
+    session->state = SESSION_CHUNKS;
+    if (!reply_is_pending(refusal))
+        data_refuse(session, refusal);
+}
+
+/* Of a swallowed chunk nothing else counts the octets. One that is missing in the midst of a
+ * message refuses what comes behind it: the rest must not pass for the whole. */
 struct reply chunk_refuse(struct session *session, uint64_t size, struct reply refusal)
 {
     if (is_far_too_big(session, size)) {
         refusal.close = true;
         return refusal;
     }
+    if (session->state == SESSION_RCPT || session->state == SESSION_CHUNKS) {
+        begin_message(session);
+        data_refuse(session, refusal);
+    }
     return open_chunk(session, (struct chunk){.size = size, .left = size, .refusal = refusal});
 }
 
-/* The first one opens the message; a chunk that adds nothing brings it no nearer. */
+/* A chunk that adds nothing brings the message no nearer. */
 struct reply chunk_begin(struct session *session, uint64_t size, bool last)
 {
     if (is_far_too_big(session, size))
-        return answer_close(552, "5.3.4", "Message is too big");
-    if (session->state != SESSION_CHUNKS) {
-        struct reply refusal = data_open(session);
-        if (!reply_is_pending(refusal))
-            return chunk_refuse(session, size, refusal);
-        session->state = SESSION_CHUNKS;
-    }
+        return answer_by("message_size", answer_close(552, "5.3.4", "Message is too big"));
+    begin_message(session);
     if (size == 0 && !last)
         limits_count_junk(session);
     return open_chunk(session, (struct chunk){.last = last, .size = size, .left = size});
@@ -82,7 +93,8 @@ static void discard(struct session *session)
     session->progress = true;
     if (limits_is_slow(session, chunk->started, chunk->size - chunk->left))
         answer_write(session, SPAN("BDAT"),
-                     answer_close(421, "4.4.2", "The chunk comes too slowly"));
+                     answer_by("minimum_data_rate",
+                               answer_close(421, "4.4.2", "The chunk comes too slowly")));
 }
 
 /* A message that is far too big, or too slow, closes the session amid the chunk. */

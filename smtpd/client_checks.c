@@ -205,11 +205,11 @@ static void ask_table(struct client_checks *checks)
 
 /* ---- the judgement ---- */
 
-static struct reply refuse_listed(struct session *session)
+static struct reply refuse_listed(const struct client_checks *checks)
 {
-    const struct client_checks *checks = session->checks;
-    session->cause = (struct cause){.line = checks->listed_line};
-    return answer(554, "5.7.1", checks->listed);
+    struct reply reply = answer_by("dns_list", answer(554, "5.7.1", checks->listed));
+    reply.line = checks->listed_line;
+    return reply;
 }
 
 /* The table is the operator's own word, and comes before that of any list. */
@@ -225,9 +225,10 @@ bool client_checks_judge(struct session *session, struct reply *reply)
         ask_table(checks);
     if (!checks->answered)
         return false;
-    *reply = checks_verdict(session, &checks->access.verdict);
+    checks_hold(session, &checks->access.verdict);
+    *reply = checks->access.verdict.reply;
     if (reply_is_pending(*reply) && checks->listed != NULL && !client_checks_are_spared(session))
-        *reply = refuse_listed(session);
+        *reply = refuse_listed(checks);
     return true;
 }
 

@@ -21,8 +21,7 @@ void client_checks_start(struct session *session, const union net_address *clien
 void client_checks_name(struct session *session, struct span name);
 
 /* At RCPT, as often as is wanted. False: it is not known yet, and recipients_settle is called when
- * it is. True: *reply is pending when nothing speaks against the client, else the refusal, with its
- * cause set in the session. */
+ * it is. True: *reply is pending when nothing speaks against the client, else the refusal. */
 bool client_checks_judge(struct session *session, struct reply *reply)
     __attribute__((warn_unused_result));
 

@@ -33,7 +33,7 @@ static struct reply not_allowed(struct session *session, struct span node)
     struct span text = arena_printf(&session->arena,
                                     "Node %.*s not allowed: log in, or come from a trusted network",
                                     SPAN_ARG(node));
-    return answer_by(session, "trusted_networks", answer(459, "4.7.1", text.data));
+    return answer_by("trusted_networks", answer(459, "4.7.1", text.data));
 }
 
 /* Queues that have names of their own (§5.3) there are none of. */

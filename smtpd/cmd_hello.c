@@ -42,7 +42,7 @@ static struct reply greet(struct session *session, struct span name, bool extend
 {
     const struct worker *worker = session->worker;
     if (name.len == 0 && worker->conf->helo_argument_required)
-        return answer_by(session, "helo_argument_required",
+        return answer_by("helo_argument_required",
                          answer(501, "5.5.4", "Say your name: HELO domain"));
     if (name.len > ADDRESS_DOMAIN_MAX)
         return answer(501, "5.5.4", "That name is too long");

@@ -25,20 +25,20 @@ static const struct {
 };
 
 /* NULL: there is no such topic. A command comes first: STARTTLS and AUTH are both. */
-static const char *help_of(struct span topic)
+static const char *help_of(enum conf_service service, struct span topic)
 {
     const struct verb *verb = verb_find(topic);
     if (verb != NULL)
-        return verb->help;
+        return verb_is_shown(verb, service) ? verb->help : NULL;
     for (size_t i = 0; i < sizeof(extensions) / sizeof(extensions[0]); i++)
         if (span_equal_nocase(topic, extensions[i].keyword))
             return extensions[i].help;
     return NULL;
 }
 
-const char *help_topics(struct arena *arena)
+const char *help_topics(enum conf_service service, struct arena *arena)
 {
-    struct span text = span_cstr(verb_topics(arena));
+    struct span text = span_cstr(verb_topics(service, arena));
     text = arena_printf(arena, "%.*s\nExtensions:", SPAN_ARG(text));
     for (size_t i = 0; i < sizeof(extensions) / sizeof(extensions[0]); i++)
         text = arena_printf(arena, "%s %s", text.data, extensions[i].keyword.data);
@@ -47,8 +47,9 @@ const char *help_topics(struct arena *arena)
 
 struct reply cmd_help(struct session *session, struct span arguments)
 {
+    enum conf_service service = session->listener->service;
     if (arguments.len == 0)
-        return answer(214, "2.0.0", session->worker->help);
-    const char *help = help_of(arguments);
+        return answer(214, "2.0.0", session->worker->help[service]);
+    const char *help = help_of(service, arguments);
     return help != NULL ? answer(214, "2.0.0", help) : answer(504, "5.5.4", "No help for that");
 }

@@ -39,7 +39,7 @@ static struct reply check_parameters(const struct session *session,
 {
     /* RFC 1870 §6.1: a declared size can be refused before a single octet has come. */
     if (parameters->size > session->worker->conf->limits.message_size)
-        return answer(552, "5.3.4", "Message is too big");
+        return answer_by("message_size", answer(552, "5.3.4", "Message is too big"));
     /* RFC 8689 §4.1: offered under TLS alone, so it is unknown without. */
     if ((parameters->flags & RECORD_FLAG_REQUIRETLS) && session->channel != CHANNEL_SECURE)
         return answer(555, "5.5.4", "REQUIRETLS needs TLS");
@@ -76,12 +76,14 @@ struct reply cmd_mail(struct session *session, struct span arguments)
         return refusal;
     /* RFC 9422: MAILMAX */
     if (session->transactions >= session->worker->conf->limits.messages_per_connection)
-        return answer_close(421, "4.5.3", "Too many messages of one connection");
+        return answer_by("messages_per_connection",
+                         answer_close(421, "4.5.3", "Too many messages of one connection"));
     /* Pressure comes last: a command that is wrong in itself is told so, however full the queue
      * is. */
     enum page_pressure pressure = limits_pressure(session->worker);
     if (pressure == PRESSURE_FULL)
-        return answer(452, "4.3.1", "The queue is full, try again later");
+        return answer_by("free_space_percent",
+                         answer(452, "4.3.1", "The queue is full, try again later"));
     if (pressure == PRESSURE_SLOW)
         session_pause(session);
     begin(session, &sender, &parameters);

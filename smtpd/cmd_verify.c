@@ -12,16 +12,23 @@
 #include "smtpd/inquiry.h"
 #include "smtpd/path.h"
 
-/* RFC 5321 §3.5.1: a name that several of our domains may have is told with all of them. */
-static struct reply ambiguous(struct session *session, const struct address *address)
+/* RFC 5321 §3.5.1: a name that several of our domains may have is told with all of them. Written
+ * here, since the text is not kept. */
+static void refuse_ambiguous(struct session *session, const struct address *address)
 {
     const struct conf_spans *domains = &session->worker->conf->domains;
-    struct arena *arena = &session->arena;
-    struct span text = SPAN("User ambiguous; it may be");
-    for (size_t i = 0; i < domains->count; i++)
-        text = arena_printf(arena, "%.*s\n<%.*s@%.*s>", SPAN_ARG(text),
-                            SPAN_ARG(address_local(address)), SPAN_ARG(domains->items[i]));
-    return answer(553, "5.1.4", text.data);
+    struct buf text = {0};
+    buf_add(&text, SPAN("User ambiguous; it may be"));
+    for (size_t i = 0; i < domains->count; i++) {
+        buf_add(&text, SPAN("\n<"));
+        buf_add(&text, address_local(address));
+        buf_add(&text, SPAN("@"));
+        buf_add(&text, domains->items[i]);
+        buf_add(&text, SPAN(">"));
+    }
+    buf_add(&text, span_of("", 1));
+    answer_write(session, address_local(address), answer(553, "5.1.4", buf_span(&text).data));
+    buf_free(&text);
 }
 
 /* What follows the address: nothing, or SMTPUTF8. */
@@ -32,7 +39,7 @@ static bool take_wide(struct span rest, bool *wide)
     return word.len == 0 || *wide;
 }
 
-/* Pending: lookup is asked. */
+/* Pending: lookup is asked, or the reply is written. */
 static struct reply inquire(struct session *session, struct span arguments, enum inquiry_kind kind)
 {
     struct inquiry_facts facts = {.kind = kind};
@@ -49,8 +56,9 @@ static struct reply inquire(struct session *session, struct span arguments, enum
     /* Without a domain of its own it was given the first of ours. */
     bool bare = address_parse_path(arguments, SPAN(""), &whole, &rest) != ADDRESS_OK;
     if (bare && session->worker->conf->domains.count > 1)
-        return ambiguous(session, &facts.address);
-    inquiry_begin(session, &facts);
+        refuse_ambiguous(session, &facts.address);
+    else
+        inquiry_begin(session, &facts);
     return REPLY_PENDING;
 }
 

@@ -22,7 +22,8 @@
 
 enum { LOGIN_MOST = 255, PORT_MOST = 65535 };
 
-static const struct reply bad_attribute = {501, false, "5.5.4", "Bad XCLIENT attribute"};
+static const struct reply bad_attribute = {
+    .code = 501, .enhanced = "5.5.4", .text = "Bad XCLIENT attribute"};
 
 /* The proxy does not know it, now or ever. */
 static bool is_unavailable(struct span value)

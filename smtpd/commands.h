@@ -42,8 +42,9 @@ struct reply cmd_quit(struct session *session, struct span arguments);
 /* Postfix's XCLIENT: a proxy says for whom it speaks. */
 struct reply cmd_xclient(struct session *session, struct span arguments);
 
-/* The text of HELP without a topic: all that there are. Lives in `arena`. */
-const char *help_topics(struct arena *arena);
+/* The text of HELP without a topic: all that there are for clients of that service. Lives in
+ * `arena`. */
+const char *help_topics(enum conf_service service, struct arena *arena);
 
 /* RFC 1985: what waits for a domain is to be tried now; answered when qmgr has answered. */
 struct reply cmd_etrn(struct session *session, struct span arguments);

@@ -144,7 +144,7 @@ static void log_accepted(const struct session *session, struct span id)
               LOG_SPAN("id", id), LOG_SPAN("from", transaction->sender),
               LOG_UINT("size", transaction->size), LOG_UINT("recipients", transaction->final_count),
               LOG_SPAN("client", session_client(session)), LOG_SPAN("name", session->client_name),
-              LOG_SPAN("helo", session->helo));
+              LOG_SPAN("helo", session->helo), LOG_SPAN("user", session->user));
 }
 
 /* RFC 5321 §6.1: with this reply the message is ours to deliver or to report on. */
@@ -167,7 +167,8 @@ static struct reply reply_of(enum spool_result result)
 {
     if (result == SPOOL_IO)
         return answer(451, "4.3.0", "The message could not be stored, try again later");
-    return answer(452, "4.3.1", "No space to store the message, try again later");
+    return answer_by("free_space_percent",
+                     answer(452, "4.3.1", "No space to store the message, try again later"));
 }
 
 /* RFC 2033 §4.2: in LMTP each recipient that was accepted has its own reply; here all of them
@@ -220,6 +221,7 @@ static bool encode_envelope(struct session *session)
 struct reply data_open(struct session *session)
 {
     struct transaction *transaction = session->transaction;
+    transaction->started = loop_now(session->worker->loop);
     if (!encode_envelope(session))
         return answer(452, "4.3.0", "The envelope can not be stored, try again later");
     transaction->letter = (struct letter){
@@ -231,7 +233,6 @@ struct reply data_open(struct session *session)
         .done = on_done,
         .arg = session,
     };
-    transaction->started = loop_now(session->worker->loop);
     return REPLY_PENDING;
 }
 
@@ -320,9 +321,10 @@ static void judge(struct session *session, struct span decoded)
     if (!transaction->header.ended)
         header_scan(&transaction->header, decoded, limits->header_size);
     if (transaction->size > limits->message_size)
-        decide(session, answer(552, "5.3.4", "Message is too big"));
+        decide(session, answer_by("message_size", answer(552, "5.3.4", "Message is too big")));
     else if (transaction->header.received > limits->received_hops)
-        decide(session, answer(554, "5.4.6", "Too many hops: mail loop"));
+        decide(session,
+               answer_by("received_hops", answer(554, "5.4.6", "Too many hops: mail loop")));
 }
 
 /* Some octets were decoded, to the end of the buffer: limits, and where they go. */
@@ -366,7 +368,7 @@ static bool must_stop(struct session *session)
     struct transaction *transaction = session->transaction;
     struct reply last = transaction->verdict;
     if (limits_is_slow(session, transaction->started, transaction->size))
-        last = answer(421, "4.4.2", "The message comes too slowly");
+        last = answer_by("minimum_data_rate", answer(421, "4.4.2", "The message comes too slowly"));
     else if (transaction->size <= session->worker->conf->limits.message_size * DATA_SIZE_FACTOR)
         return false;
     /* The client is amid its message and hears no reply before the end: closing is all that is
@@ -411,11 +413,16 @@ void data_input(struct session *session, struct span *input)
 
 /* ---- by BDAT ---- */
 
+void data_refuse(struct session *session, struct reply reply)
+{
+    if (reply_is_pending(session->transaction->verdict))
+        decide(session, reply);
+}
+
 /* Where a chunk ends is known whatever it holds, so nothing has to be closed (RFC 3030 §2). */
 static void refuse_bare(struct session *session)
 {
-    if (reply_is_pending(session->transaction->verdict))
-        decide(session, answer(550, "5.6.0", "Bare CR or LF in the message"));
+    data_refuse(session, answer(550, "5.6.0", "Bare CR or LF in the message"));
 }
 
 /* Only binary MIME may hold a CR or LF of its own (RFC 3030 §3). */

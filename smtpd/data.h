@@ -11,6 +11,9 @@ enum { DATA_SIZE_FACTOR = 2 /* a refused message is read up to so many times the
 /* The message comes, in whatever way: pending, or why not. */
 struct reply data_open(struct session *session);
 
+/* The message, which goes on to come, will be refused with this, unless it is refused already. */
+void data_refuse(struct session *session, struct reply reply);
+
 /* DATA was said: 354, or why not. */
 struct reply data_begin(struct session *session);
 

@@ -53,7 +53,8 @@ void entry_greet(struct session *session)
     session->channel = CHANNEL_CLEAR;
     answer_write(session, SPAN("connection"),
                  is_tested(session) && look(session, 1) > 0
-                     ? answer_close(554, "5.5.1", "You talk before you are greeted")
+                     ? answer_by("greet_pause",
+                                 answer_close(554, "5.5.1", "You talk before you are greeted"))
                      : entry_greeting(session));
 }
 
@@ -67,8 +68,17 @@ static struct reply judge(struct session *session)
 {
     struct reply greeting = limits_greeting(session);
     if (greeting.code == 220 && session->listener->service == SERVICE_LMTP && !session->trusted)
-        return answer_close(554, "5.7.1", "LMTP is for trusted networks alone");
+        return answer_by("trusted_networks",
+                         answer_close(554, "5.7.1", "LMTP is for trusted networks alone"));
     return greeting;
+}
+
+/* Closes without a word; the log has the reason. */
+static struct reply unsaid(struct reply reply)
+{
+    reply.code = 0;
+    reply.close = true;
+    return reply;
 }
 
 /* RFC 8314 §3.3: where TLS comes first, a client hears nothing before it, and one that is not
@@ -81,8 +91,7 @@ static void admit(struct session *session, const union net_address *client)
     if (greeting.code == 220)
         client_checks_start(session, client);
     if (greeting.code != 220)
-        answer_write(session, SPAN("connection"),
-                     implicit ? (struct reply){.close = true, .text = greeting.text} : greeting);
+        answer_write(session, SPAN("connection"), implicit ? unsaid(greeting) : greeting);
     else if (implicit)
         secure_begin(session);
     else if (has_to_wait(session))
@@ -123,9 +132,10 @@ static bool identify_local(struct session *session)
 /* ---- the proxy ---- */
 
 /* Not a word is said to somebody who does not speak as he should; the log names him. */
-static void refuse(struct session *session, const char *reason)
+static void refuse(struct session *session, const char *setting, const char *reason)
 {
-    answer_write(session, SPAN("PROXY header"), (struct reply){.close = true, .text = reason});
+    answer_write(session, SPAN("PROXY header"),
+                 (struct reply){.close = true, .text = reason, .setting = setting});
 }
 
 /* A client that the proxy does not name may be anybody: it is counted as the proxy, and not trusted
@@ -134,7 +144,7 @@ static void take_header(struct session *session, const struct proxy_header *head
 {
     union net_address client = header->client;
     if (header->source != PROXY_CLIENT && !net_parse_address(session_client(session), &client)) {
-        refuse(session, "The proxy has no address");
+        refuse(session, NULL, "The proxy has no address");
         return;
     }
     identify_peer(session, &client);
@@ -166,7 +176,7 @@ static void read_header(struct session *session)
     enum proxy_result result = proxy_header_parse(buf_span(&session->in), &header);
     size_t used = result == PROXY_OK ? header.size - held : (size_t)got;
     if (result == PROXY_BAD || !take(session, used)) {
-        refuse(session, "Malformed PROXY header");
+        refuse(session, NULL, "Malformed PROXY header");
         return;
     }
     if (result == PROXY_MORE)
@@ -208,8 +218,11 @@ struct reply entry_claim(struct session *session, const struct entry_claims *cla
     arena_reset(&session->arena);
     session->helo = arena_copy(&session->arena, claims->helo);
     session->extended = false;
-    if (claims->login.len > 0)
-        login_vouch(session, claims->login);
+    if (claims->login.len > 0) {
+        struct reply limited = login_vouch(session, claims->login);
+        if (!reply_is_pending(limited))
+            return limited;
+    }
     /* From here on the proxy may hand on whatever its client writes, and that is no proxy. */
     if (claims->speaks_for != ENTRY_THE_SAME || claims->login.len > 0)
         session->proxy = false;
@@ -234,7 +247,7 @@ void entry_step(struct session *session)
 
 void entry_give_up(struct session *session)
 {
-    refuse(session, "No PROXY header in time");
+    refuse(session, NULL, "No PROXY header in time");
 }
 
 /* An address that anybody could claim to speak for is none: only proxies of the settings are
@@ -260,5 +273,5 @@ void entry_begin(struct session *session, const union net_address *peer)
     (void)net_text(peer, session->client);
     session->channel = CHANNEL_PROXY;
     if (!conf_trusts_proxy(session->worker->conf, peer))
-        refuse(session, "Not one of trusted_proxies");
+        refuse(session, "trusted_proxies", "Not one of trusted_proxies");
 }

@@ -119,7 +119,8 @@ static struct reply reply_of(struct inquiry *inquiry, enum resolve_status status
     case RESOLVE_DENIED:
         return recipients_reply(RESOLVE_UNKNOWN_USER);
     case RESOLVE_RELAY_DENIED:
-        return answer(551, "5.7.1", "User not local; ask the host of that domain");
+        return answer_by("relay_domains",
+                         answer(551, "5.7.1", "User not local; ask the host of that domain"));
     case RESOLVE_UNKNOWN_USER:
     case RESOLVE_LOOP:
     case RESOLVE_TOO_MANY:

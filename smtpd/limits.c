@@ -91,35 +91,28 @@ static struct rate_client rate_client_of(const struct session *session)
                                 .account = session->user};
 }
 
-/* The module of the rates has logged it already, once a window, with the setting. */
-static struct reply told(struct session *session, struct reply reply)
-{
-    session->cause.told = !reply_is_pending(reply);
-    return reply;
-}
-
 static struct reply rate_connection(struct session *session)
 {
     const struct rate_client client = rate_client_of(session);
-    return told(session, rate_limits_connection(&client));
+    return rate_limits_connection(&client);
 }
 
 struct reply limits_rate_message(struct session *session)
 {
     const struct rate_client client = rate_client_of(session);
-    return told(session, rate_limits_message(&client));
+    return rate_limits_message(&client);
 }
 
 struct reply limits_rate_recipient(struct session *session)
 {
     const struct rate_client client = rate_client_of(session);
-    return told(session, rate_limits_recipient(&client));
+    return rate_limits_recipient(&client);
 }
 
 struct reply limits_rate_login(struct session *session, struct span login)
 {
     const struct rate_client client = rate_client_of(session);
-    return told(session, rate_limits_login(&client, login));
+    return rate_limits_login(&client, login);
 }
 
 void limits_login_failed(struct session *session, struct span login)
@@ -139,7 +132,7 @@ struct reply limits_enter_account(struct session *session, struct span account)
     page_connections_add(worker->page, session->account, 1);
     if (connections_of(worker, session->account) <= worker->conf->limits.connections_per_account)
         return REPLY_PENDING;
-    return answer_by(session, "connections_per_account",
+    return answer_by("connections_per_account",
                      answer_close(421, "4.7.0", "Too many connections of this account"));
 }
 
@@ -159,11 +152,11 @@ struct reply limits_greeting(struct session *session)
     if (worker->draining && !worker->patient)
         return answer_close(421, "4.3.2", "Service is shutting down");
     if (worker->session_count > sessions_most(worker))
-        return answer_by(session, "connections_per_worker",
+        return answer_by("connections_per_worker",
                          answer_close(421, "4.3.2", "Too many connections, try again later"));
     if (!is_free(session) &&
         connections_of(worker, session->network) > limits->connections_per_network)
-        return answer_by(session, "connections_per_network",
+        return answer_by("connections_per_network",
                          answer_close(421, "4.7.0", "Too many connections from your network"));
     struct reply rate = rate_connection(session);
     return reply_is_pending(rate) ? answer(220, NULL, worker->greeting) : rate;
@@ -183,7 +176,7 @@ struct reply limits_after_error(struct session *session)
     const struct conf_limits *limits = &session->worker->conf->limits;
     /* The harder sentence first: who has to go is not made to wait for it. */
     if (session->errors >= limits->errors_close)
-        return answer_by(session, "errors_close", answer_close(421, "4.7.0", "Too many errors"));
+        return answer_by("errors_close", answer_close(421, "4.7.0", "Too many errors"));
     if (session->errors >= limits->errors_slow)
         session_pause(session);
     return REPLY_PENDING;
@@ -204,6 +197,13 @@ static const int fixed_waits[SESSION_WAITS] = {
     [WAIT_PAUSE] = 1000,      [WAIT_LINGER] = 2000,
 };
 
+/* Those who are served quickly keep their place; who is silent makes room. */
+static bool is_hurried(const struct worker *worker, enum session_wait wait, uint64_t seconds)
+{
+    return worker->stressed && wait != WAIT_LOGIN &&
+           seconds > worker->conf->limits.idle_under_stress;
+}
+
 /* RFC 5321 §4.5.3.2.7: a server waits at least 5 minutes for a command; the data may be as slow as
  * their own limit allows, and auth holds failures back for as long as it is told to. */
 int64_t limits_wait_ms(const struct session *session, enum session_wait wait)
@@ -215,10 +215,18 @@ int64_t limits_wait_ms(const struct session *session, enum session_wait wait)
     if (wait == WAIT_GREETING)
         return (int64_t)worker->conf->greet_pause;
     uint64_t seconds = wait == WAIT_LINE ? limits->command_deadline : limits->idle;
-    /* Those who are served quickly keep their place; who is silent makes room. */
-    if (worker->stressed && wait != WAIT_LOGIN && seconds > limits->idle_under_stress)
+    if (is_hurried(worker, wait, seconds))
         seconds = limits->idle_under_stress;
     return (int64_t)seconds * 1000;
+}
+
+const char *limits_wait_setting(const struct session *session, enum session_wait wait)
+{
+    const struct conf_limits *limits = &session->worker->conf->limits;
+    bool is_line = wait == WAIT_LINE;
+    if (is_hurried(session->worker, wait, is_line ? limits->command_deadline : limits->idle))
+        return "idle_under_stress";
+    return is_line ? "command_deadline" : "idle";
 }
 
 /* Slow is judged only after the time that any command has: a short stall is nobody's fault. */

@@ -48,6 +48,9 @@ void limits_count_junk(struct session *session);
 /* How long the session may wait for this, in milliseconds. */
 int64_t limits_wait_ms(const struct session *session, enum session_wait wait);
 
+/* The setting that says so; only of waits whose length is the operator's. */
+const char *limits_wait_setting(const struct session *session, enum session_wait wait);
+
 /* True when so many octets since `started`, a loop_now(), are less than have to come. */
 bool limits_is_slow(const struct session *session, int64_t started, uint64_t octets);
 

@@ -141,12 +141,19 @@ struct reply login_line_too_long(struct session *session)
     return authenticate_line_too_long(&session->login->authentication);
 }
 
-/* Whoever was logged in before is not any more. */
-void login_vouch(struct session *session, struct span user)
+/* Whoever was logged in before is not any more. The proxy may have asked for the password of
+ * "Alice": tables and limits know alice@example.org, as auth would have called her. */
+struct reply login_vouch(struct session *session, struct span name)
 {
+    char text[ADDRESS_TEXT_MAX];
+    struct span user = address_login(name, session->worker->default_domain, text);
     login_forget(session);
+    struct reply limited = limits_enter_account(session, user);
+    if (!reply_is_pending(limited))
+        return limited;
     session->login = mem_new(sizeof(*session->login));
     take(session, user);
+    return REPLY_PENDING;
 }
 
 void login_forget(struct session *session)

@@ -27,8 +27,8 @@ struct reply login_line(struct session *session, struct span line);
 /* It was longer than SASL_LINE_MAX, and is swallowed. */
 struct reply login_line_too_long(struct session *session);
 
-/* A proxy that is trusted has asked for the password itself. */
-void login_vouch(struct session *session, struct span user);
+/* A proxy that is trusted has asked for the password itself. Pending: `name` is logged in. */
+struct reply login_vouch(struct session *session, struct span name);
 
 /* Ends what is under way and forgets who it was; any number of times. */
 void login_forget(struct session *session);

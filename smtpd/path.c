@@ -33,18 +33,21 @@ struct reply path_check_ascii(struct span text, struct span rest)
 {
     if (utf8_is_ascii(span_first(text, text.len - rest.len)))
         return REPLY_PENDING;
-    return (struct reply){553, false, "5.6.7", "Address is not ASCII, and SMTPUTF8 was not given"};
+    return (struct reply){.code = 553,
+                          .enhanced = "5.6.7",
+                          .text = "Address is not ASCII, and SMTPUTF8 was not given"};
 }
 
 /* 501 unless the cause has a code of its own. */
 struct reply path_refusal(enum address_result result, const char *enhanced)
 {
-    struct reply reply = {501, false, enhanced, "Bad address syntax"};
+    struct reply reply = {.code = 501, .enhanced = enhanced, .text = "Bad address syntax"};
     if (result == ADDRESS_TOO_LONG)
         reply.text = "Address is too long";
     /* The address may be right and only not for us: the code of the caller would blame its
      * syntax. */
     if (result == ADDRESS_NOT_UTF8)
-        reply = (struct reply){553, false, "5.6.7", "Address is not valid UTF-8"};
+        reply =
+            (struct reply){.code = 553, .enhanced = "5.6.7", .text = "Address is not valid UTF-8"};
     return reply;
 }

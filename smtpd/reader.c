@@ -47,17 +47,17 @@ static void swallow(struct session *session, struct span *input)
     *input = span_skip(*input, used);
 
     if (session->swallowed > most_swallowed(session)) {
-        answer_write(session, SPAN(""),
-                     answer_by(session, "command_line",
-                               answer_close(500, "5.5.2", "Command line far too long")));
+        answer_write(
+            session, SPAN(""),
+            answer_by("command_line", answer_close(500, "5.5.2", "Command line far too long")));
     } else if (ended) {
         /* One answer for the whole line, and only at its end: the next octet begins a command. */
         session->swallowed = 0;
-        answer_write(session, SPAN(""),
-                     login_wants_line(session)
-                         ? login_line_too_long(session)
-                         : answer_by(session, "command_line",
-                                     answer(500, "5.5.2", "Command line too long")));
+        answer_write(
+            session, SPAN(""),
+            login_wants_line(session)
+                ? login_line_too_long(session)
+                : answer_by("command_line", answer(500, "5.5.2", "Command line too long")));
     }
 }
 
@@ -134,9 +134,9 @@ static bool hides_octets(struct span input)
 static void refuse_long(struct session *session, struct span *input)
 {
     if (hides_octets(*input))
-        answer_write(session, SPAN(""),
-                     answer_by(session, "command_line",
-                               answer_close(500, "5.5.2", "Command line too long")));
+        answer_write(
+            session, SPAN(""),
+            answer_by("command_line", answer_close(500, "5.5.2", "Command line too long")));
     else
         swallow(session, input);
 }

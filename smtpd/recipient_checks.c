@@ -95,8 +95,7 @@ static bool judge_greylist(struct recipient_checks *checks, struct reply *reply)
     if (checks->greylisting == GREYLIST_NOT_ASKED && is_greylisted(checks))
         ask_greylist(checks);
     if (checks->greylisting == GREYLIST_PUT_OFF)
-        *reply = answer_by(checks->recipient->session, "greylist",
-                           answer(450, "4.7.1", "Greylisted, try again later"));
+        *reply = answer_by("greylist", answer(450, "4.7.1", "Greylisted, try again later"));
     return checks->greylisting != GREYLIST_ASKED;
 }
 
@@ -123,11 +122,14 @@ bool recipient_checks_judge(struct recipient *recipient, struct reply *reply)
         return true;
     if (!checks->answered)
         return false;
-    *reply = checks_verdict(session, &checks->access.verdict);
+    *reply = checks->access.verdict.reply;
     if (reply_is_pending(*reply) && known.code == 250 && !judge_taken(checks, reply))
         return false;
     if (reply_is_pending(*reply))
         *reply = known;
+    /* Of one that is refused nothing is left, and so no reason to hold what is for others. */
+    if (reply->code == 250)
+        checks_hold(session, &checks->access.verdict);
     return true;
 }
 

@@ -11,9 +11,8 @@
 /* Asks for what can be asked before lookup has answered. */
 void recipient_checks_start(struct recipient *recipient);
 
-/* For the first of those that wait, when lookup has answered: *reply becomes the last word, with
- * its cause set in the session. False: not all is known yet; recipients_settle is called when it
- * is. */
+/* For the first of those that wait, when lookup has answered: *reply becomes the last word.
+ * False: not all is known yet; recipients_settle is called when it is. */
 bool recipient_checks_judge(struct recipient *recipient, struct reply *reply)
     __attribute__((warn_unused_result));
 

@@ -33,7 +33,8 @@ _Static_assert(CONF_RECIPIENTS_MOST <= (int)ENVELOPE_RECIPIENTS_MAX,
 /* 4yz although it is a limit: the client sends the rest in another transaction. */
 static struct reply too_many(void)
 {
-    return answer(452, "4.5.3", "Too many recipients"); /* RFC 5321 §4.5.3.1.10 */
+    /* RFC 5321 §4.5.3.1.10 */
+    return answer_by("recipients", answer(452, "4.5.3", "Too many recipients"));
 }
 
 /* A list that is too long for any transaction: 452 would have the client try for days what can not
@@ -42,7 +43,7 @@ static struct reply too_many(void)
  * (alias_expansion above recipients) without any list being too long, so only here it is known. */
 static struct reply too_long(void)
 {
-    return answer(550, "5.2.4", "Alias has too many recipients");
+    return answer_by("alias_expansion", answer(550, "5.2.4", "Alias has too many recipients"));
 }
 
 /* Nothing is known about the recipient, so nothing final is said. */
@@ -119,7 +120,8 @@ static void put_off(struct session *session, struct span subject, struct reply r
 {
     size_t count = ++session->transaction->put_off;
     if (count > PUT_OFF_MOST)
-        reply = answer_close(421, "4.5.3", "Too many recipients, far too many");
+        reply = answer_by("recipients",
+                          answer_close(421, "4.5.3", "Too many recipients, far too many"));
     if (count == 1 || reply.close)
         answer_write(session, subject, reply);
     else
@@ -211,9 +213,9 @@ struct reply recipients_reply(enum resolve_status status)
     case RESOLVE_UNKNOWN_USER:
         return answer(550, "5.1.1", "No such user here");
     case RESOLVE_RELAY_DENIED:
-        return answer(554, "5.7.1", "Relay access denied");
+        return answer_by("relay_domains", answer(554, "5.7.1", "Relay access denied"));
     case RESOLVE_LOOP:
-        return answer(550, "5.4.6", "Alias loop");
+        return answer_by("alias_depth", answer(550, "5.4.6", "Alias loop"));
     case RESOLVE_TOO_MANY:
         return too_long();
     case RESOLVE_DENIED:

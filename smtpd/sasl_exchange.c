@@ -174,7 +174,9 @@ static struct reply judge_mechanism(const struct sasl_facts *facts, size_t index
     if (index < MECHANISMS && is_offered(facts, index))
         return REPLY_PENDING;
     if (index < MECHANISMS && mechanisms[index].sends_password && !facts->tls)
-        return answer(538, "5.7.11", "Encryption required for requested authentication mechanism");
+        return answer_by(
+            "plaintext_auth",
+            answer(538, "5.7.11", "Encryption required for requested authentication mechanism"));
     return answer(504, "5.5.4", "Unrecognized authentication type");
 }
 

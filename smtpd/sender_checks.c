@@ -62,8 +62,6 @@ static bool start_right(struct sender_checks *checks)
 
 static struct reply judge_right(struct sender_checks *checks)
 {
-    if (checks->right.reply.code == 553)
-        checks->session->cause = (struct cause){.table = "senders", .line = checks->right.line};
     return checks->right.reply;
 }
 
@@ -81,7 +79,8 @@ static bool start_access(struct sender_checks *checks)
 
 static struct reply judge_access(struct sender_checks *checks)
 {
-    return checks_verdict(checks->session, &checks->access.verdict);
+    checks_hold(checks->session, &checks->access.verdict);
+    return checks->access.verdict.reply;
 }
 
 /* ---- the domain ---- */
@@ -115,7 +114,6 @@ static struct reply judge_domain(struct sender_checks *checks)
     enum sender_domain_result result = checks->domain.result;
     if (result == SENDER_DOMAIN_GOOD)
         return REPLY_PENDING;
-    checks->session->cause = (struct cause){.setting = "sender_domain_required"};
     return sender_domain_reply(result);
 }
 

@@ -82,9 +82,18 @@ void sender_domain_cancel(struct sender_domain *domain)
 struct reply sender_domain_reply(enum sender_domain_result result)
 {
     static const struct reply replies[] = {
-        [SENDER_DOMAIN_NULL_MX] = {550, false, "5.7.27", "Sender's domain takes no mail"},
-        [SENDER_DOMAIN_UNKNOWN] = {550, false, "5.1.8", "Sender's domain does not exist"},
-        [SENDER_DOMAIN_TEMPORARY] = {450, false, "4.1.8", "Sender's domain can not be looked up"},
+        [SENDER_DOMAIN_NULL_MX] = {.code = 550,
+                                   .enhanced = "5.7.27",
+                                   .text = "Sender's domain takes no mail",
+                                   .setting = "sender_domain_required"},
+        [SENDER_DOMAIN_UNKNOWN] = {.code = 550,
+                                   .enhanced = "5.1.8",
+                                   .text = "Sender's domain does not exist",
+                                   .setting = "sender_domain_required"},
+        [SENDER_DOMAIN_TEMPORARY] = {.code = 450,
+                                     .enhanced = "4.1.8",
+                                     .text = "Sender's domain can not be looked up",
+                                     .setting = "sender_domain_required"},
     };
     require(result != SENDER_DOMAIN_GOOD);
     return replies[result];

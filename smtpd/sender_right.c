@@ -25,18 +25,22 @@ static void log_refusal(const struct sender_right *right, unsigned line)
 }
 
 /* RFC 4954 §6 leaves the code to the server; 553 is what others use. */
-static struct reply reply_of(enum senders_verdict verdict)
+static struct reply reply_of(enum senders_verdict verdict, unsigned line)
 {
     switch (verdict) {
     case SENDERS_OWN:
     case SENDERS_LISTED:
         return REPLY_PENDING;
     case SENDERS_REFUSED:
-        return (struct reply){553, false, "5.7.1", "Sender address is not yours"};
+        return (struct reply){.code = 553,
+                              .enhanced = "5.7.1",
+                              .text = "Sender address is not yours",
+                              .setting = "senders",
+                              .line = line};
     case SENDERS_ERROR:
         break;
     }
-    return (struct reply){451, false, "4.3.0", "Temporary lookup failure"};
+    return (struct reply){.code = 451, .enhanced = "4.3.0", .text = "Temporary lookup failure"};
 }
 
 /* NULL: lookup said nothing in time. */
@@ -46,8 +50,7 @@ static void on_answer(struct question *question, const void *message)
     struct sender_right *right =
         (struct sender_right *)((char *)question - offsetof(struct sender_right, question));
     const struct sender_answer *answer = message != NULL ? message : &later;
-    right->reply = reply_of((enum senders_verdict)answer->verdict);
-    right->line = answer->line;
+    right->reply = reply_of((enum senders_verdict)answer->verdict, answer->line);
     if (answer->verdict == SENDERS_REFUSED)
         log_refusal(right, answer->line);
     right->done(right->arg);

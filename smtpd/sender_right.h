@@ -21,8 +21,7 @@ struct sender_right {
     void (*done)(void *arg);
     void *arg;
     struct reply reply; /* in `done` and later: pending when the sender may be used, else 553 5.7.1
-                           or 451 4.3.0 */
-    unsigned line;      /* of the login's entry, when it was refused; 0: it has none */
+                           with the line of the login's entry, or 451 4.3.0 */
     struct sender_ask ask;
     struct question question;
     char address[ADDRESS_TEXT_MAX];

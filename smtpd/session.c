@@ -294,7 +294,9 @@ static void on_ready(void *arg, unsigned events)
 /* RFC 5321 §3.8: a server that gives up waiting says 421. */
 static void tire(struct session *session)
 {
-    answer_write(session, SPAN(""), answer_close(421, "4.4.2", "Timeout"));
+    answer_write(session, SPAN(""),
+                 answer_by(limits_wait_setting(session, session->wait),
+                           answer_close(421, "4.4.2", "Timeout")));
 }
 
 /* MAIL waits, or recipients do, or VRFY, or ETRN: never two of them. */

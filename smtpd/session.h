@@ -73,14 +73,6 @@ struct client_checks;  /* client_checks.c */
 struct sender_checks;  /* sender_checks.c */
 struct spool_stream;
 
-/* Which words of the operator made a reply what it is: a setting, a line of a table, or (with a
- * line and no table) the section of the configuration that begins there. All zero: none did. */
-struct cause {
-    const char *setting, *table;
-    unsigned line;
-    bool told; /* it has a line in the log already */
-};
-
 /* One message on its way in. Lives in the session's transaction arena. */
 struct transaction {
     struct span sender;           /* as text; empty: the null reverse-path */
@@ -142,7 +134,6 @@ struct session {
     struct login *login;          /* login.c; NULL before the first AUTH */
     struct client_checks *checks; /* NULL: there is nothing to find out */
     struct span client_name;      /* verified, or "unknown" */
-    struct cause cause;           /* of the reply that is about to be written */
     uint64_t number;              /* `id` is its text */
     uint64_t network;             /* what connections are counted by; 0: not counted */
     uint64_t account;             /* the same of a login; 0: not counted */

@@ -52,7 +52,8 @@ static const struct verb verbs[] = {
      .next = SESSION_READY,
      .service = LMTP_ALONE,
      .ends_group = true,
-     .junk = true},
+     .junk = true,
+     .help = "LHLO domain\nRFC 2033 4.1"},
     {.name = "MAIL",
      .handle = cmd_mail, /* the next state is set with the answer: sender_checks.c */
      .states = IN_READY,
@@ -178,12 +179,24 @@ const struct verb *verb_find(struct span name)
     return NULL;
 }
 
+/* RFC 2033 §4.1: SMTP and LMTP share all commands but the greeting. */
+static bool is_of(const struct verb *verb, enum conf_service service)
+{
+    return verb->service != (service == SERVICE_LMTP ? SMTP_ALONE : LMTP_ALONE);
+}
+
+bool verb_is_shown(const struct verb *verb, enum conf_service service)
+{
+    bool elsewhere = verb->needs == NEEDS_NO_LOGIN && service != SERVICE_SUBMISSION;
+    return verb->help != NULL && !elsewhere && is_of(verb, service);
+}
+
 /* Made once, when the worker starts: the copies left in the arena do not matter. */
-const char *verb_topics(struct arena *arena)
+const char *verb_topics(enum conf_service service, struct arena *arena)
 {
     struct span text = SPAN("Commands:");
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-        if (verbs[i].help != NULL)
+        if (verb_is_shown(&verbs[i], service))
             text = arena_printf(arena, "%s %s", text.data, verbs[i].name);
     return text.data;
 }
@@ -199,16 +212,10 @@ struct span verb_name(struct span line, struct span *arguments)
     return span_first(rest, end);
 }
 
-/* Whether LMTP is spoken, or SMTP: they share all commands but the greeting. */
+/* Two replies are others there. */
 static bool speaks_lmtp(const struct session *session)
 {
     return session->listener->service == SERVICE_LMTP;
-}
-
-/* RFC 2033 §4.1: a client of the other protocol must notice it. */
-static bool is_known(const struct session *session, const struct verb *verb)
-{
-    return verb != NULL && verb->service != (speaks_lmtp(session) ? SMTP_ALONE : LMTP_ALONE);
 }
 
 /* Why a command is not allowed in a state: the step that is missing (RFC 5321 §4.1.4). */
@@ -257,9 +264,11 @@ static struct reply unmet_for_tls(const struct session *session)
 /* EXPN: RFC 5321 §7.3. */
 static struct reply unmet_for_lists(const struct session *session)
 {
-    if (!session->worker->conf->expn || !session_may_relay(session))
-        return answer(502, "5.5.1", "Lists are not shown here");
-    return REPLY_PENDING;
+    bool is_on = session->worker->conf->expn;
+    if (is_on && session_may_relay(session))
+        return REPLY_PENDING;
+    return answer_by(is_on ? "trusted_networks" : "expn",
+                     answer(502, "5.5.1", "Lists are not shown here"));
 }
 
 /* What is not offered is not known to that client (RFC 4954 §4, RFC 3207 §4); pending: nothing is
@@ -274,7 +283,8 @@ static struct reply unmet(const struct session *session, enum verb_needs needs)
         return unmet_for_tls(session);
     case NEEDS_LOGIN:
         if (submits && session->user.len == 0 && !session->trusted)
-            return answer(530, "5.7.0", "Authentication required"); /* RFC 4954 §6 */
+            return answer_by("trusted_networks", /* RFC 4954 §6 */
+                             answer(530, "5.7.0", "Authentication required"));
         break;
     case NEEDS_EXPN:
         return unmet_for_lists(session);
@@ -284,7 +294,8 @@ static struct reply unmet(const struct session *session, enum verb_needs needs)
         return unmet_for_auth(session);
     case NEEDS_PROXY:
         if (!session->proxy)
-            return answer(550, "5.7.0", "You are not one of trusted_proxies");
+            return answer_by("trusted_proxies",
+                             answer(550, "5.7.0", "You are not one of trusted_proxies"));
         break;
     }
     return REPLY_PENDING;
@@ -300,7 +311,7 @@ static bool is_switched_off(const struct session *session, const struct verb *ve
 static struct reply forbidden(struct session *session, const struct verb *verb)
 {
     if (is_switched_off(session, verb))
-        return cmd_unimplemented(session, SPAN(""));
+        return answer_by("etrn", cmd_unimplemented(session, SPAN("")));
     /* Before the state is asked: input behind such a command was sent in ignorance of any
      * answer. */
     if (verb->ends_group && session->behind)
@@ -323,7 +334,8 @@ struct reply verb_refuse(struct session *session, const struct verb *verb, struc
  * called, and only a positive reply moves the dialogue on. */
 struct reply verb_serve(struct session *session, const struct verb *verb, struct span arguments)
 {
-    if (!is_known(session, verb))
+    /* RFC 2033 §4.1: a client of the other protocol must notice it. */
+    if (verb == NULL || !is_of(verb, session->listener->service))
         return answer(500, "5.5.2", "Command not recognized");
     struct reply refusal = forbidden(session, verb);
     if (!reply_is_pending(refusal))

@@ -53,8 +53,11 @@ struct reply verb_refuse(struct session *session, const struct verb *verb, struc
 /* Serves one command line; `verb` may be NULL. */
 struct reply verb_serve(struct session *session, const struct verb *verb, struct span arguments);
 
-/* The text of HELP: all commands it knows. Lives in `arena`. */
-const char *verb_topics(struct arena *arena);
+/* True when HELP shows the command to clients of that service: it is for them. */
+bool verb_is_shown(const struct verb *verb, enum conf_service service);
+
+/* The text of HELP: all commands that it shows there. Lives in `arena`. */
+const char *verb_topics(enum conf_service service, struct arena *arena);
 
 /* The whole table, for tests; *count is the number of rows. */
 const struct verb *verb_table(size_t *count);

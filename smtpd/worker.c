@@ -12,8 +12,8 @@
 #include "smtpd/known.h"
 #include "smtpd/limits.h"
 #include "smtpd/recipients.h"
+#include "smtpd/segments.h"
 #include "smtpd/session.h"
-#include "smtpd/spool.h"
 #include "util/base/panic.h"
 #include "util/base/random.h"
 #include "util/daemon/acceptor.h"
@@ -55,7 +55,8 @@ static void write_texts(struct worker *worker)
                      (unsigned long long)conf->limits.recipients,
                      (unsigned long long)conf->limits.messages_per_connection)
             .data;
-    worker->help = help_topics(arena);
+    for (int service = 0; service < SERVICE_COUNT; service++)
+        worker->help[service] = help_topics((enum conf_service)service, arena);
     worker->default_domain = conf->domains.count > 0 ? conf->domains.items[0] : host;
 }
 
@@ -73,7 +74,7 @@ void worker_init(struct worker *worker, struct loop *loop, const struct conf *co
     LIST_INIT(&worker->sessions);
     TAILQ_INIT(&worker->starved);
     write_texts(worker);
-    struct spool_writer_calls calls = spool_calls(worker);
+    struct spool_writer_calls calls = segments_calls(worker);
     worker->writer = spool_writer_new(loop, &calls, SHARED_SPARES, PRIVATE_SPARES);
 }
 
@@ -270,7 +271,7 @@ static void peer(struct daemon *daemon, enum role role, unsigned index, int fd)
     struct smtpd *smtpd = daemon->state;
     smtpd->peers[role] = index;
     if (role == ROLE_QMGR)
-        spool_connect(&smtpd->worker, fd);
+        segments_connect(&smtpd->worker, fd);
     else if (role == ROLE_LOOKUP)
         recipients_connect(&smtpd->worker, fd);
     else if (role == ROLE_AUTH && smtpd->worker.role == ROLE_SUBMISSION)

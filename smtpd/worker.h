@@ -51,8 +51,8 @@ struct worker {
     unsigned index;                  /* of those of its role */
 
     struct arena arena;
-    const char *greeting, *lmtp_greeting, *hello, *capabilities,
-        *help;                  /* to a client, HELO, EHLO, HELP */
+    const char *greeting, *lmtp_greeting, *hello, *capabilities; /* to a client, HELO, EHLO */
+    const char *help[SERVICE_COUNT];
     struct span default_domain; /* of addresses without one */
 
     struct spool_writer *writer;

@@ -62,3 +62,22 @@ def test_no_process_keeps_what_was_said_in_auth(server, first, split):
         for pid in server.pids(role):
             assert not memory_holds(pid, password)
             assert not memory_holds(pid, encoded)
+
+
+@pytest.mark.parametrize("cut", [0, 2, -1], ids=["at-once", "end-apart", "amid"])
+def test_no_process_keeps_a_password_of_pop3(server, cut):
+    password = secrets.token_hex(24).encode()
+    line = b"PASS " + password + b"\r\n"
+    # What comes behind the first piece is more than the buffer that keeps it has room for.
+    first, rest = line[:cut - 2 if cut < 0 else len(line) - cut], b"NOOP\r\n" * 200
+    talk = harness.connect(server.pop3_port)
+    talk.expect("+OK")
+    talk.command("USER alice@example.test", "+OK")
+    talk.send(first)
+    for _ in range(8):  # the server has it when other clients, at whichever worker, were answered
+        harness.connect(server.pop3_port).expect("+OK")
+    talk.send(line[len(first):] + rest)
+    talk.expect("-ERR [AUTH]")
+    for role in ("pop3d", "auth"):
+        for pid in server.pids(role):
+            assert not memory_holds(pid, password[16:44])

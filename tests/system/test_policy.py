@@ -34,10 +34,11 @@ def stranger(instance, number=2):
 
 
 def line_of(instance, setting):
-    """Where a setting stands in the configuration, as the log has it."""
+    """A setting and where it stands in the configuration, as the log has them."""
     lines = instance.configuration.read_text().splitlines()
-    number = next(i for i, line in enumerate(lines, 1) if line.strip().startswith(setting))
-    return f"setting={instance.configuration}:{number}"
+    number = next((i for i, line in enumerate(lines, 1) if line.strip().startswith(setting)), None)
+    place = f":{number}" if number else ""
+    return f"setting={setting.split()[0]} set={instance.configuration}{place}"
 
 
 def write_table(instance, name, text):
@@ -157,6 +158,45 @@ def test_a_refusal_names_the_line_of_its_setting(make_instance, commands, settin
         instance.wait_log("event=refused", line_of(instance, setting))
 
 
+def refuse_each(instance):
+    """Makes the server refuse, once for every setting that is given; `idle` comes last."""
+    def say(port, *commands):
+        talk = harness.connect(port, source="127.0.0.2")
+        talk.expect("220")
+        talk.command("EHLO client.test", "250")
+        for command in commands:
+            talk.command(command, "")
+        return talk
+    mail = "MAIL FROM:<joe@sender.test>"
+    yield "relay_domains", say(instance.smtp_port, mail, "RCPT TO:<bob@far.test>")
+    yield "expn", say(instance.smtp_port, "EXPN alice")
+    yield "trusted_proxies", say(instance.smtp_port, "XCLIENT ADDR=192.0.2.1")
+    yield "messages_per_connection", say(instance.smtp_port, *[mail, "RSET"] * 2, mail)
+    yield "trusted_networks", say(instance.submission_port, mail)
+    yield "plaintext_auth", say(instance.submission_port, "AUTH PLAIN")
+    talk = harness.connect(instance.smtp_port, source="127.0.0.2")
+    talk.send(b"EHLO client.test\r\n")
+    talk.expect("554")
+    yield "greet_pause", talk
+    talk = say(instance.smtp_port)
+    talk.send(b"NOO")
+    talk.expect("421 4.4.2")
+    yield "command_deadline", talk
+    talk = say(instance.smtp_port)
+    talk.expect("421 4.4.2")
+    yield "idle", talk
+
+
+def test_every_refusal_by_a_setting_names_it_set_or_not(make_instance):
+    settings = (f"{STRANGERS}sender_domain_required = false\ngreet_pause = 300\n"
+                "plaintext_auth = never\n")
+    limits = {"messages_per_connection": 2, "command_deadline": 1, "idle": 3}
+    with make_instance(settings=settings, limits=limits) as instance:
+        for setting, talk in refuse_each(instance):
+            instance.wait_log("event=refused", line_of(instance, setting))
+            talk.raw.close()
+
+
 # ---- the tables ----
 
 
@@ -266,7 +306,7 @@ def test_a_stolen_account_is_stopped_and_shown(make_instance):
         lines = instance.log_has("event=rate-exceeded")
         assert len(lines) == 1, lines
         assert "account=alice@example.test" in lines[0] and "recipients_per_account" in lines[0]
-        assert line_of(instance, "recipients_per_account").replace("setting=", "set=") in lines[0]
+        assert line_of(instance, "recipients_per_account").split()[1] in lines[0]
         status = instance.run_command("status").stdout
         assert re.search(r"(?m)^.*stopped.*alice@example\.test", status), status
         other = log_in(instance, "bob@example.test", "word")
@@ -292,6 +332,23 @@ def test_sessions_at_once_are_counted_for_each_account(make_instance):
             talk.send(b"AUTH PLAIN " + base64.b64encode(b"\0alice@example.test\0secret") + b"\r\n")
             return talk.reply().startswith("235")
         harness.wait_until(again, "a free place")
+
+
+def test_a_login_that_a_proxy_vouches_for_is_the_same_account(make_instance):
+    """Also under another spelling: with its own address to send from, and its own limits."""
+    settings = 'trusted_proxies = {"127.0.0.9"}\n'
+    with make_instance(settings=settings, limits={"connections_per_account": 1}) as instance:
+        def proxied(name, code):
+            talk = harness.connect(instance.submission_port, source="127.0.0.9")
+            talk.expect("220")
+            talk.command("EHLO proxy.test", "250")
+            talk.command(f"XCLIENT LOGIN={name}", code)
+            return talk
+        talk = proxied("Alice", "220")
+        talk.command("EHLO client.test", "250")
+        talk.command("MAIL FROM:<alice@example.test>", "250")
+        assert proxied("ALICE@Example.Test", "421 4.7.0").closed()
+        instance.wait_log("event=refused", line_of(instance, "connections_per_account"))
 
 
 def test_too_many_failed_logins_put_the_network_off(make_instance):

@@ -228,6 +228,7 @@ def test_a_login_that_the_proxy_vouches_for_counts_as_one(server):
     letter_through_as(talk, "alice@example.test")
     server.wait_queue_empty()
     assert any("with ESMTPA id" in path.read_text() for path in server.delivered())
+    assert server.wait_log("event=message-accepted", "client=203.0.113.5", "user=alice@example.test")
 
 
 @pytest.mark.skipif(shutil.which("swaks") is None, reason="there is no swaks")

@@ -21,6 +21,7 @@ $(filter $(OUT)/tests/unit/test_pop3d_%,$(UNIT_TESTS)): $(OUT)/obj/tests/unit/po
 $(filter $(OUT)/tests/unit/test_auth_attempt $(OUT)/tests/unit/test_auth_daemon $(OUT)/tests/unit/test_auth_s% $(OUT)/tests/unit/test_lookup_% $(OUT)/tests/unit/test_access_table,$(UNIT_TESTS)): $(OUT)/obj/tests/unit/table_rig.o
 $(filter $(OUT)/tests/unit/test_auth_daemon $(OUT)/tests/unit/test_auth_s% $(OUT)/tests/unit/test_ctl_user,$(UNIT_TESTS)): $(OUT)/obj/tests/unit/scram_rig.o
 $(filter $(OUT)/tests/unit/test_auth_daemon $(OUT)/tests/unit/test_lookup_daemon $(OUT)/tests/unit/test_lookup_policy $(OUT)/tests/unit/test_local_forged $(OUT)/tests/unit/test_smtpd_daemon,$(UNIT_TESTS)): $(OUT)/obj/tests/unit/daemon_rig.o
+$(OUT)/tests/unit/test_lookup_daemon $(OUT)/tests/unit/test_lookup_policy: $(OUT)/obj/tests/unit/lookup_rig.o
 $(filter $(OUT)/tests/unit/test_dns% $(OUT)/tests/unit/test_smtpd_checks $(OUT)/tests/unit/test_smtpd_client_name $(OUT)/tests/unit/test_smtpd_dns_list $(OUT)/tests/unit/test_smtpd_sender_domain,$(UNIT_TESTS)): $(OUT)/obj/tests/unit/dns_rig.o
 $(OUT)/tests/unit/test_master_run $(OUT)/tests/unit/test_master_reload: $(OUT)/obj/tests/unit/master_rig.o
 

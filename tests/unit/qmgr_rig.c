@@ -196,7 +196,9 @@ void send_letter(struct world *world, const char *sender, const char *transport,
     for (size_t i = 0; i < count; i++)
         recipients[i] = (struct envelope_recipient){.address = to[i],
                                                     .transport = span_cstr(transport),
-                                                    .nexthop = SPAN("example.test/box"),
+                                                    .nexthop = world->letter_nexthop.len > 0
+                                                                   ? world->letter_nexthop
+                                                                   : SPAN("example.test/box"),
                                                     .notify = world->letter_notify};
     struct envelope envelope = {.sender = span_cstr(sender),
                                 .protocol = SPAN("ESMTP"),

@@ -6,6 +6,7 @@
 #define VEREDUS_TEST_QMGR_RIG_H
 
 #include "qmgr/qmgr.h"
+#include "util/daemon/control.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,7 +32,10 @@ struct world {
     struct loop *loop;
     struct conf conf;
     struct span domain;
-    struct daemon daemon;
+    union {
+        struct daemon daemon;
+        struct control control; /* the whole of it: daemon_exit writes there */
+    };
     struct page *page;
     char directory[64];
     /* smtpd */
@@ -40,6 +44,7 @@ struct world {
     unsigned committed, gives;
     uint16_t letter_flags;        /* of those that are sent from now on */
     uint8_t letter_notify;        /* and of their recipients: ENVELOPE_NOTIFY_... */
+    struct span letter_nexthop;   /* likewise; empty: a mailbox */
     const struct span *letter_to; /* three addresses; NULL: those of example.test */
     struct given held[JOBS_MOST]; /* one a give */
     struct queue_run_answer run_answers[RUN_ANSWERS_MOST];

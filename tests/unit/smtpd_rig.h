@@ -21,8 +21,8 @@
 #include <unistd.h>
 
 #include "smtpd/recipients.h"
+#include "smtpd/segments.h"
 #include "smtpd/session.h"
-#include "smtpd/spool.h"
 #include "util/base/clock.h"
 #include "util/ipc/channel.h"
 #include "util/mail/senders_table.h"
@@ -245,7 +245,7 @@ static inline void rig_connect_qmgr(struct rig *rig)
     const struct channel_calls calls = {rig_on_qmgr, rig_on_closed, rig};
     assert_true(seqpacket_pair(pair, RIG_BUFFER));
     rig->qmgr = channel_new(rig->loop, pair[0], &calls);
-    spool_connect(&rig->worker, pair[1]);
+    segments_connect(&rig->worker, pair[1]);
 }
 
 /* Another qmgr that does not read: gives its end. */
@@ -254,7 +254,7 @@ static inline int rig_connect_deaf_qmgr(struct rig *rig)
     int pair[2];
     const struct segment_want nothing = {.shared = 0}; /* small: it leaves no room for anything */
     assert_true(seqpacket_pair(pair, 65536));
-    spool_connect(&rig->worker, pair[1]);
+    segments_connect(&rig->worker, pair[1]);
     while (channel_send(rig->worker.qmgr, &ipc_segment_want, &nothing, NULL))
         ;
     loop_turn(rig->loop, 0);

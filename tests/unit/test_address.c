@@ -362,6 +362,29 @@ static void key_is_in_lower_case_and_unquoted(void **state)
     assert_span(address_key(&address, text), SPAN("al ice@b.test"));
 }
 
+static void a_login_is_an_address_or_a_local_part_or_nobodys(void **state)
+{
+    (void)state;
+    static const struct {
+        struct span given, login;
+    } rows[] = {
+        {SPAN_INIT("alice"), SPAN_INIT("alice@b.test")},
+        {SPAN_INIT("ALICE@C.test"), SPAN_INIT("alice@c.test")},
+        {SPAN_INIT("<alice@c.test>"), SPAN_INIT("alice@c.test")},
+        {SPAN_INIT("alice x"), SPAN_INIT("alice x")},
+        {SPAN_INIT("@"), SPAN_INIT("@")},
+        {SPAN_INIT(""), SPAN_INIT("")},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char text[ADDRESS_TEXT_MAX];
+        assert_span(address_login(rows[i].given, SPAN("b.test"), text), rows[i].login);
+    }
+    char octets[ADDRESS_TEXT_MAX + 1], text[ADDRESS_TEXT_MAX];
+    memset(octets, '@', sizeof(octets));
+    assert_int_equal(address_login(span_of(octets, sizeof(octets)), SPAN("b.test"), text).len,
+                     ADDRESS_TEXT_MAX);
+}
+
 static void keys_of_one_address_differ_in_no_spelling(void **state)
 {
     (void)state;
@@ -428,6 +451,7 @@ int main(void)
         cmocka_unit_test(text_parses_back_to_the_same_address),
         cmocka_unit_test(longest_quoted_local_part_fits_its_text),
         cmocka_unit_test(key_is_in_lower_case_and_unquoted),
+        cmocka_unit_test(a_login_is_an_address_or_a_local_part_or_nobodys),
         cmocka_unit_test(keys_of_one_address_differ_in_no_spelling),
         cmocka_unit_test(domain_has_letters_digits_hyphens),
     };

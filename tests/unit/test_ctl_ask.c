@@ -4,10 +4,12 @@
  */
 #include "tests/unit/ctl_rig.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -130,6 +132,44 @@ static void a_refused_reload_is_a_message_and_a_failure(void **state)
     end_master(master);
 }
 
+static const struct script reload_goes_well = {
+    .expected = OPERATOR_RELOAD, .answers = {{1, 0, SPAN_INIT("")}}, .count = 1};
+
+static void a_reload_compiles_the_tables_that_were_edited(void **state)
+{
+    struct ctl_rig *rig = *state;
+    rig_write(rig, "tables/aliases", "team alice\n");
+    pid_t master = start_master(rig, &reload_goes_well);
+    assert_int_equal(RIG_DO(rig, NULL, "reload"), EX_OK);
+    end_master(master);
+    assert_int_equal(RIG_DO(rig, NULL, "table", "get", "aliases", "team"), EX_OK);
+    assert_string_equal(rig->out, "alice\n");
+}
+
+static void a_reload_leaves_alone_what_was_not_edited(void **state)
+{
+    struct ctl_rig *rig = *state;
+    const struct timespec long_ago[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    struct stat before, after;
+    assert_int_equal(utimensat(AT_FDCWD, rig_path(rig, "tables/users"), long_ago, 0), 0);
+    assert_int_equal(stat(rig_path(rig, "tables/users.db"), &before), 0);
+    pid_t master = start_master(rig, &reload_goes_well);
+    assert_int_equal(RIG_DO(rig, NULL, "reload"), EX_OK);
+    end_master(master);
+    assert_int_equal(stat(rig_path(rig, "tables/users.db"), &after), 0);
+    assert_int_equal(before.st_ino, after.st_ino);
+}
+
+/* Nobody is asked: the server goes on with the tables and the settings that it has. */
+static void a_table_that_makes_no_sense_is_no_reload(void **state)
+{
+    struct ctl_rig *rig = *state;
+    rig_write(rig, "tables/access", "client:192.0.2.1 PERHAPS\n");
+    assert_int_equal(RIG_DO(rig, NULL, "reload"), EX_DATAERR);
+    assert_holds(rig->err, "access:1:");
+    assert_lacks(rig->err, "is not running");
+}
+
 static void an_answer_that_breaks_off_is_a_failure(void **state)
 {
     static const struct script script = {
@@ -180,6 +220,9 @@ int main(void)
         WITH_INSTANCE(a_socket_that_nobody_serves_is_not_running),
         WITH_INSTANCE(status_prints_all_parts_of_the_answer),
         WITH_INSTANCE(a_refused_reload_is_a_message_and_a_failure),
+        WITH_INSTANCE(a_reload_compiles_the_tables_that_were_edited),
+        WITH_INSTANCE(a_reload_leaves_alone_what_was_not_edited),
+        WITH_INSTANCE(a_table_that_makes_no_sense_is_no_reload),
         WITH_INSTANCE(an_answer_that_breaks_off_is_a_failure),
         WITH_INSTANCE(nonsense_for_an_answer_is_a_failure),
         WITH_INSTANCE(a_stale_process_number_stops_nobody),

@@ -376,6 +376,21 @@ static void hands_over_early_peers_before_start(void **state)
     assert_peer_answers(lookup, ROLE_LOOKUP, 2);
 }
 
+/* Two roles in front of it, with as many processes as may live of each while generations drain. */
+static void takes_as_many_early_peers_as_there_may_be(void **state)
+{
+    static const enum role roles[] = {ROLE_SMTPD, ROLE_SUBMISSION};
+    struct fixture *fixture = *state;
+    spawn(fixture, &loop_calls);
+    tell_everything_before_start(fixture);
+    for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
+        for (uint16_t index = 0; index < ROLE_INDEXES; index++)
+            (void)close(tell_peer(fixture, roles[i], index));
+    tell_start(fixture);
+    wait_until_ready(fixture);
+    assert_int_equal(page_get(fixture->page, SAW_PEERS_AT_START), 2 * ROLE_INDEXES);
+}
+
 static void hands_over_late_peers_as_they_come(void **state)
 {
     struct fixture *fixture = *state;
@@ -517,6 +532,7 @@ int main(void)
         TEST(counts_in_the_memory_of_the_rates_that_master_sent),
         TEST(steps_a_ratchet_that_is_late),
         TEST(hands_over_early_peers_before_start),
+        TEST(takes_as_many_early_peers_as_there_may_be),
         TEST(hands_over_late_peers_as_they_come),
         TEST(a_blocking_daemon_is_served_by_poll),
         TEST(a_bad_configuration_ends_it_before_it_serves),

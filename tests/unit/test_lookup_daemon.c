@@ -2,89 +2,69 @@
  * The daemon in its sandbox, over real tables: what is asked through a socket is answered through
  * it, every question once, whatever the question and the tables are like.
  */
-#include "table_rig.h"
+#include "lookup_rig.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
-#include "daemon_rig.h"
-#include "lookup/lookup.h"
 #include "tests/unit/buf_text.h"
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
-struct fixture {
-    struct table_rig tables;
-    struct daemon_rig daemon;
-    int peer;
-};
-
 static int set_up(void **state)
 {
-    struct fixture *fixture = mem_new(sizeof(*fixture));
-    table_rig_begin(&fixture->tables, "limits { alias_expansion = 10000 }\n");
-    table_rig_write(&fixture->tables, "users", "alice@example.test\nbob@example.test\n");
-    table_rig_write(&fixture->tables, "aliases",
-                    "both: alice, bob\nloop1: loop2\nloop2: loop1\npipe: |/bin/id\n");
-    daemon_rig_begin(&fixture->daemon, &lookup_calls, fixture->tables.text);
-    fixture->peer = daemon_rig_peer(&fixture->daemon, ROLE_SMTPD);
-    *state = fixture;
+    const struct lookup_rig_wishes wishes = {
+        .settings = "limits { alias_expansion = 10000 }\n",
+        .users = "alice@example.test\nbob@example.test\n",
+        .aliases = "both: alice, bob\nloop1: loop2\nloop2: loop1\npipe: |/bin/id\n",
+    };
+    lookup_rig_begin(state, &wishes);
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    struct fixture *fixture = *state;
-    (void)close(fixture->peer);
-    daemon_rig_end(&fixture->daemon);
-    table_rig_end(&fixture->tables);
-    mem_free(fixture);
-    return 0;
-}
-
-static void ask(struct fixture *fixture, uint32_t query, struct span local, struct span domain,
+static void ask(struct lookup_rig *rig, uint32_t query, struct span local, struct span domain,
                 uint8_t flags)
 {
     const struct resolve question = {query, local, domain, flags};
-    daemon_rig_send(fixture->peer, &ipc_resolve, &question);
+    lookup_rig_ask(rig, &ipc_resolve, &question);
 }
 
-static struct resolved heard(struct fixture *fixture)
+static struct resolved heard(struct lookup_rig *rig)
 {
     struct resolved answer;
-    daemon_rig_receive(&fixture->daemon, fixture->peer, &ipc_resolved, &answer);
+    lookup_rig_hear(rig, &ipc_resolved, &answer);
     return answer;
 }
 
-static struct resolved answer_to(struct fixture *fixture, struct span local, struct span domain,
+static struct resolved answer_to(struct lookup_rig *rig, struct span local, struct span domain,
                                  uint8_t flags)
 {
-    ask(fixture, 7, local, domain, flags);
-    struct resolved answer = heard(fixture);
+    ask(rig, 7, local, domain, flags);
+    struct resolved answer = heard(rig);
     assert_int_equal(answer.query, 7);
     return answer;
 }
 
-static struct mailbox_answer mailbox_of(struct fixture *fixture, const char *user)
+static struct mailbox_answer mailbox_of(struct lookup_rig *rig, const char *user)
 {
     const struct mailbox_ask question = {.query = 9, .user = span_cstr(user)};
     struct mailbox_answer answer;
-    daemon_rig_send(fixture->peer, &ipc_mailbox_ask, &question);
-    daemon_rig_receive(&fixture->daemon, fixture->peer, &ipc_mailbox_answer, &answer);
+    lookup_rig_ask(rig, &ipc_mailbox_ask, &question);
+    lookup_rig_hear(rig, &ipc_mailbox_answer, &answer);
     assert_int_equal(answer.query, 9);
     return answer;
 }
 
 static void each_final_recipient_is_one_message_and_the_last_has_no_more(void **state)
 {
-    struct fixture *fixture = *state;
-    struct resolved answer = answer_to(fixture, SPAN("both"), SPAN("example.test"), 0);
+    struct lookup_rig *rig = *state;
+    struct resolved answer = answer_to(rig, SPAN("both"), SPAN("example.test"), 0);
     assert_int_equal(answer.status, RESOLVE_OK);
     assert_int_equal(answer.more, 1);
     assert_true(span_equal(answer.address, SPAN("alice@example.test")));
     assert_true(span_equal(answer.transport, SPAN("local")));
     assert_true(span_equal(answer.nexthop, SPAN("example.test/alice")));
-    answer = heard(fixture);
+    answer = heard(rig);
     assert_int_equal(answer.query, 7);
     assert_int_equal(answer.more, 0);
     assert_true(span_equal(answer.address, SPAN("bob@example.test")));
@@ -106,10 +86,10 @@ static void every_refusal_has_its_status(void **state)
         {"loop1", "example.test", 0, RESOLVE_LOOP},
         {"pipe", "example.test", 0, RESOLVE_DENIED},
     };
-    struct fixture *fixture = *state;
+    struct lookup_rig *rig = *state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct resolved answer =
-            answer_to(fixture, span_cstr(rows[i].local), span_cstr(rows[i].domain), rows[i].flags);
+            answer_to(rig, span_cstr(rows[i].local), span_cstr(rows[i].domain), rows[i].flags);
         assert_int_equal(answer.status, rows[i].status);
         assert_int_equal(answer.more, 0);
     }
@@ -133,65 +113,65 @@ static void a_question_that_is_no_address_is_an_unknown_user_whatever_the_trust(
         {SPAN_INIT("12345678901234567890123456789012345678901234567890123456789012345"),
          SPAN_INIT("far.test")},
     };
-    struct fixture *fixture = *state;
+    struct lookup_rig *rig = *state;
     for (size_t i = 0; i < COUNT(rows); i++)
-        assert_int_equal(answer_to(fixture, rows[i].local, rows[i].domain, RESOLVE_TRUSTED).status,
+        assert_int_equal(answer_to(rig, rows[i].local, rows[i].domain, RESOLVE_TRUSTED).status,
                          RESOLVE_UNKNOWN_USER);
 }
 
 static void questions_of_one_packet_are_all_answered_in_their_order(void **state)
 {
-    struct fixture *fixture = *state;
+    struct lookup_rig *rig = *state;
     for (uint32_t query = 100; query < 150; query++)
-        ask(fixture, query, SPAN("alice"), SPAN("example.test"), 0);
+        ask(rig, query, SPAN("alice"), SPAN("example.test"), 0);
     for (uint32_t query = 100; query < 150; query++)
-        assert_int_equal(heard(fixture).query, query);
-    assert_int_equal(page_get(fixture->daemon.page, PAGE_LOOKUPS), 50);
+        assert_int_equal(heard(rig).query, query);
+    assert_int_equal(page_get(rig->daemon.page, PAGE_LOOKUPS), 50);
 }
 
 static void a_rebuilt_table_counts_at_once(void **state)
 {
-    struct fixture *fixture = *state;
+    struct lookup_rig *rig = *state;
     struct span carol = SPAN("carol"), domain = SPAN("example.test");
-    assert_int_equal(answer_to(fixture, carol, domain, 0).status, RESOLVE_UNKNOWN_USER);
-    table_rig_write(&fixture->tables, "users", "carol@example.test\n");
-    assert_int_equal(answer_to(fixture, carol, domain, 0).status, RESOLVE_OK);
-    assert_int_equal(answer_to(fixture, SPAN("alice"), domain, 0).status, RESOLVE_UNKNOWN_USER);
+    assert_int_equal(answer_to(rig, carol, domain, 0).status, RESOLVE_UNKNOWN_USER);
+    table_rig_write(&rig->tables, "users", "carol@example.test\n");
+    assert_int_equal(answer_to(rig, carol, domain, 0).status, RESOLVE_OK);
+    assert_int_equal(answer_to(rig, SPAN("alice"), domain, 0).status, RESOLVE_UNKNOWN_USER);
 }
 
 static void a_damaged_table_is_temporary_until_it_is_built_again(void **state)
 {
-    struct fixture *fixture = *state;
+    struct lookup_rig *rig = *state;
     struct span nobody = SPAN("nobody"), domain = SPAN("example.test");
     for (int damage = 0; damage < DAMAGE_COUNT; damage++) {
-        table_rig_damage(&fixture->tables, "users", (enum table_damage)damage);
-        assert_int_equal(answer_to(fixture, nobody, domain, 0).status, RESOLVE_TEMPORARY);
-        assert_int_equal(mailbox_of(fixture, "alice@example.test").status, RESOLVE_TEMPORARY);
-        table_rig_write(&fixture->tables, "users", "alice@example.test\n");
-        assert_int_equal(answer_to(fixture, nobody, domain, 0).status, RESOLVE_UNKNOWN_USER);
+        table_rig_damage(&rig->tables, "users", (enum table_damage)damage);
+        assert_int_equal(answer_to(rig, nobody, domain, 0).status, RESOLVE_TEMPORARY);
+        assert_int_equal(mailbox_of(rig, "alice@example.test").status, RESOLVE_TEMPORARY);
+        table_rig_write(&rig->tables, "users", "alice@example.test\n");
+        assert_int_equal(answer_to(rig, nobody, domain, 0).status, RESOLVE_UNKNOWN_USER);
     }
 }
 
 static void a_mailbox_is_told_by_its_path(void **state)
 {
-    struct fixture *fixture = *state;
-    struct mailbox_answer answer = mailbox_of(fixture, "Alice@example.test");
+    struct lookup_rig *rig = *state;
+    struct mailbox_answer answer = mailbox_of(rig, "Alice@example.test");
     assert_int_equal(answer.status, RESOLVE_OK);
     assert_true(span_equal(answer.path, SPAN("example.test/alice")));
-    assert_int_equal(mailbox_of(fixture, "both@example.test").status, RESOLVE_UNKNOWN_USER);
-    assert_int_equal(mailbox_of(fixture, "../../etc").status, RESOLVE_UNKNOWN_USER);
+    assert_int_equal(mailbox_of(rig, "both@example.test").status, RESOLVE_UNKNOWN_USER);
+    assert_int_equal(mailbox_of(rig, "../../etc").status, RESOLVE_UNKNOWN_USER);
 }
 
 static void a_path_too_long_for_a_mailbox_names_none(void **state)
 {
     static char text[8192];
-    struct fixture *fixture = *state;
+    struct lookup_rig *rig = *state;
     (void)snprintf(text, sizeof(text), "alice@example.test: %06000d\n", 1);
-    table_rig_write(&fixture->tables, "users", text);
-    struct resolved answer = answer_to(fixture, SPAN("alice"), SPAN("example.test"), 0);
+    table_rig_write(&rig->tables, "users", text);
+    struct resolved answer = answer_to(rig, SPAN("alice"), SPAN("example.test"), 0);
     assert_int_equal(answer.status, RESOLVE_UNKNOWN_USER);
     assert_int_equal(answer.more, 0);
-    assert_int_equal(mailbox_of(fixture, "alice@example.test").status, RESOLVE_UNKNOWN_USER);
+    assert_int_equal(mailbox_of(rig, "alice@example.test").status, RESOLVE_UNKNOWN_USER);
 }
 
 /* Ten thousand answers are more than a channel holds: whoever reads gets them all, or hears
@@ -199,50 +179,50 @@ static void a_path_too_long_for_a_mailbox_names_none(void **state)
 static void a_large_alias_is_answered_to_its_end(void **state)
 {
     enum { MEMBERS = 10000 };
-    struct fixture *fixture = *state;
+    struct lookup_rig *rig = *state;
     struct buf text = {0};
     assert_true(buf_text(&text, "crowd: m0@partner.test"));
     for (int i = 1; i < MEMBERS; i++)
         assert_true(buf_text(&text, ",m%d@partner.test", i));
     buf_add(&text, span_of("\n", 2));
-    table_rig_write(&fixture->tables, "aliases", buf_span(&text).data);
+    table_rig_write(&rig->tables, "aliases", buf_span(&text).data);
     buf_free(&text);
-    struct resolved answer = answer_to(fixture, SPAN("crowd"), SPAN("example.test"), 0);
+    struct resolved answer = answer_to(rig, SPAN("crowd"), SPAN("example.test"), 0);
     unsigned parts = 1;
     for (; answer.status == RESOLVE_OK && answer.more; parts++)
-        answer = heard(fixture);
+        answer = heard(rig);
     assert_true(answer.status == RESOLVE_TEMPORARY || parts == MEMBERS);
-    assert_int_equal(answer_to(fixture, SPAN("alice"), SPAN("example.test"), 0).status, RESOLVE_OK);
+    assert_int_equal(answer_to(rig, SPAN("alice"), SPAN("example.test"), 0).status, RESOLVE_OK);
 }
 
 static void nonsense_ends_one_peer_and_no_other(void **state)
 {
-    struct fixture *fixture = *state;
-    int other = daemon_rig_peer(&fixture->daemon, ROLE_QMGR);
+    struct lookup_rig *rig = *state;
+    int other = daemon_rig_peer(&rig->daemon, ROLE_QMGR);
     assert_int_equal(seqpacket_send(other, "nonsense", 8, NULL, 0), 0);
     assert_true(daemon_rig_is_hung_up(other));
     (void)close(other);
-    assert_int_equal(answer_to(fixture, SPAN("alice"), SPAN("example.test"), 0).status, RESOLVE_OK);
+    assert_int_equal(answer_to(rig, SPAN("alice"), SPAN("example.test"), 0).status, RESOLVE_OK);
 }
 
 static void a_message_that_is_no_question_is_ignored(void **state)
 {
-    struct fixture *fixture = *state;
-    daemon_rig_send(fixture->peer, &ipc_agent_credit, &(struct agent_credit){.jobs = 1});
-    assert_int_equal(answer_to(fixture, SPAN("alice"), SPAN("example.test"), 0).status, RESOLVE_OK);
+    struct lookup_rig *rig = *state;
+    lookup_rig_ask(rig, &ipc_agent_credit, &(struct agent_credit){.jobs = 1});
+    assert_int_equal(answer_to(rig, SPAN("alice"), SPAN("example.test"), 0).status, RESOLVE_OK);
 }
 
 static void a_drain_ends_it_with_its_answers_given(void **state)
 {
-    struct fixture *fixture = *state;
-    assert_int_equal(answer_to(fixture, SPAN("alice"), SPAN("example.test"), 0).status, RESOLVE_OK);
-    assert_int_equal(daemon_rig_drain(&fixture->daemon), 0);
-    assert_true(daemon_rig_is_hung_up(fixture->peer));
+    struct lookup_rig *rig = *state;
+    assert_int_equal(answer_to(rig, SPAN("alice"), SPAN("example.test"), 0).status, RESOLVE_OK);
+    assert_int_equal(daemon_rig_drain(&rig->daemon), 0);
+    assert_true(daemon_rig_is_hung_up(rig->peer));
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, lookup_rig_end)
     const struct CMUnitTest tests[] = {
         TEST(each_final_recipient_is_one_message_and_the_last_has_no_more),
         TEST(every_refusal_has_its_status),

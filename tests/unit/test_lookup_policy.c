@@ -2,41 +2,22 @@
  * The questions about `access` and `senders` as smtpd asks them, through the socket of the daemon
  * in its sandbox.
  */
-#include "table_rig.h"
+#include "lookup_rig.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
-#include "daemon_rig.h"
-#include "lookup/lookup.h"
 #include "util/mail/access_table.h"
 #include "util/mail/senders_table.h"
 
-struct fixture {
-    struct table_rig tables;
-    struct daemon_rig daemon;
-    int peer;
-};
-
 static int set_up(void **state)
 {
-    struct fixture *fixture = mem_new(sizeof(*fixture));
-    table_rig_begin(&fixture->tables, "");
-    table_rig_write(&fixture->tables, "users", "alice@example.test\n");
-    table_rig_write(&fixture->tables, "aliases", "postmaster alice\n");
-    daemon_rig_begin(&fixture->daemon, &lookup_calls, fixture->tables.text);
-    fixture->peer = daemon_rig_peer(&fixture->daemon, ROLE_SMTPD);
-    *state = fixture;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *fixture = *state;
-    (void)close(fixture->peer);
-    daemon_rig_end(&fixture->daemon);
-    table_rig_end(&fixture->tables);
-    mem_free(fixture);
+    const struct lookup_rig_wishes wishes = {
+        .settings = "",
+        .users = "alice@example.test\n",
+        .aliases = "postmaster alice\n",
+    };
+    lookup_rig_begin(state, &wishes);
     return 0;
 }
 
@@ -50,59 +31,59 @@ static const struct access_ask question = {
     .recipient = SPAN_INIT("alice@example.test"),
 };
 
-static struct access_answer access_of(struct fixture *fixture, const struct access_ask *ask)
+static struct access_answer access_of(struct lookup_rig *rig, const struct access_ask *ask)
 {
     struct access_answer answer;
-    daemon_rig_send(fixture->peer, &ipc_access_ask, ask);
-    daemon_rig_receive(&fixture->daemon, fixture->peer, &ipc_access_answer, &answer);
+    lookup_rig_ask(rig, &ipc_access_ask, ask);
+    lookup_rig_hear(rig, &ipc_access_answer, &answer);
     assert_int_equal(answer.query, ask->query);
     return answer;
 }
 
-static struct sender_answer sender_of(struct fixture *fixture, const char *login,
+static struct sender_answer sender_of(struct lookup_rig *rig, const char *login,
                                       const char *address)
 {
     const struct sender_ask ask = {3, span_cstr(login), span_cstr(address)};
     struct sender_answer answer;
-    daemon_rig_send(fixture->peer, &ipc_sender_ask, &ask);
-    daemon_rig_receive(&fixture->daemon, fixture->peer, &ipc_sender_answer, &answer);
+    lookup_rig_ask(rig, &ipc_sender_ask, &ask);
+    lookup_rig_hear(rig, &ipc_sender_answer, &answer);
     assert_int_equal(answer.query, 3);
     return answer;
 }
 
 static void an_installation_without_the_tables_says_nothing(void **state)
 {
-    struct fixture *fixture = *state;
-    struct access_answer answer = access_of(fixture, &question);
+    struct lookup_rig *rig = *state;
+    struct access_answer answer = access_of(rig, &question);
     assert_int_equal(answer.status, ACCESS_ABSENT);
     assert_int_equal(answer.ok | answer.held, 0);
     assert_int_equal(answer.line, 0);
-    struct sender_answer right = sender_of(fixture, "alice@example.test", "bob@example.test");
+    struct sender_answer right = sender_of(rig, "alice@example.test", "bob@example.test");
     assert_int_equal(right.verdict, SENDERS_REFUSED);
     assert_int_equal(right.line, 0);
 }
 
 static void half_a_table_is_temporary(void **state)
 {
-    struct fixture *fixture = *state;
-    table_rig_write_with(&fixture->tables, "access", "helo:x OK\n", &access_rules);
-    table_rig_write_with(&fixture->tables, "senders", "a@b.test *\n", &senders_rules);
-    table_rig_damage(&fixture->tables, "access", DAMAGE_MISSING);
-    table_rig_damage(&fixture->tables, "senders", DAMAGE_MISSING);
-    assert_int_equal(access_of(fixture, &question).status, ACCESS_TEMPORARY);
-    assert_int_equal(sender_of(fixture, "a@b.test", "x@y.test").verdict, SENDERS_ERROR);
-    assert_int_equal(unlink(table_rig_path(&fixture->tables, "access")), 0);
-    assert_int_equal(access_of(fixture, &question).status, ACCESS_ABSENT);
+    struct lookup_rig *rig = *state;
+    table_rig_write_with(&rig->tables, "access", "helo:x OK\n", &access_rules);
+    table_rig_write_with(&rig->tables, "senders", "a@b.test *\n", &senders_rules);
+    table_rig_damage(&rig->tables, "access", DAMAGE_MISSING);
+    table_rig_damage(&rig->tables, "senders", DAMAGE_MISSING);
+    assert_int_equal(access_of(rig, &question).status, ACCESS_TEMPORARY);
+    assert_int_equal(sender_of(rig, "a@b.test", "x@y.test").verdict, SENDERS_ERROR);
+    assert_int_equal(unlink(table_rig_path(&rig->tables, "access")), 0);
+    assert_int_equal(access_of(rig, &question).status, ACCESS_ABSENT);
 }
 
 static void the_first_refusal_comes_with_every_ok_and_hold(void **state)
 {
-    struct fixture *fixture = *state;
-    table_rig_write_with(&fixture->tables, "access",
+    struct lookup_rig *rig = *state;
+    table_rig_write_with(&rig->tables, "access",
                          "client:192.0.2.0/24 OK\nhelo:friend HOLD\n"
                          "sender:.biz 451 4.7.9 Not today\nrecipient:alice@example.test REJECT\n",
                          &access_rules);
-    struct access_answer answer = access_of(fixture, &question);
+    struct access_answer answer = access_of(rig, &question);
     assert_int_equal(answer.status, ACCESS_REFUSED);
     assert_int_equal(answer.kind, ACCESS_SENDER);
     assert_int_equal(answer.line, 3);
@@ -115,19 +96,19 @@ static void the_first_refusal_comes_with_every_ok_and_hold(void **state)
 
 static void only_the_kinds_that_are_asked_for_are_looked_up(void **state)
 {
-    struct fixture *fixture = *state;
+    struct lookup_rig *rig = *state;
     struct access_ask ask = question;
-    table_rig_write_with(&fixture->tables, "access",
+    table_rig_write_with(&rig->tables, "access",
                          "client:192.0.2.0/24 REJECT\nhelo:friend HOLD\nsender:<> DEFER\n",
                          &access_rules);
     ask.kinds = ACCESS_ASK_HELO | ACCESS_ASK_RECIPIENT;
-    struct access_answer answer = access_of(fixture, &ask);
+    struct access_answer answer = access_of(rig, &ask);
     assert_int_equal(answer.status, ACCESS_CLEAR);
     assert_int_equal(answer.held, ACCESS_ASK_HELO);
     assert_int_equal(answer.line, 2);
     ask.kinds = ACCESS_ASK_SENDER;
     ask.sender = SPAN("");
-    answer = access_of(fixture, &ask);
+    answer = access_of(rig, &ask);
     assert_int_equal(answer.status, ACCESS_REFUSED);
     assert_int_equal(answer.line, 3);
 }
@@ -135,39 +116,39 @@ static void only_the_kinds_that_are_asked_for_are_looked_up(void **state)
 /* smtpd faces the network: what it says need not make sense. */
 static void facts_that_make_no_sense_are_in_no_table(void **state)
 {
-    struct fixture *fixture = *state;
+    struct lookup_rig *rig = *state;
     struct access_ask ask = question;
-    table_rig_write_with(&fixture->tables, "access", "client:0.0.0.0/0 REJECT\nsender:biz REJECT\n",
+    table_rig_write_with(&rig->tables, "access", "client:0.0.0.0/0 REJECT\nsender:biz REJECT\n",
                          &access_rules);
     ask.client = SPAN("300.1.2.3\r\n");
     ask.name = SPAN("\0\0");
     ask.helo = SPAN("\xff\n");
     ask.sender = SPAN("@@");
     ask.recipient = SPAN("");
-    struct access_answer answer = access_of(fixture, &ask);
+    struct access_answer answer = access_of(rig, &ask);
     assert_int_equal(answer.status, ACCESS_CLEAR);
     assert_int_equal(answer.line, 0);
-    assert_int_equal(sender_of(fixture, "", "no address").verdict, SENDERS_REFUSED);
+    assert_int_equal(sender_of(rig, "", "no address").verdict, SENDERS_REFUSED);
 }
 
 static void a_listed_sender_is_allowed_and_a_rebuilt_table_counts(void **state)
 {
-    struct fixture *fixture = *state;
+    struct lookup_rig *rig = *state;
     const char *login = "alice@example.test";
-    table_rig_write_with(&fixture->tables, "senders", "alice@example.test @lists.test\n",
+    table_rig_write_with(&rig->tables, "senders", "alice@example.test @lists.test\n",
                          &senders_rules);
-    assert_int_equal(sender_of(fixture, login, "x@lists.test").verdict, SENDERS_LISTED);
-    assert_int_equal(sender_of(fixture, login, "x@other.test").verdict, SENDERS_REFUSED);
-    assert_int_equal(sender_of(fixture, login, "Alice@example.test").verdict, SENDERS_OWN);
-    table_rig_write_with(&fixture->tables, "senders", "\nalice@example.test @other.test\n",
+    assert_int_equal(sender_of(rig, login, "x@lists.test").verdict, SENDERS_LISTED);
+    assert_int_equal(sender_of(rig, login, "x@other.test").verdict, SENDERS_REFUSED);
+    assert_int_equal(sender_of(rig, login, "Alice@example.test").verdict, SENDERS_OWN);
+    table_rig_write_with(&rig->tables, "senders", "\nalice@example.test @other.test\n",
                          &senders_rules);
-    assert_int_equal(sender_of(fixture, login, "x@other.test").verdict, SENDERS_LISTED);
-    assert_int_equal(sender_of(fixture, login, "x@lists.test").line, 2);
+    assert_int_equal(sender_of(rig, login, "x@other.test").verdict, SENDERS_LISTED);
+    assert_int_equal(sender_of(rig, login, "x@lists.test").line, 2);
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, lookup_rig_end)
     const struct CMUnitTest tests[] = {
         TEST(an_installation_without_the_tables_says_nothing),
         TEST(half_a_table_is_temporary),

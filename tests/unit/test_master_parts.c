@@ -273,7 +273,7 @@ static void values_are_added_up_over_all_pages(void **state)
     struct pages *pages = mem_new(sizeof(*pages));
     assert_int_equal(pages_sum(pages, PAGE_LOGINS), 0);
     page_add(pages_slot(pages, ROLE_POP3D, 0)->page, PAGE_LOGINS, 2);
-    page_add(pages_slot(pages, ROLE_POP3D, PAGE_INDEXES - 1)->page, PAGE_LOGINS, 3);
+    page_add(pages_slot(pages, ROLE_POP3D, ROLE_INDEXES - 1)->page, PAGE_LOGINS, 3);
     page_add(pages_slot(pages, ROLE_AUTH, 0)->page, PAGE_LOGINS, 4);
     assert_int_equal(pages_sum(pages, PAGE_LOGINS), 9);
     pages_free(pages);
@@ -282,24 +282,40 @@ static void values_are_added_up_over_all_pages(void **state)
 
 /* ---- the log ---- */
 
-static void the_log_follows_the_configuration(void **state)
+/* Led to a file, and back: what was logged between is there. */
+static void expect_log_in_file(struct fixture *fixture, struct journal *journal)
 {
-    struct fixture *fixture = *state;
-    struct journal journal;
     struct stat status;
     fixture->conf.log_level = LOG_ERROR;
     fixture->conf.log_target = LOG_TARGET_FILE;
     fixture->conf.log_file = beneath(fixture, "log");
-
-    journal_init(&journal);
-    bool opened = journal_open(&journal, &fixture->conf, complaint_note, NULL);
+    bool opened = journal_open(journal, &fixture->conf, complaint_note, NULL);
     log_event(LOG_ERROR, "written", LOG_STR("to", "the file"));
     fixture->conf.log_target = LOG_TARGET_STDERR;
-    bool restored = journal_open(&journal, &fixture->conf, complaint_note, NULL);
-    (void)close(journal.original);
+    bool restored = journal_open(journal, &fixture->conf, complaint_note, NULL);
+    (void)close(journal->original);
     assert_true(opened && restored);
     assert_int_equal(stat(fixture->conf.log_file.data, &status), 0);
     assert_true(status.st_size > 20);
+}
+
+static void the_log_follows_the_configuration(void **state)
+{
+    struct journal journal;
+    journal_init(&journal);
+    expect_log_in_file(*state, &journal);
+}
+
+/* What master says behind a reload that leads its log away from syslog, one that was refused
+ * included. */
+static void the_log_comes_back_from_syslog(void **state)
+{
+    struct fixture *fixture = *state;
+    struct journal journal;
+    journal_init(&journal);
+    fixture->conf.log_target = LOG_TARGET_SYSLOG;
+    assert_true(journal_open(&journal, &fixture->conf, complaint_note, NULL));
+    expect_log_in_file(fixture, &journal);
 }
 
 static void a_log_that_can_not_be_opened_is_refused(void **state)
@@ -330,6 +346,7 @@ int main(void)
         TEST(the_readonly_descriptor_can_not_be_mapped_for_writing),
         TEST(values_are_added_up_over_all_pages),
         TEST(the_log_follows_the_configuration),
+        TEST(the_log_comes_back_from_syslog),
         TEST(a_log_that_can_not_be_opened_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -156,6 +156,8 @@ static void transports_without_agent_are_decided_at_once(void **state)
         {SPAN_INIT("error"), SPAN_INIT("4.1.1 no"), FATE_FAILED, SPAN_INIT("5.1.2")},
         {SPAN_INIT("error"), SPAN_INIT("5.1.1 user unknown"), FATE_FAILED, SPAN_INIT("5.1.1")},
         {SPAN_INIT("smtp"), SPAN_INIT("mx.test"), FATE_DEFERRED, SPAN_INIT("4.3.5")},
+        {SPAN_INIT("local"), SPAN_INIT(""), FATE_DEFERRED, SPAN_INIT("4.3.5")},
+        {SPAN_INIT("local"), SPAN_INIT("../bob"), FATE_DEFERRED, SPAN_INIT("4.3.5")},
         {SPAN_INIT(""), SPAN_INIT(""), FATE_DEFERRED, SPAN_INIT("4.3.5")},
         {SPAN_INIT("LOCAL"), SPAN_INIT(""), FATE_DEFERRED, SPAN_INIT("4.3.5")},
     };

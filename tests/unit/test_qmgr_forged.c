@@ -235,6 +235,26 @@ static void segments_sealed_and_closed_are_forgotten(void **state)
     stop_hoarding(&hoarder);
 }
 
+/* ---- letters ---- */
+
+/* A path that is longer than any, and than a job can carry: nobody is asked to deliver there. */
+static void letter_to_a_path_that_is_none_is_deferred_and_holds_up_no_other(void **state)
+{
+    static char path[5000];
+    struct world *world = *state;
+    memset(path, 'x', sizeof path);
+    connect_agent(world, 4);
+    world->letter_nexthop = span_of(path, sizeof path);
+    send_letter(world, "alice@example.test", "local", 1);
+    wait_for(world, deferred_one);
+    world->letter_nexthop = SPAN("");
+    send_letter(world, "alice@example.test", "local", 3);
+    wait_for(world, three_jobs);
+    for (size_t i = 0; i < 3; i++)
+        answer_job(world, i, JOB_DELIVERED);
+    wait_for(world, delivered_three);
+}
+
 /* ---- agents ---- */
 
 static void agent_with_endless_credit_gets_no_more_than_its_slots(void **state)
@@ -357,6 +377,7 @@ int main(void)
         FORGED_TEST(worker_is_given_no_more_segments_than_one_may_hold),
         FORGED_TEST(segments_said_to_be_sealed_and_kept_open_count),
         FORGED_TEST(segments_sealed_and_closed_are_forgotten),
+        FORGED_TEST(letter_to_a_path_that_is_none_is_deferred_and_holds_up_no_other),
         FORGED_TEST(agent_with_endless_credit_gets_no_more_than_its_slots),
         FORGED_TEST(results_with_forged_numbers_settle_nothing),
         FORGED_TEST(words_of_another_role_are_not_obeyed),

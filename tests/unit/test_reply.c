@@ -19,36 +19,37 @@ static void assert_written(struct reply reply, struct span expected)
 static void one_line_has_code_and_text(void **state)
 {
     (void)state;
-    assert_written((struct reply){354, false, NULL, "Go on"}, SPAN("354 Go on\r\n"));
+    assert_written((struct reply){.code = 354, .enhanced = NULL, .text = "Go on"},
+                   SPAN("354 Go on\r\n"));
 }
 
 static void enhanced_status_stands_before_the_text(void **state)
 {
     (void)state;
-    assert_written((struct reply){550, false, "5.1.1", "unknown user"},
+    assert_written((struct reply){.code = 550, .enhanced = "5.1.1", .text = "unknown user"},
                    SPAN("550 5.1.1 unknown user\r\n"));
 }
 
 static void each_line_repeats_code_and_status(void **state)
 {
     (void)state;
-    assert_written((struct reply){250, false, NULL, "mx\nPIPELINING\nHELP"},
+    assert_written((struct reply){.code = 250, .enhanced = NULL, .text = "mx\nPIPELINING\nHELP"},
                    SPAN("250-mx\r\n250-PIPELINING\r\n250 HELP\r\n"));
-    assert_written((struct reply){214, false, "2.0.0", "a\nb"},
+    assert_written((struct reply){.code = 214, .enhanced = "2.0.0", .text = "a\nb"},
                    SPAN("214-2.0.0 a\r\n214 2.0.0 b\r\n"));
 }
 
 static void empty_text_leaves_the_blank(void **state)
 {
     (void)state;
-    assert_written((struct reply){250, false, NULL, ""}, SPAN("250 \r\n"));
-    assert_written((struct reply){250, false, NULL, NULL}, SPAN("250 \r\n"));
+    assert_written((struct reply){.code = 250, .enhanced = NULL, .text = ""}, SPAN("250 \r\n"));
+    assert_written((struct reply){.code = 250, .enhanced = NULL, .text = NULL}, SPAN("250 \r\n"));
 }
 
 static void limit_refuses_the_whole_reply(void **state)
 {
     (void)state;
-    const struct reply reply = {250, false, "2.0.0", "Ok\nOk"};
+    const struct reply reply = {.code = 250, .enhanced = "2.0.0", .text = "Ok\nOk"};
     struct buf out = {.limit = 27};
     assert_false(reply_write(&out, reply));
     assert_int_equal(buf_len(&out), 0);
@@ -62,7 +63,7 @@ static void pending_is_known_by_its_code(void **state)
 {
     (void)state;
     assert_true(reply_is_pending(REPLY_PENDING));
-    assert_false(reply_is_pending((struct reply){250, false, NULL, NULL}));
+    assert_false(reply_is_pending((struct reply){.code = 250, .enhanced = NULL, .text = NULL}));
 }
 
 int main(void)

@@ -390,6 +390,19 @@ static void hold_marks_the_letter(void **state)
     }
 }
 
+static void a_recipient_who_is_refused_holds_nothing(void **state)
+{
+    struct rig *rig = rig_in(state);
+    reach_mail(rig, "192.0.2.1", RIG_MAIL);
+    rig_say(rig, "RCPT TO:<hold@far.test>\r\n", "554 5.7.1 Relay access denied\r\n");
+    rig_say(rig, RIG_RCPT, "250 2.1.5 Ok\r\n");
+    rig_say(rig, "DATA\r\n", RIG_DATA_OK);
+    rig_write(rig, SPAN("x\r\n.\r\n"));
+    struct rig_letter letter = rig_hear_letter(rig);
+    assert_int_equal(letter.header.flags & RECORD_FLAG_HOLD, 0);
+    rig_free_letter(&letter);
+}
+
 /* Only what would be taken is noted, and only a stranger's. */
 static void a_first_try_is_put_off_where_the_setting_says_so(void **state)
 {
@@ -453,6 +466,7 @@ int main(void)
         TEST(the_table_refuses_recipients_one_by_one),
         TEST(an_answer_of_the_table_is_remembered),
         TEST(hold_marks_the_letter),
+        TEST(a_recipient_who_is_refused_holds_nothing),
         cmocka_unit_test_setup_teardown(a_first_try_is_put_off_where_the_setting_says_so,
                                         set_up_grey, tear_down),
         TEST(nobody_is_greylisted_by_default),

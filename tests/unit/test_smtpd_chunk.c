@@ -73,9 +73,6 @@ static void octets_of_a_refused_chunk_are_swallowed(void **state)
         {SESSION_MAIL, "BDAT 6\r\nQUIT\r\n", "503 5.5.1 Send RCPT first\r\n"},
         {SESSION_REFUSED, "BDAT 6\r\nQUIT\r\nBDAT 6 LAST\r\nQUIT\r\n",
          "554 5.5.1 No valid recipients\r\n554 5.5.1 No valid recipients\r\n"},
-        {SESSION_RCPT, "BDAT 6 FIRST\r\nQUIT\r\n", NO_SIZE},
-        {SESSION_RCPT, "BDAT 6 LAST x\r\nQUIT\r\n", NO_SIZE},
-        {SESSION_RCPT, "BDAT 6 L\rT\r\nQUIT\r\n", "501 5.5.2 Control octet in a command\r\n"},
         {SESSION_READY, "BDAT 0 LAST\r\n", "503 5.5.1 Send MAIL first\r\n"},
     };
     struct rig *rig = rig_of(state);
@@ -86,6 +83,32 @@ static void octets_of_a_refused_chunk_are_swallowed(void **state)
         assert_int_equal(rig->session->state, rows[i].from);
         rig_say(rig, "NOOP\r\n", "250 2.0.0 Ok\r\n");
     }
+}
+
+/* A part is missing: what comes behind it must never pass for the message. */
+static void chunk_that_is_refused_amid_a_message_refuses_the_rest(void **state)
+{
+    static const struct {
+        const char *wire, *reply;
+    } rows[] = {
+        {"BDAT 6 FIRST\r\nQUIT\r\n", NO_SIZE},
+        {"BDAT 6 LAST x\r\nQUIT\r\n", NO_SIZE},
+        {"BDAT 6 L\rT\r\nQUIT\r\n", "501 5.5.2 Control octet in a command\r\n"},
+    };
+    static const enum session_state states[] = {SESSION_RCPT, SESSION_CHUNKS};
+    struct rig *rig = rig_of(state);
+    for (size_t i = 0; i < COUNT(rows); i++)
+        for (size_t from = 0; from < COUNT(states); from++) {
+            rig_reach(rig, states[from]);
+            rig_say(rig, rows[i].wire, rows[i].reply);
+            rig_expect_silence(rig);
+            assert_int_equal(rig->session->state, SESSION_CHUNKS);
+            rig_say(rig, "BDAT 6\r\nQUIT\r\n", rows[i].reply);
+            rig_say(rig, "DATA\r\n", "503 5.5.1 Go on with BDAT, or send RSET\r\n");
+            rig_say(rig, "BDAT 6 LAST\r\nQUIT\r\n", rows[i].reply);
+            assert_int_equal(rig->session->state, SESSION_READY);
+            assert_int_equal(page_get(rig->page, PAGE_MESSAGES_IN), 0);
+        }
 }
 
 static void size_that_can_not_be_known_ends_the_session(void **state)
@@ -390,6 +413,7 @@ int main(void)
         RIG_TEST(chunks_become_one_message),
         RIG_TEST(whole_transaction_may_be_pipelined),
         RIG_TEST(octets_of_a_refused_chunk_are_swallowed),
+        RIG_TEST(chunk_that_is_refused_amid_a_message_refuses_the_rest),
         RIG_TEST(size_that_can_not_be_known_ends_the_session),
         RIG_TEST(line_that_is_too_long_ends_the_session),
         RIG_TEST(absurd_size_is_refused_before_its_octets),

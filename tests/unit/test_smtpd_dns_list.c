@@ -65,22 +65,70 @@ static union net_address address_of(const char *text)
     return address;
 }
 
+/* The server with the rows above, the lists, and one client's sum under way. */
+struct fixture {
+    struct dns_rig rig;
+    struct conf *conf;
+    struct dns_list list;
+    bool done;
+};
+
 static void on_done(void *arg)
 {
-    bool *done = arg;
-    assert_false(*done);
-    *done = true;
+    struct fixture *fixture = arg;
+    assert_false(fixture->done);
+    fixture->done = true;
 }
 
-static void run(struct dns_rig *rig, struct dns_list *list, const struct conf *conf,
-                const char *client)
+static struct fixture *begin(void **state, struct dns_options options)
+{
+    struct fixture *fixture = mem_new(sizeof(*fixture));
+    fixture->conf = parse(lists);
+    dns_rig_init_with(&fixture->rig, rows, options);
+    dns_list_init(&fixture->list, fixture->rig.dns, on_done, fixture);
+    *state = fixture;
+    return fixture;
+}
+
+static int set_up(void **state)
+{
+    (void)begin(state, dns_rig_options());
+    return 0;
+}
+
+/* The resolver itself gives up long behind the list. */
+static int set_up_patient(void **state)
+{
+    struct dns_options options = dns_rig_options();
+    options.timeout_ms = 60000;
+    (void)begin(state, options);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    dns_list_cancel(&fixture->list);
+    dns_rig_stop(&fixture->rig);
+    conf_free(fixture->conf);
+    mem_free(fixture);
+    return 0;
+}
+
+static void start(struct fixture *fixture, const char *client)
 {
     union net_address address = address_of(client);
-    bool done = false;
-    list->arg = &done;
-    dns_list_start(list, conf, &address);
-    assert_false(done);
-    dns_rig_until(rig, &done);
+    fixture->done = false;
+    dns_list_start(&fixture->list, fixture->conf, &address);
+    assert_false(fixture->done);
+}
+
+/* The result, as it is when it is told. */
+static const struct dns_list *run(struct fixture *fixture, const char *client)
+{
+    start(fixture, client);
+    dns_rig_until(&fixture->rig, &fixture->done);
+    return &fixture->list;
 }
 
 static void weights_of_good_answers_add_up(void **state)
@@ -96,38 +144,18 @@ static void weights_of_good_answers_add_up(void **state)
         {"192.0.2.10", 0, ""},          {"192.0.2.11", 1, ""}, {"192.0.2.12", 5, "any.test"},
         {"2001:db8::1", 2, "bad.test"}, {"192.0.2.99", 0, ""},
     };
-    struct dns_rig rig;
-    struct dns_list list;
-    struct conf *conf = parse(lists);
-    (void)state;
-    dns_rig_init(&rig, rows);
-    dns_list_init(&list, rig.dns, on_done, NULL);
     for (size_t i = 0; i < COUNT(expected); i++) {
-        run(&rig, &list, conf, expected[i].client);
-        if (list.sum != expected[i].sum || list.refused != (expected[i].zone[0] != '\0') ||
-            !span_equal(list.zone, span_cstr(expected[i].zone)))
-            fail_msg("%s: %d, %.*s", expected[i].client, (int)list.sum, SPAN_ARG(list.zone));
+        const struct dns_list *list = run(*state, expected[i].client);
+        if (list->sum != expected[i].sum || list->refused != (expected[i].zone[0] != '\0') ||
+            !span_equal(list->zone, span_cstr(expected[i].zone)))
+            fail_msg("%s: %d, %.*s", expected[i].client, (int)list->sum, SPAN_ARG(list->zone));
     }
-    dns_list_cancel(&list);
-    dns_rig_stop(&rig);
-    conf_free(conf);
 }
 
 static void the_words_of_the_list_can_be_printed(void **state)
 {
-    struct dns_rig rig;
-    struct dns_list list;
-    struct conf *conf = parse(lists);
-    (void)state;
-    dns_rig_init(&rig, rows);
-    dns_list_init(&list, rig.dns, on_done, NULL);
-    run(&rig, &list, conf, "192.0.2.1");
-    assert_string_equal(list.text, "Listed ??\"so\" 100%");
-    run(&rig, &list, conf, "192.0.2.3");
-    assert_string_equal(list.text, "");
-    dns_list_cancel(&list);
-    dns_rig_stop(&rig);
-    conf_free(conf);
+    assert_string_equal(run(*state, "192.0.2.1")->text, "Listed ??\"so\" 100%");
+    assert_string_equal(run(*state, "192.0.2.3")->text, "");
 }
 
 static void the_words_of_the_list_are_bounded(void **state)
@@ -135,104 +163,63 @@ static void the_words_of_the_list_are_bounded(void **state)
     static char words[1001];
     const struct rig_row wordy[] = {ROW(OF("1") "bad.test", DNS_A, "127.0.0.2"),
                                     ROW(OF("1") "bad.test", DNS_TXT, words), END_OF_ROWS};
-    struct dns_rig rig;
-    struct dns_list list;
-    struct conf *conf = parse(lists);
-    (void)state;
+    struct fixture *fixture = *state;
     memset(words, 'w', sizeof words - 1);
-    dns_rig_init(&rig, wordy);
-    dns_list_init(&list, rig.dns, on_done, NULL);
-    run(&rig, &list, conf, "192.0.2.1");
-    assert_int_equal(strlen(list.text), DNS_LIST_TEXT_MAX - 1);
-    dns_list_cancel(&list);
-    dns_rig_stop(&rig);
-    conf_free(conf);
+    fixture->rig.rows = wordy;
+    assert_int_equal(strlen(run(fixture, "192.0.2.1")->text), DNS_LIST_TEXT_MAX - 1);
 }
 
 static void words_are_not_asked_for_when_nobody_is_refused(void **state)
 {
-    struct dns_rig rig;
-    struct dns_list list;
-    struct conf *conf = parse(lists);
-    (void)state;
-    dns_rig_init(&rig, rows);
-    dns_list_init(&list, rig.dns, on_done, NULL);
-    run(&rig, &list, conf, "192.0.2.2");
-    assert_int_equal(dns_counts(rig.dns).sent, 4);
-    dns_list_cancel(&list);
-    dns_rig_stop(&rig);
-    conf_free(conf);
+    struct fixture *fixture = *state;
+    (void)run(fixture, "192.0.2.2");
+    assert_int_equal(dns_counts(fixture->rig.dns).sent, 4);
 }
 
 static void without_lists_nobody_is_refused(void **state)
 {
-    struct dns_rig rig;
-    struct dns_list list;
-    struct conf *conf = parse("hostname = \"h\"\n");
-    (void)state;
-    dns_rig_init(&rig, rows);
-    dns_list_init(&list, rig.dns, on_done, NULL);
-    run(&rig, &list, conf, "192.0.2.1");
-    assert_false(list.refused);
-    assert_int_equal(dns_counts(rig.dns).sent, 0);
-    dns_list_cancel(&list);
-    dns_rig_stop(&rig);
-    conf_free(conf);
+    struct fixture *fixture = *state;
+    conf_free(fixture->conf);
+    fixture->conf = parse("hostname = \"h\"\n");
+    assert_false(run(fixture, "192.0.2.1")->refused);
+    assert_int_equal(dns_counts(fixture->rig.dns).sent, 0);
 }
 
 static void a_list_that_is_gone_is_waited_for_so_long_and_not_longer(void **state)
 {
-    struct dns_rig rig;
-    struct dns_list list;
-    struct conf *conf = parse(lists);
-    struct dns_options options = dns_rig_options();
-    (void)state;
-    options.timeout_ms = 60000;
-    dns_rig_init_with(&rig, rows, options);
-    dns_list_init(&list, rig.dns, on_done, NULL);
     int64_t began = clock_ms();
-    run(&rig, &list, conf, "192.0.2.11");
+    const struct dns_list *list = run(*state, "192.0.2.11");
     assert_in_range(clock_ms() - began, DNS_LIST_PATIENCE_MS, DNS_LIST_PATIENCE_MS + 2000);
-    assert_int_equal(list.sum, 1);
-    assert_false(list.refused);
-    dns_list_cancel(&list);
-    dns_rig_stop(&rig);
-    conf_free(conf);
+    assert_int_equal(list->sum, 1);
+    assert_false(list->refused);
 }
 
 static void who_cancels_hears_nothing(void **state)
 {
-    struct dns_rig rig;
-    struct dns_list list;
-    struct conf *conf = parse(lists);
-    union net_address client = address_of("192.0.2.1");
-    bool done = false;
-    (void)state;
-    dns_rig_init(&rig, rows);
-    dns_list_init(&list, rig.dns, on_done, &done);
-    dns_list_start(&list, conf, &client);
-    dns_list_cancel(&list);
-    dns_list_start(&list, conf, &client);
-    while (!dns_is_asked(&list.reason))
-        loop_turn(rig.loop, 1000);
-    dns_list_cancel(&list);
-    while (dns_counts(rig.dns).under_way > 0)
-        loop_turn(rig.loop, 1000);
-    assert_false(done);
-    dns_rig_stop(&rig);
-    conf_free(conf);
+    struct fixture *fixture = *state;
+    start(fixture, "192.0.2.1");
+    dns_list_cancel(&fixture->list);
+    start(fixture, "192.0.2.1");
+    while (!dns_is_asked(&fixture->list.reason))
+        loop_turn(fixture->rig.loop, 1000);
+    dns_list_cancel(&fixture->list);
+    while (dns_counts(fixture->rig.dns).under_way > 0)
+        loop_turn(fixture->rig.loop, 1000);
+    assert_false(fixture->done);
 }
 
 int main(void)
 {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(weights_of_good_answers_add_up),
-        cmocka_unit_test(the_words_of_the_list_can_be_printed),
-        cmocka_unit_test(the_words_of_the_list_are_bounded),
-        cmocka_unit_test(words_are_not_asked_for_when_nobody_is_refused),
-        cmocka_unit_test(without_lists_nobody_is_refused),
-        cmocka_unit_test(a_list_that_is_gone_is_waited_for_so_long_and_not_longer),
-        cmocka_unit_test(who_cancels_hears_nothing),
+        TEST(weights_of_good_answers_add_up),
+        TEST(the_words_of_the_list_can_be_printed),
+        TEST(the_words_of_the_list_are_bounded),
+        TEST(words_are_not_asked_for_when_nobody_is_refused),
+        TEST(without_lists_nobody_is_refused),
+        cmocka_unit_test_setup_teardown(a_list_that_is_gone_is_waited_for_so_long_and_not_longer,
+                                        set_up_patient, tear_down),
+        TEST(who_cancels_hears_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -111,6 +111,9 @@ static void name_that_several_domains_have_is_ambiguous(void **state)
             "553-5.1.4 User ambiguous; it may be\r\n553-5.1.4 <joe@example.test>\r\n"
             "553 5.1.4 <joe@other.test>\r\n");
     rig_say(rig, "VRFY joe@example.test\r\n", "250 2.1.5 <joe@example.test>\r\n");
+    size_t left = rig->session->arena.left;
+    assert_int_equal(rig_ask(rig, "VRFY joe\r\n"), 553);
+    assert_int_equal(rig->session->arena.left, left); /* asking costs a session no memory */
     rig->conf->domains = before;
 }
 

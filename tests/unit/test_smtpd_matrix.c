@@ -168,7 +168,7 @@ static const struct {
       {503, SESSION_READY},
       {503, SESSION_MAIL},
       {554, SESSION_REFUSED},
-      {501, SESSION_RCPT},
+      {501, SESSION_CHUNKS},
       {501, SESSION_CHUNKS}}},
     {"MAILFROM:<joe@sender.test>", SAME(500)},
 };

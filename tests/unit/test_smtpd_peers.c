@@ -63,7 +63,7 @@ static void connect_listener(struct rig *rig, struct listener *listener)
     const struct channel_calls calls = {on_report, on_end, listener};
     assert_true(seqpacket_pair(pair, RIG_BUFFER));
     listener->channel = channel_new(rig->loop, pair[0], &calls);
-    spool_connect(&rig->worker, pair[1]);
+    segments_connect(&rig->worker, pair[1]);
     settle(rig);
     assert_true(listener->complete);
 }

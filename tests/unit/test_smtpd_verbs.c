@@ -55,12 +55,37 @@ static void help_lists_what_the_table_has(void **state)
     struct rig *rig = rig_of(state);
     rig_reach(rig, SESSION_READY);
     rig_say(rig, "HELP\r\n",
-            "214-2.0.0 Commands: HELO EHLO MAIL RCPT DATA BDAT STARTTLS AUTH RSET VRFY EXPN ETRN "
+            "214-2.0.0 Commands: HELO EHLO MAIL RCPT DATA BDAT STARTTLS RSET VRFY EXPN ETRN "
             "HELP NOOP QUIT\r\n"
             "214-2.0.0 Extensions: PIPELINING SIZE ENHANCEDSTATUSCODES 8BITMIME CHUNKING "
             "BINARYMIME SMTPUTF8 DSN LIMITS REQUIRETLS\r\n"
             "214 2.0.0 HELP topic says more\r\n");
     rig_say(rig, "HELP DATA\r\n", "214-2.0.0 DATA\r\n214 2.0.0 RFC 5321 4.1.1.4\r\n");
+}
+
+static void help_shows_what_the_service_has(void **state)
+{
+    static const struct {
+        enum conf_service service;
+        const char *topic;
+        unsigned code;
+    } rows[] = {
+        {SERVICE_SMTP, "EHLO", 214},       {SERVICE_SMTP, "LHLO", 504},
+        {SERVICE_SMTP, "AUTH", 504},       {SERVICE_SUBMISSION, "AUTH", 214},
+        {SERVICE_SUBMISSION, "LHLO", 504}, {SERVICE_LMTP, "LHLO", 214},
+        {SERVICE_LMTP, "EHLO", 504},       {SERVICE_LMTP, "HELO", 504},
+    };
+    struct rig *rig = rig_of(state);
+    rig_reach(rig, SESSION_START);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char line[100], word[100];
+        rig->listener.service = rows[i].service;
+        (void)snprintf(line, sizeof(line), "HELP %s\r\n", rows[i].topic);
+        (void)snprintf(word, sizeof(word), " %s ", rows[i].topic);
+        assert_int_equal(rig_ask(rig, line), rows[i].code);
+        bool listed = strstr(rig->worker.help[rows[i].service], word) != NULL;
+        assert_int_equal(listed, rows[i].code == 214);
+    }
 }
 
 /* Whoever reads the answer to EHLO finds a topic for each of its words. */
@@ -138,6 +163,7 @@ int main(void)
         RIG_TEST(foreign_protocols_are_dropped_without_a_word),
         RIG_TEST(refusal_names_the_missing_step),
         RIG_TEST(help_lists_what_the_table_has),
+        RIG_TEST(help_shows_what_the_service_has),
         RIG_TEST(help_has_a_topic_for_every_extension),
         RIG_TEST(input_behind_a_greeting_or_data_closes),
         cmocka_unit_test(names_are_cut_from_their_arguments),

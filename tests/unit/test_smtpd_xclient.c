@@ -203,6 +203,24 @@ static void login_may_be_vouched_for(void **state)
     rig_say(rig, "AUTH PLAIN\r\n", "503 5.5.1 You are authenticated already\r\n");
 }
 
+static void a_login_is_called_what_auth_would_call_it(void **state)
+{
+    static const struct {
+        const char *line, *user;
+    } rows[] = {
+        {"XCLIENT LOGIN=Alice\r\n", "alice@example.test"},
+        {"XCLIENT LOGIN=ALICE@Example.Test\r\n", "alice@example.test"},
+        {"XCLIENT LOGIN=\"al+20ice\"@b.test\r\n", "al ice@b.test"},
+        {"XCLIENT LOGIN=Al+20ice\r\n", "Al ice"}, /* no address: nobody's */
+    };
+    struct rig *rig = rig_of(state);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        connect_proxy(rig);
+        assert_int_equal(rig_ask(rig, rows[i].line), 220);
+        assert_true(span_equal(rig->session->user, span_cstr(rows[i].user)));
+    }
+}
+
 static void what_a_proxy_says_without_an_address_is_added(void **state)
 {
     struct rig *rig = rig_of(state);
@@ -299,6 +317,7 @@ int main(void)
         RIG_TEST(transaction_comes_first),
         RIG_TEST(trust_is_that_of_the_client),
         RIG_TEST(login_may_be_vouched_for),
+        RIG_TEST(a_login_is_called_what_auth_would_call_it),
         RIG_TEST(what_a_proxy_says_without_an_address_is_added),
         RIG_TEST(client_of_a_proxy_does_not_speak_for_others),
         RIG_TEST(another_client_has_nothing_of_the_one_before),

@@ -435,6 +435,22 @@ static void test_foreign_files_are_left_alone(void **state)
     assert_int_equal(rig_count_files(rig, "queue", ".old"), 1);
 }
 
+/* Letters in a segment behind it would have no place that an id can name. */
+static void test_file_whose_number_no_segment_can_have_is_foreign(void **state)
+{
+    static const char *const names[] = {"ZZZZZZZZZZZZ.seg", "J000000000.seg", "ZZZZZZZZZZZZ.state"};
+    struct rig *rig = *state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        make_file(rig, names[i]);
+    rig_restart_store(rig);
+    assert_int_equal(rig_count_files(rig, "queue", ".seg"), 2);
+    assert_int_equal(rig_count_files(rig, "queue", ".state"), 1);
+    store_three_and_one(rig);
+    rig_restart_store(rig);
+    assert_int_equal(rig->found_count, 4);
+    assert_int_equal(rig_count_files(rig, "corrupt", ""), 0);
+}
+
 static void test_empty_segment_file_does_no_harm(void **state)
 {
     struct rig *rig = *state;
@@ -474,6 +490,7 @@ int main(void)
         TEST(test_damaged_block_is_made_up_for_by_the_state_file),
         TEST(test_segment_without_any_sound_block_goes_to_corrupt),
         TEST(test_foreign_files_are_left_alone),
+        TEST(test_file_whose_number_no_segment_can_have_is_foreign),
         TEST(test_empty_segment_file_does_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -144,6 +144,21 @@ static void test_damaged_next_does_not_bring_a_number_back(void **state)
     assert_true(number_of(new_segment(rig, SPOOL_SHARED)) > number);
 }
 
+/* As many digits as the file can have by accident. */
+static void test_next_that_no_segment_can_have_counts_as_damaged(void **state)
+{
+    struct rig *rig = *state;
+    uint64_t number = number_of(new_segment(rig, SPOOL_SHARED));
+    char path[RIG_PATH * 2];
+    (void)snprintf(path, sizeof path, "%s/queue/next", rig->directory);
+    rig_write_at(path, 0, "ZZZZZZZZZZZZ\n", 13);
+    rig_restart_store(rig);
+    struct spool_segment *segment = new_segment(rig, SPOOL_SHARED);
+    assert_true(number_of(segment) > number);
+    assert_int_equal(spool_id_number(spool_id(number_of(segment), SPOOL_BLOCK)),
+                     number_of(segment));
+}
+
 static void test_salts_differ(void **state)
 {
     struct rig *rig = *state;
@@ -455,6 +470,7 @@ int main(void)
         TEST(test_numbers_rise_and_are_never_used_twice),
         TEST(test_numbers_go_on_after_the_spool_was_emptied),
         TEST(test_damaged_next_does_not_bring_a_number_back),
+        TEST(test_next_that_no_segment_can_have_counts_as_damaged),
         TEST(test_salts_differ),
         TEST(test_segment_that_can_not_be_made_leaves_nothing),
         TEST(test_new_segment_is_written_ahead),

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- faults ---- */
@@ -189,6 +190,26 @@ static void test_full_segment_is_sealed_and_the_spare_goes_on(void **state)
     assert_int_equal(rig->sealed_count, 2);
     for (unsigned i = 0; i < 21; i++)
         assert_true(rig_letter_is_intact(rig, rig->letters[i]));
+}
+
+/* The padding of a batch may not reach the end of a size that is no multiple of a page, nor what is
+ * written ahead. */
+static void test_segment_never_grows_past_its_size(void **state)
+{
+    struct rig *rig = *state;
+    struct stat facts;
+    rig->grant_size = (1 << 20) + SPOOL_BLOCK - SPOOL_ALIGN;
+    rig_start_writer(rig, 1, 0);
+    for (unsigned i = 0; i < 1500; i++) {
+        rig_submit(rig, 1, 1000 + i * 37 % 3000);
+        if (i % 3 == 2)
+            rig_settle(rig);
+    }
+    assert_true(rig->sealed_count >= 3);
+    for (size_t i = 0; i < rig->sealed_count; i++) {
+        assert_int_equal(stat(rig_path(rig, rig->sealed[i].number, ".seg"), &facts), 0);
+        assert_true((uint64_t)facts.st_size <= rig->grant_size);
+    }
 }
 
 static void test_letter_larger_than_any_segment_is_refused(void **state)
@@ -594,6 +615,7 @@ int main(void)
         TEST(test_durable_is_cumulative_and_ends_behind_the_last_record),
         TEST(test_octets_of_a_former_life_do_not_stay_within_a_batch),
         TEST(test_full_segment_is_sealed_and_the_spare_goes_on),
+        TEST(test_segment_never_grows_past_its_size),
         TEST(test_letter_larger_than_any_segment_is_refused),
         TEST(test_letters_wait_for_a_segment),
         TEST(test_want_is_not_repeated_without_a_change),

@@ -321,6 +321,7 @@ void log_setup(const char *process, enum log_format format, enum log_level most)
     logger.process = process;
     logger.format = format;
     logger.most = most;
+    logger.to_syslog = false;
 
     struct stat status;
     logger.to_socket = fstat(STDERR_FILENO, &status) == 0 && S_ISSOCK(status.st_mode);

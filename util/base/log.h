@@ -63,9 +63,9 @@ struct log_field {
 #define log_event(level, event, ...)                                                               \
     log_write((level), (event), (const struct log_field[]){__VA_ARGS__, {0}})
 
-/* Says who is logging and in which form. `process` must outlive the process. Until it is called,
- * lines carry "veredus", logfmt, level info. Looks at standard error: call it again when that was
- * changed. */
+/* Says who is logging and in which form; lines go to standard error from now on. `process` must
+ * outlive the process. Until it is called, lines carry "veredus", logfmt, level info. Looks at
+ * standard error: call it again when that was changed. */
 void log_setup(const char *process, enum log_format format, enum log_level most);
 
 /* Lines go to syslog(3) instead of standard error; call before the sandbox. */

@@ -344,6 +344,25 @@ static bool store_dns_lists(struct reader *reader, cfg_t *top)
     return true;
 }
 
+/* The line that sets the name; 0 where the default is in force. */
+static unsigned line_of(const struct reader *reader, const char *name)
+{
+    return (unsigned)reader->seen[setting_find(name) - settings].line;
+}
+
+/* A letter that comes too late as soon as it may come would be put off for ever. */
+static bool greylist_lets_pass(const struct reader *reader)
+{
+    const struct conf_limits *limits = &reader->conf->limits;
+    unsigned line = line_of(reader, "greylist_window");
+    if (limits->greylist_delay < limits->greylist_window)
+        return true;
+    complain_about(reader->to, line > 0 ? line : line_of(reader, "greylist_delay"),
+                   "greylist_window is over before greylist_delay: no stranger's letter would ever "
+                   "be taken; make it longer");
+    return false;
+}
+
 /* Everything was checked value by value; what is left are the rules between them. */
 static bool store_all(struct reader *reader, cfg_t *top)
 {
@@ -352,7 +371,8 @@ static bool store_all(struct reader *reader, cfg_t *top)
     store_section(reader, cfg_getsec(top, "limits"), conf);
     store_routes(reader, top);
     store_tls(reader, top);
-    if (!store_dns(reader, top) || !store_listens(reader, top) || !store_dns_lists(reader, top))
+    if (!greylist_lets_pass(reader) || !store_dns(reader, top) || !store_listens(reader, top) ||
+        !store_dns_lists(reader, top))
         return false;
     if (conf->listens.count == 0)
         listens_default(conf);

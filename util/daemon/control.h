@@ -11,7 +11,7 @@
 #include "util/sys/tls_tickets.h"
 
 enum {
-    CONTROL_PEERS = 256,  /* kept before the daemon serves */
+    CONTROL_PEERS = 4 * ROLE_INDEXES, /* kept before the daemon serves: of four roles, most */
     CONTROL_ASK_MS = 200, /* most sockets end because a process died: a new one comes by itself */
     CONTROL_BEAT_MS = 1000
 };

@@ -19,7 +19,11 @@
 #include "util/sys/rates.h"
 #include "util/sys/sandbox.h"
 
-enum { DAEMON_CONTROL_FD = 3, DAEMON_LISTENERS = 32, DAEMON_PAGES = 256 };
+enum {
+    DAEMON_CONTROL_FD = 3,
+    DAEMON_LISTENERS = 32,
+    DAEMON_PAGES = ROLE_INDEXES + 3 /* of a worker's siblings, of qmgr, two of lookup */
+};
 
 /* A listening socket; it becomes the daemon's. */
 struct daemon_listener {

@@ -92,14 +92,21 @@ struct reply rate_limits_connection(const struct rate_client *client)
 {
     if (take(client, RATE_CONNECTIONS, SPAN("")))
         return REPLY_PENDING;
-    return (struct reply){421, true, "4.7.0", "Too many connections from your network"};
+    return (struct reply){.code = 421,
+                          .close = true,
+                          .is_logged = true,
+                          .enhanced = "4.7.0",
+                          .text = "Too many connections from your network"};
 }
 
 struct reply rate_limits_message(const struct rate_client *client)
 {
     if (client->account.len > 0 || take(client, RATE_MESSAGES, SPAN("")))
         return REPLY_PENDING;
-    return (struct reply){450, false, "4.7.1", "Too many messages, try again later"};
+    return (struct reply){.code = 450,
+                          .is_logged = true,
+                          .enhanced = "4.7.1",
+                          .text = "Too many messages, try again later"};
 }
 
 struct reply rate_limits_recipient(const struct rate_client *client)
@@ -107,7 +114,10 @@ struct reply rate_limits_recipient(const struct rate_client *client)
     enum rate rate = client->account.len > 0 ? RATE_ACCOUNT_RECIPIENTS : RATE_RECIPIENTS;
     if (take(client, rate, client->account))
         return REPLY_PENDING;
-    return (struct reply){450, false, "4.7.1", "Too many recipients, try again later"};
+    return (struct reply){.code = 450,
+                          .is_logged = true,
+                          .enhanced = "4.7.1",
+                          .text = "Too many recipients, try again later"};
 }
 
 /* ---- logins ---- */
@@ -127,7 +137,10 @@ struct reply rate_limits_login(const struct rate_client *client, struct span log
     if (!is_full(client, RATE_FAILURES, login) && !is_full(client, RATE_ACCOUNT_FAILURES, login))
         return REPLY_PENDING;
     page_add(client->page, PAGE_RATE_REFUSED, 1);
-    return (struct reply){454, false, "4.7.0", "Too many failed logins, try again later"};
+    return (struct reply){.code = 454,
+                          .is_logged = true,
+                          .enhanced = "4.7.0",
+                          .text = "Too many failed logins, try again later"};
 }
 
 /* One more than the limit is logged here; that it is refused comes with the next login. */

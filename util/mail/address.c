@@ -313,7 +313,8 @@ static bool is_dot_string(struct span local)
  * domain. */
 static char *put(char *at, struct span s)
 {
-    memcpy(at, s.data, s.len);
+    if (s.len > 0)
+        memcpy(at, s.data, s.len);
     return at + s.len;
 }
 
@@ -350,6 +351,16 @@ struct span address_key(const struct address *address, char out[ADDRESS_TEXT_MAX
     *at++ = '@';
     at = put(at, address_domain(address));
     return span_of(out, (size_t)(at - out));
+}
+
+struct span address_login(struct span given, struct span default_domain, char out[ADDRESS_TEXT_MAX])
+{
+    struct address address;
+    struct span rest;
+    if (address_parse_path(given, default_domain, &address, &rest) == ADDRESS_OK && rest.len == 0)
+        return address_key(&address, out);
+    struct span kept = span_first(given, ADDRESS_TEXT_MAX);
+    return span_of(out, (size_t)(put(out, kept) - out));
 }
 
 /* sub-domain = Let-dig [Ldh-str], RFC 5321 §4.1.2 */

@@ -66,6 +66,11 @@ struct span address_text(const struct address *address, char out[ADDRESS_TEXT_MA
  * compares local parts without case (RFC 5321 §2.4 leaves that to the host). */
 struct span address_key(const struct address *address, char out[ADDRESS_TEXT_MAX]);
 
+/* The key of what somebody gives as a login: an address, or a local part of `default_domain`. What
+ * can be neither is kept as it is, cut at the size of `out`: it is nobody's. */
+struct span address_login(struct span given, struct span default_domain,
+                          char out[ADDRESS_TEXT_MAX]);
+
 /* True for a name of letters, digits, hyphens, dots in its right places (RFC 5321 §2.3.5). */
 bool domain_is_valid(struct span domain);
 

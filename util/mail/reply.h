@@ -12,11 +12,16 @@
 struct reply {
     uint16_t code;        /* 0: pending */
     bool close;           /* close the connection behind it */
+    bool is_logged;       /* already, with whatever made it so */
     const char *enhanced; /* "5.1.1"; NULL for replies without one (RFC 2034 §4) */
     const char *text;     /* lines separated by '\n'; never a CR, never foreign control octets */
+    /* For the log: the operator's word behind it, a setting, a table or a kind of section; NULL:
+     * there is none. And the line of the table, or where the section begins; 0: unknown. */
+    const char *setting;
+    unsigned line;
 };
 
-#define REPLY_PENDING ((struct reply){0, false, NULL, NULL})
+#define REPLY_PENDING ((struct reply){0})
 
 static inline bool reply_is_pending(struct reply reply)
 {

@@ -55,7 +55,7 @@ static bool facts_decode(const char magic[8], const uint8_t in[SPOOL_BLOCK],
     block->kind = kind == SPOOL_SHARED ? SPOOL_SHARED : SPOOL_PRIVATE;
     block->number = octets_get(in + FACTS_NUMBER, 8);
     memcpy(block->salt.octets, in + FACTS_SALT, SPOOL_SALT);
-    return block->number > 0 && block->number >> NUMBER_BITS == 0;
+    return spool_number_is_possible(block->number);
 }
 
 void spool_block_encode(const struct spool_block *block, uint8_t out[SPOOL_BLOCK])
@@ -273,6 +273,11 @@ bool letter_is_done(enum letter_state state)
 }
 
 /* ---- queue ids ---- */
+
+bool spool_number_is_possible(uint64_t number)
+{
+    return number > 0 && number >> NUMBER_BITS == 0;
+}
 
 /* 44 bits of number, 20 of place: one number names a record for ever. */
 uint64_t spool_id(uint64_t number, uint64_t offset)

@@ -158,6 +158,9 @@ enum state_entry_result state_entry_decode(const uint8_t in[SPOOL_STATE_ENTRY],
 /* True when nothing more is to be done for a recipient in this state. */
 bool letter_is_done(enum letter_state state);
 
+/* True for a number that a segment may have: a queue id has 44 bits for it, and none is 0. */
+bool spool_number_is_possible(uint64_t number);
+
 /* A queue id is a place: segment number and record offset, in one number, in base 32. */
 uint64_t spool_id(uint64_t number, uint64_t offset);
 

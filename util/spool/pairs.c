@@ -28,14 +28,15 @@ static void note(struct pair_list *list, uint64_t number, bool letters)
     list->pairs[list->count++] = (struct pair){number, letters, !letters};
 }
 
-/* True when `name` is a number, as store_name writes it, with that suffix. */
+/* True when `name` is a segment's number, as store_name writes it, with that suffix. */
 static bool is_numbered(const char *name, const char *suffix, uint64_t *number)
 {
     char canonical[STORE_NAME_MAX];
     struct span text = span_cstr(name);
     size_t length = strlen(suffix);
     if (!span_has_suffix(text, span_cstr(suffix)) ||
-        !base32_to_u64(span_first(text, text.len - length), number) || *number == 0)
+        !base32_to_u64(span_first(text, text.len - length), number) ||
+        !spool_number_is_possible(*number))
         return false;
     store_name(*number, suffix, canonical);
     return strcmp(name, canonical) == 0;

@@ -195,9 +195,12 @@ static int write_next(struct spool_store *store, uint64_t reserved)
     return error;
 }
 
-/* Numbers are reserved sixteen at a time: one small file is written for so many segments. */
+/* Numbers are reserved sixteen at a time: one small file is written for so many segments. One that
+ * no queue id has room for is never given. */
 static int take_number(struct spool_store *store, uint64_t *number)
 {
+    if (!spool_number_is_possible(store->next_number))
+        return EOVERFLOW;
     if (store->next_number >= store->reserved) {
         uint64_t reserved = store->next_number + NUMBERS_RESERVED;
         int error = write_next(store, reserved);
@@ -224,10 +227,12 @@ static uint64_t first_number(const struct spool_store *store)
     ssize_t length = pread(fd, text, sizeof text, 0);
     close(fd);
     struct span digits = span_of(text, length > 0 ? (size_t)length : 0);
-    if (!base32_to_u64(span_first(digits, span_find(digits, '\n')), &number))
+    bool sound = base32_to_u64(span_first(digits, span_find(digits, '\n')), &number) &&
+                 spool_number_is_possible(number);
+    if (!sound)
         log_event(LOG_WARN, "spool-next-damaged", LOG_UINT("floor", floor));
     /* A damaged file costs a jump ahead, never a number used twice. */
-    return number > floor ? number : floor;
+    return sound && number > floor ? number : floor;
 }
 
 /* ---- a new pair ---- */

@@ -419,6 +419,9 @@ void spool_writer_give(struct spool_writer *writer, const struct spool_grant *gr
     segment->grown_end = size_of(grant->fd);
     if (shared && segment->grant.size > SPOOL_SEGMENT_MAX)
         segment->grant.size = SPOOL_SEGMENT_MAX;
+    /* Batches are padded to whole pages, so a part of one at the end is of no use to them. */
+    if (shared)
+        segment->grant.size -= segment->grant.size % SPOOL_BLOCK;
     while (*spares != NULL)
         spares = &(*spares)->next;
     *spares = segment;

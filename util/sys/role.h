@@ -22,6 +22,10 @@ enum role {
     ROLE_COUNT
 };
 
+/* Processes of one role that live at a time, those that drain included; each has an index below
+ * it. */
+enum { ROLE_INDEXES = 192 };
+
 enum role_user { USER_ROOT, USER_SERVICE, USER_QUEUE, USER_MAIL, USER_AUTH };
 
 struct role_info {

@@ -7,7 +7,7 @@
  * The list of those segments is kept here, from what passes by: given, durable so far, sealed.
  * There are a handful, and one more for each large message under way.
  */
-#include "smtpd/spool.h"
+#include "smtpd/segments.h"
 
 #include "smtpd/data.h"
 #include "smtpd/queue_run.h"
@@ -113,7 +113,7 @@ static void on_tell(void *arg)
     bool segments = tell_segments(worker);
     bool want = tell_want(worker);
     if (segments || want)
-        timer_set(&worker->tell, SPOOL_TELL_MS);
+        timer_set(&worker->tell, SEGMENTS_TELL_MS);
 }
 
 /* ---- what the writer says ---- */
@@ -125,7 +125,7 @@ static void on_want(void *arg, unsigned shared, unsigned private)
     worker->want = (struct segment_want){.shared = (uint8_t)shared, .private = (uint8_t) private};
     worker->want_untold = true;
     if (tell_want(worker) && worker->want_untold)
-        timer_set(&worker->tell, SPOOL_TELL_MS);
+        timer_set(&worker->tell, SEGMENTS_TELL_MS);
 }
 
 /* `end` is an offset in octets that only grows. While the timer runs it says the latest one. */
@@ -153,7 +153,7 @@ static void on_sealed(void *arg, uint64_t number, uint64_t end)
 }
 
 /* The timer is ready before the writer is: its first call may want to set it. */
-struct spool_writer_calls spool_calls(struct worker *worker)
+struct spool_writer_calls segments_calls(struct worker *worker)
 {
     timer_init(&worker->tell, worker->loop, on_tell, worker);
     return (struct spool_writer_calls){
@@ -193,14 +193,14 @@ static void on_unheard(void *arg)
 {
     struct worker *worker = arg;
     spool_writer_rotate(worker->writer);
-    timer_set(&worker->unheard, SPOOL_UNHEARD_MS);
+    timer_set(&worker->unheard, SEGMENTS_UNHEARD_MS);
 }
 
 /* Sessions go on with the segments in hand; the next qmgr hears of them all. */
 static void lose_qmgr(struct worker *worker)
 {
     timer_init(&worker->unheard, worker->loop, on_unheard, worker);
-    timer_set(&worker->unheard, SPOOL_UNHEARD_MS);
+    timer_set(&worker->unheard, SEGMENTS_UNHEARD_MS);
     log_event(LOG_WARN, "qmgr-lost", LOG_UINT("sessions", worker->session_count));
     channel_free(worker->qmgr);
     worker->qmgr = NULL;
@@ -239,7 +239,7 @@ static bool report(struct worker *worker)
 }
 
 /* Half a report would be worse than none: qmgr would take what is missing in it for its own. */
-void spool_connect(struct worker *worker, int fd)
+void segments_connect(struct worker *worker, int fd)
 {
     const struct channel_calls calls = {.message = on_message, .closed = on_closed, .arg = worker};
     timer_cancel(&worker->unheard);
