@@ -94,7 +94,7 @@ static enum resolve_status add_final(struct walk *walk, const struct address *ad
         return RESOLVE_OK;
     if (out->count >= walk->tables->conf->limits.alias_expansion)
         return RESOLVE_TOO_MANY;
-    if (out->count == walk->room)
+    if (!walk->hashes || out->count == walk->room)
         grow(walk);
     walk->hashes[out->count] = hash;
     out->recipients[out->count++] = (struct final_recipient){
