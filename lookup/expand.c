@@ -56,9 +56,10 @@ static bool is_known(const struct walk *walk, uint64_t hash, struct span address
                      struct span transport)
 {
     const struct final_recipient *recipients = walk->out->recipients;
+    bool ours = span_equal(transport, SPAN("local"));
 
     for (size_t i = 0; i < walk->out->count; i++)
-        if (walk->hashes[i] == hash && span_equal_nocase(recipients[i].address, address) &&
+        if (walk->hashes[i] == hash && address_is_same(recipients[i].address, address, ours) &&
             span_equal(recipients[i].transport, transport))
             return true;
     return false;

@@ -74,8 +74,9 @@ static void append(struct arena *arena, struct envelope_recipient **list, size_t
 static bool is_taken(const struct transaction *transaction, size_t count,
                      const struct envelope_recipient *final)
 {
+    bool ours = span_equal(final->transport, SPAN("local"));
     for (size_t i = 0; i < count; i++)
-        if (span_equal_nocase(transaction->finals[i].address, final->address) &&
+        if (address_is_same(transaction->finals[i].address, final->address, ours) &&
             span_equal(transaction->finals[i].nexthop, final->nexthop))
             return true;
     return false;
@@ -309,13 +310,15 @@ static void begin_query(struct worker *worker, struct recipient *recipient)
 /* An earlier one of the same address that was taken, or may be: what lookup says of it is said of
  * this one, too. Without that thirty octets would make lookup read a list of a thousand members
  * once more, and this process keep them. */
-static const struct recipient *find_like(const struct transaction *transaction,
+static const struct recipient *find_like(const struct session *session,
                                          const struct recipient *recipient)
 {
-    const struct recipient *each = transaction->last_asked;
+    const struct recipient *each = session->transaction->last_asked;
+    bool ours =
+        conf_has_domain(&session->worker->conf->domains, address_domain(&recipient->address));
     while (each != NULL && !(each->hash == recipient->hash &&
                              (reply_is_pending(each->reply) || each->reply.code == 250) &&
-                             span_equal_nocase(each->given, recipient->given)))
+                             address_is_same(each->given, recipient->given, ours)))
         each = each->before;
     return each;
 }
@@ -327,7 +330,7 @@ static void ask(struct session *session, struct recipient *recipient)
     char text[ADDRESS_TEXT_MAX];
     struct span key = address_key(&recipient->address, text);
     recipient->hash = hash_bytes(key.data, key.len);
-    recipient->like = find_like(transaction, recipient);
+    recipient->like = find_like(session, recipient);
     if (recipient->like != NULL)
         return;
     recipient->before = transaction->last_asked;
