@@ -207,8 +207,10 @@ static void hard_links_to_files_of_ours_are_messages(void **state)
 static void a_hard_link_to_a_foreign_file_is_never_opened(void **state)
 {
     const struct site *site = *state;
-    if (geteuid() != 0)
-        skip(); /* only root can make a file somebody else's */
+    if (geteuid() != 0) {
+        print_message("only root can make a file somebody else's; run the tests as root\n");
+        skip(); /* tests/run tries again by sudo */
+    }
     static const char *const names[] = {"1.V1.h,S=2,W=3", "2.unstated"};
     for (size_t i = 0; i < 2; i++) {
         put(site->maildir.home, names[i], SPAN("x\n"));
