@@ -330,7 +330,7 @@ static void on_timer(void *arg)
         [WAIT_NOTHING] = session_drop,
         [WAIT_PROXY] = entry_give_up,
         [WAIT_GREETING] = entry_greet,
-        [WAIT_HANDSHAKE] = session_drop,
+        [WAIT_HANDSHAKE] = secure_give_up,
         [WAIT_COMMAND] = tire,
         [WAIT_LINE] = tire,
         [WAIT_DATA] = tire,
