@@ -1,12 +1,48 @@
-"""Fixtures for everything that pytest runs."""
+"""Fixtures for everything that pytest runs, and the marker `root`.
+
+What is marked with it needs root. Called by somebody else, each such test is run by sudo, and fails with
+a sentence when that is not possible: nothing is skipped.
+"""
 import os
 import pathlib
+import shutil
+import subprocess
 import sys
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import harness  # noqa: E402
+
+
+class BySudo(pytest.Item):
+    """A test in the place of the one that needs root; it has the same name."""
+
+    def runtest(self):
+        words = ["sudo", "-n", f"VEREDUS_BUILD={harness.BUILD}", sys.executable, "-m", "pytest", "-q",
+                 "-p", "no:cacheprovider", "--rootdir", str(self.config.rootpath), self.nodeid]
+        assert shutil.which("sudo"), "this test needs root, and there is no sudo; run the tests as root"
+        done = subprocess.run(words, capture_output=True, text=True, check=False,
+                              cwd=self.config.rootpath)
+        assert done.returncode == 0, ("this test needs root; run the tests as root, or let sudo ask for "
+                                      "no password\n" + done.stdout + done.stderr)
+
+    def repr_failure(self, excinfo, style=None):
+        return str(excinfo.value)
+
+    def reportinfo(self):
+        return self.path, None, self.name
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "root: needs root; run by sudo when called by somebody else")
+
+
+def pytest_collection_modifyitems(items):
+    if os.geteuid() == 0:
+        return
+    items[:] = [BySudo.from_parent(item.parent, name=item.name) if item.get_closest_marker("root") else item
+                for item in items]
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import time
 
+import pytest
+
 import harness
 from fates import check_fates, injected, settle, try_send
 
@@ -43,6 +45,7 @@ def unopenable(paths):
             subprocess.run(["umount", "-l", str(path)], check=True)
 
 
+@pytest.mark.root  # for mount(8)
 def test_a_segment_that_can_not_be_opened_ends_the_start_and_its_letters_come_later(make_instance):
     with make_instance() as instance:
         instance.deaths_expected = True

@@ -1,12 +1,13 @@
 """Whoever breaks into a process later finds no password of earlier clients in its memory."""
 import base64
-import os
 import secrets
 import smtplib
 import ssl
 
 import harness
 import pytest
+
+pytestmark = pytest.mark.root  # to look into other processes
 
 CHUNK_MOST = 64 << 20  # larger mappings are reserved and not used: those of a sanitizer
 
@@ -32,8 +33,6 @@ def plain(password):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to look into other processes")
     with harness.Instance(tmp_path_factory.mktemp("memory") / "instance",
                           limits={"auth_delay_most": 1}) as running:
         yield running

@@ -378,6 +378,7 @@ def open_directory():
         yield pathlib.Path(place)
 
 
+@pytest.mark.root  # to become the user postfix
 @pytest.mark.parametrize("way, mechanism", [
     ("clear", ""), ("starttls", ""), ("starttls", "plain"), ("starttls", "login"), ("starttls", "scram-sha-256"),
     ("implicit", "plain")])

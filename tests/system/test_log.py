@@ -160,8 +160,8 @@ class Syslog:
         return ["unshare", "-m", "sh", "-c", f'{script} mount --rbind {quoted} /dev && exec "$@"', "sh"]
 
 
+@pytest.mark.root  # for unshare(1)
 def test_syslog_gets_every_line_with_its_severity_and_nothing_is_a_format(make_instance, tmp_path):
-    assert subprocess.run(["unshare", "-m", "true"], check=False).returncode == 0, "unshare(1) needs root"
     syslog = Syslog(tmp_path / "dev")
     server = make_instance(settings="log = syslog", limits={"auth_delay_first": 1})
     server.within = syslog.within()

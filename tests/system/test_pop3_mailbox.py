@@ -205,7 +205,7 @@ def test_a_mailbox_that_was_copied_with_hard_links_is_read(make_instance):
         talk.command("QUIT", "+OK")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.root  # who alone can give a file away
 def test_a_hard_link_to_a_secret_of_somebody_else_is_never_sent(make_instance):
     instance = make_instance()
     put(instance, "1.V1.h", b"x\n")

@@ -161,7 +161,7 @@ def test_an_octet_now_and_then_does_not_keep_a_handshake_alive(hasty):
     hasty.wait_log("event=tls-failed", "the handshake takes too long")
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="mount(8) needs root")
+@pytest.mark.root  # for mount(8)
 def test_a_spool_below_its_floor_takes_no_mail_and_says_so_at_mail(make_instance, mounted):
     server = make_instance(limits={"free_space_percent": 50})
     spool = server.directory / "spool"

@@ -231,7 +231,6 @@ def test_a_login_that_the_proxy_vouches_for_counts_as_one(server):
     assert server.wait_log("event=message-accepted", "client=203.0.113.5", "user=alice@example.test")
 
 
-@pytest.mark.skipif(shutil.which("swaks") is None, reason="there is no swaks")
 @pytest.mark.parametrize("options, where, expected", [
     (["--proxy-version", "1", "--proxy-family", "TCP4", "--proxy-source", "203.0.113.31",
       "--proxy-source-port", "1", "--proxy-dest", "192.0.2.25", "--proxy-dest-port", "25"], 1,
@@ -243,6 +242,7 @@ def test_a_login_that_the_proxy_vouches_for_counts_as_one(server):
      "(x.client.example [203.0.113.33])"),
 ], ids=["PROXY-v1", "PROXY-v2", "XCLIENT"])
 def test_swaks_speaks_for_others(server, options, where, expected):
+    assert shutil.which("swaks"), "there is no swaks; `tools/deps test` installs it"
     done = subprocess.run(["swaks", "--server", "127.0.0.1", "--port", str(server.base + where),
                            "--local-interface", "127.0.0.7", "--helo", "swaks.example.org",
                            "--from", "a@example.org", "--to", "alice@example.test", *options],

@@ -2,7 +2,7 @@
 
 The roles' users are accounts that every Debian has for other purposes: none has to be made, and nothing
 is left behind. The installation lies in a directory of its own that all of them may pass, as /etc/veredus
-and /var/spool are. Called by somebody else than root, one test runs all of them by sudo.
+and /var/spool are.
 """
 import contextlib
 import ctypes
@@ -13,12 +13,13 @@ import re
 import shutil
 import ssl
 import subprocess
-import sys
 import tempfile
 
 import pytest
 
 import harness
+
+pytestmark = pytest.mark.root
 
 USERS = {"service": "daemon", "queue": "news", "mail": "mail", "auth": "bin"}
 USER_OF_ROLE = {"smtpd": "service", "submission": "service", "pop3d": "service",
@@ -464,20 +465,3 @@ def test_the_users_that_are_installed_are_the_defaults_of_the_settings(tmp_path)
 def test_exit_codes_that_a_restart_does_not_mend_are_in_the_unit():
     codes = re.search(r"(?m)^RestartPreventExitStatus=(.*)$", unit()).group(1).split()
     assert codes == [str(EX_NOUSER), str(EX_NOPERM), str(EX_CONFIG)]
-
-
-# ---- not root ----
-
-if os.geteuid() != 0:
-    for _name in [name for name in globals() if name.startswith("test_")]:
-        del globals()[_name]
-
-    def test_everything_here_as_root_by_sudo():
-        words = ["sudo", "-n", f"VEREDUS_BUILD={harness.BUILD}", sys.executable, "-m", "pytest", "-q",
-                 "-p", "no:cacheprovider", __file__]
-        try:
-            done = subprocess.run(words, capture_output=True, text=True, check=False)
-        except OSError:
-            pytest.fail("these tests need root, and there is no sudo; run the tests as root")
-        assert done.returncode == 0, ("these tests need root; run the tests as root, or let sudo "
-                                      "ask for no password\n" + done.stdout + done.stderr)

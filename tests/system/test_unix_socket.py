@@ -54,7 +54,7 @@ def test_the_user_of_the_client_is_in_received_and_log(server):
     assert server.wait_log("event=message-accepted", f'client="uid {os.getuid()}"')
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="needs root to become somebody else")
+@pytest.mark.root  # to become somebody else
 def test_every_user_is_known_by_his_own_number(server):
     for part in [server.directory, *server.directory.parents][:6]:
         if part.owner() == "root" and part != part.parent:

@@ -34,7 +34,9 @@ static int memory_file(struct span text)
 static void on_verify(struct rig *rig, struct channel *channel, const struct verify *verify)
 {
     static const char ticket[TICKET_SIZE] = "ticket";
-    struct verdict verdict = {.query = verify->query, .status = VERIFY_FAILED};
+    struct verdict verdict = {.query = verify->query,
+                              .status = VERIFY_FAILED,
+                              .user = SPAN("alice@example.test")};
     assert_true(span_to_cstr(verify->password, rig->password_text, sizeof(rig->password_text)));
     if (span_equal(verify->password, SPAN("hang")))
         return;
@@ -42,7 +44,6 @@ static void on_verify(struct rig *rig, struct channel *channel, const struct ver
         verdict.status = VERIFY_TEMPORARY;
     if (span_equal(verify->password, SPAN("right"))) {
         verdict.status = VERIFY_OK;
-        verdict.user = SPAN("alice@example.test");
         verdict.ticket = span_of(ticket, sizeof(ticket));
     }
     assert_true(channel_send(channel, &ipc_verdict, &verdict, NULL));
