@@ -273,6 +273,7 @@ static void run(struct daemon *daemon)
     const struct auth *auth = daemon->state;
 
     loop_run(daemon->loop);
+    sasl_free(auth->sasl); /* first: its exchanges are known to the attempts */
     attempts_free(auth->attempts);
 }
 

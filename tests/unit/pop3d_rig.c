@@ -34,9 +34,8 @@ static int memory_file(struct span text)
 static void on_verify(struct rig *rig, struct channel *channel, const struct verify *verify)
 {
     static const char ticket[TICKET_SIZE] = "ticket";
-    struct verdict verdict = {.query = verify->query,
-                              .status = VERIFY_FAILED,
-                              .user = SPAN("alice@example.test")};
+    struct verdict verdict = {
+        .query = verify->query, .status = VERIFY_FAILED, .user = SPAN("alice@example.test")};
     assert_true(span_to_cstr(verify->password, rig->password_text, sizeof(rig->password_text)));
     if (span_equal(verify->password, SPAN("hang")))
         return;

@@ -8,8 +8,10 @@
 
 #include "util/base/arena.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -148,10 +150,14 @@ static void spawn(struct fixture *fixture, const struct daemon_calls *calls)
 static void tell(struct fixture *fixture, const struct ipc_type *type, const void *message, int fd)
 {
     struct buf frame = {0};
+    struct pollfd room = {.fd = fixture->control, .events = POLLOUT};
+    int error;
     assert_true(ipc_encode(type, message, &frame));
-    assert_int_equal(
-        seqpacket_send(fixture->control, buf_span(&frame).data, buf_len(&frame), &fd, type->fds),
-        0);
+    do
+        error = seqpacket_send(fixture->control, buf_span(&frame).data, buf_len(&frame), &fd,
+                               type->fds);
+    while (error == EAGAIN && poll(&room, 1, DEADLINE_MS) == 1);
+    assert_int_equal(error, 0);
     buf_free(&frame);
 }
 

@@ -53,6 +53,8 @@ static const char aliases[] =
     "ring2: ring3\n"
     "ring3: ring1\n"
     "twice: alice, ALICE, alice@Example.Test, <alice@example.test>, team\n"
+    "cases: X@far.test, x@far.test, x@Far.Test, Bob@second.test\n"
+    "bob@second.test: bob@example.test, BOB@example.test\n"
     "quoted: \"alice\"@example.test\n"
     "comma: \"last, first\"@far.test, bob\n"
     "escaped: \"a\\\"b, c\"@far.test, bob\n"
@@ -312,6 +314,14 @@ static void duplicates_are_found_once(void **state)
     assert_int_equal(expansion.count, 3);
 }
 
+/* RFC 5321 §2.4: whether case counts in a local part is for the host to say whose it is. */
+static void case_tells_mailboxes_of_other_hosts_apart(void **state)
+{
+    assert_leads_to(*state, "cases@example.test",
+                    "X@far.test smtp far.test; x@far.test smtp far.test; "
+                    "bob@example.test local elsewhere/bob");
+}
+
 static void commas_within_quotes_separate_nothing(void **state)
 {
     static const struct row rows[] = {
@@ -551,6 +561,7 @@ int main(void)
         TEST(a_ring_of_aliases_is_a_loop),
         TEST(a_chain_may_be_as_long_as_alias_depth),
         TEST(duplicates_are_found_once),
+        TEST(case_tells_mailboxes_of_other_hosts_apart),
         TEST(commas_within_quotes_separate_nothing),
         TEST(commands_files_and_includes_refuse_the_whole_alias),
         TEST(a_member_that_is_no_address_is_temporary),

@@ -384,3 +384,9 @@ bool domain_is_valid(struct span domain)
             return false;
     return true;
 }
+
+/* Domains are in lower case anyway. */
+bool address_is_same(struct span a, struct span b, bool ours)
+{
+    return ours ? span_equal_nocase(a, b) : span_equal(a, b);
+}

@@ -71,6 +71,10 @@ struct span address_key(const struct address *address, char out[ADDRESS_TEXT_MAX
 struct span address_login(struct span given, struct span default_domain,
                           char out[ADDRESS_TEXT_MAX]);
 
+/* True when both texts, as address_text gives them, name one mailbox. Where that is not `ours`,
+ * case counts in its local part (RFC 5321 §2.4). */
+bool address_is_same(struct span a, struct span b, bool ours);
+
 /* True for a name of letters, digits, hyphens, dots in its right places (RFC 5321 §2.3.5). */
 bool domain_is_valid(struct span domain);
 
