@@ -5,6 +5,9 @@
  */
 #include "lookup/expand.h"
 
+#include <ctype.h>
+
+#include "util/base/hash.h"
 #include "util/base/log.h"
 #include "util/mail/mailbox_path.h"
 #include "util/mail/route.h"
@@ -21,9 +24,10 @@ struct walk {
     const struct expand_tables *tables;
     struct arena *arena;
     struct expansion *out;
-    size_t room;    /* of out->recipients */
-    size_t visited; /* names, each time that the way led to one */
-    size_t refused; /* recipients that nothing will be delivered to */
+    uint64_t *hashes; /* of the addresses of out->recipients */
+    size_t room;      /* of both lists */
+    size_t visited;   /* names, each time that the way led to one */
+    size_t refused;   /* recipients that nothing will be delivered to */
 };
 
 /* An honest list visits hardly more names than it has recipients. One whose members lead to each
@@ -35,16 +39,47 @@ static enum resolve_status walk_address(struct walk *walk, const struct address 
 
 /* ---- final recipients ---- */
 
-/* A walk: an expansion is bounded by alias_expansion. The same mailbox through two aliases gets
- * one letter. */
-static bool is_known(const struct expansion *expansion, struct span address, struct span transport)
+/* Of the address in lower case. */
+static uint64_t hash_of(struct span address)
 {
+    char lower[ADDRESS_TEXT_MAX];
+
+    for (size_t i = 0; i < address.len; i++)
+        lower[i] = (char)tolower((unsigned char)address.data[i]);
+    return hash_bytes(lower, address.len);
+}
+
+/* A walk: an expansion is bounded by alias_expansion. The same mailbox through two aliases gets
+ * one letter. Hashes first: to compare the names of a thousand members with each other takes longer
+ * than all their lookups, and everybody waits meanwhile. */
+static bool is_known(const struct walk *walk, uint64_t hash, struct span address,
+                     struct span transport)
+{
+    const struct final_recipient *recipients = walk->out->recipients;
     bool ours = span_equal(transport, SPAN("local"));
-    for (size_t i = 0; i < expansion->count; i++)
-        if (address_is_same(expansion->recipients[i].address, address, ours) &&
-            span_equal(expansion->recipients[i].transport, transport))
+
+    for (size_t i = 0; i < walk->out->count; i++)
+        if (walk->hashes[i] == hash && address_is_same(recipients[i].address, address, ours) &&
+            span_equal(recipients[i].transport, transport))
             return true;
     return false;
+}
+
+/* Doubling: the lists left behind in the arena are together no longer than the last ones. */
+static void grow(struct walk *walk)
+{
+    struct expansion *out = walk->out;
+    size_t room = walk->room ? walk->room * 2 : 4;
+    struct final_recipient *recipients = arena_alloc(walk->arena, room * sizeof(*recipients));
+    uint64_t *hashes = arena_alloc(walk->arena, room * sizeof(*hashes));
+
+    if (out->count) {
+        memcpy(recipients, out->recipients, out->count * sizeof(*recipients));
+        memcpy(hashes, walk->hashes, out->count * sizeof(*hashes));
+    }
+    out->recipients = recipients;
+    walk->hashes = hashes;
+    walk->room = room;
 }
 
 /* What is remembered lives in the arena: the walk's own texts are on its stack. */
@@ -54,21 +89,15 @@ static enum resolve_status add_final(struct walk *walk, const struct address *ad
     struct expansion *out = walk->out;
     char text[ADDRESS_TEXT_MAX];
     struct span name = address_text(address, text);
+    uint64_t hash = hash_of(name);
 
-    if (is_known(out, name, transport))
+    if (is_known(walk, hash, name, transport))
         return RESOLVE_OK;
     if (out->count >= walk->tables->conf->limits.alias_expansion)
         return RESOLVE_TOO_MANY;
-    if (out->count == walk->room) {
-        /* Doubling: the lists left behind in the arena are together no longer than the last one. */
-        size_t room = walk->room ? walk->room * 2 : 4;
-        struct final_recipient *grown = arena_alloc(walk->arena, room * sizeof(*grown));
-
-        if (out->count)
-            memcpy(grown, out->recipients, out->count * sizeof(*grown));
-        out->recipients = grown;
-        walk->room = room;
-    }
+    if (!walk->hashes || out->count == walk->room)
+        grow(walk);
+    walk->hashes[out->count] = hash;
     out->recipients[out->count++] = (struct final_recipient){
         .address = arena_copy(walk->arena, name),
         .transport = transport,

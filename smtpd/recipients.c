@@ -69,11 +69,13 @@ static void append(struct arena *arena, struct envelope_recipient **list, size_t
     (*list)[(*count)++] = final;
 }
 
-/* One mailbox, one delivery, however often and under however many names it was given. */
-static bool is_taken(const struct transaction *transaction, const struct envelope_recipient *final)
+/* One mailbox, one delivery, however often and under however many names it was given. Only the
+ * first `count` are looked at: those of one answer of lookup are different. */
+static bool is_taken(const struct transaction *transaction, size_t count,
+                     const struct envelope_recipient *final)
 {
     bool ours = span_equal(final->transport, SPAN("local"));
-    for (size_t i = 0; i < transaction->final_count; i++)
+    for (size_t i = 0; i < count; i++)
         if (address_is_same(transaction->finals[i].address, final->address, ours) &&
             span_equal(transaction->finals[i].nexthop, final->nexthop))
             return true;
@@ -101,7 +103,7 @@ static struct reply take_finals(struct session *session, const struct recipient 
     struct transaction *transaction = session->transaction;
     size_t count = transaction->final_count, octets = transaction->final_octets;
     for (size_t i = 0; i < recipient->final_count; i++) {
-        if (is_taken(transaction, &recipient->finals[i]) ||
+        if (is_taken(transaction, count, &recipient->finals[i]) ||
             take_final(session, &recipient->finals[i]))
             continue;
         /* Those of this RCPT are at the end of the list: to cut it takes them all back. */
@@ -155,9 +157,10 @@ static void answer_first(struct session *session, struct reply reply)
     if (transaction->waiting == NULL)
         transaction->waiting_end = &transaction->waiting;
     recipient_checks_forget(recipient);
+    recipient->reply = reply;
     if (reply.code == 250)
-        reply = take_finals(session, recipient);
-    answer_one(session, recipient->given, reply);
+        recipient->reply = take_finals(session, recipient);
+    answer_one(session, recipient->given, recipient->reply);
 }
 
 /* Answers from the head of the list on, up to the first that still waits for something. A reply may
@@ -166,7 +169,8 @@ void recipients_settle(struct session *session)
 {
     while (session->transaction != NULL && session->transaction->waiting != NULL) {
         struct recipient *recipient = session->transaction->waiting;
-        struct reply reply = recipient->reply;
+        /* The one that it is like stood before it, so that is answered. */
+        struct reply reply = recipient->like != NULL ? recipient->like->reply : recipient->reply;
         if (reply_is_pending(reply))
             return;
         if (recipient->checks != NULL && !recipient_checks_judge(recipient, &reply))
@@ -303,6 +307,38 @@ static void begin_query(struct worker *worker, struct recipient *recipient)
         end_query(recipient, no_lookup());
 }
 
+/* An earlier one of the same address that was taken, or may be: what lookup says of it is said of
+ * this one, too. Without that thirty octets would make lookup read a list of a thousand members
+ * once more, and this process keep them. */
+static const struct recipient *find_like(const struct session *session,
+                                         const struct recipient *recipient)
+{
+    const struct recipient *each = session->transaction->last_asked;
+    bool ours =
+        conf_has_domain(&session->worker->conf->domains, address_domain(&recipient->address));
+    while (each != NULL && !(each->hash == recipient->hash &&
+                             (reply_is_pending(each->reply) || each->reply.code == 250) &&
+                             address_is_same(each->given, recipient->given, ours)))
+        each = each->before;
+    return each;
+}
+
+/* Asks lookup, unless the answer is known. */
+static void ask(struct session *session, struct recipient *recipient)
+{
+    struct transaction *transaction = session->transaction;
+    char text[ADDRESS_TEXT_MAX];
+    struct span key = address_key(&recipient->address, text);
+    recipient->hash = hash_bytes(key.data, key.len);
+    recipient->like = find_like(session, recipient);
+    if (recipient->like != NULL)
+        return;
+    recipient->before = transaction->last_asked;
+    transaction->last_asked = recipient;
+    if (!answer_from_memory(session->worker, recipient))
+        begin_query(session->worker, recipient);
+}
+
 /* A client that pipelines thousands would have them all asked about before the first is counted. */
 bool recipients_may_suffice(const struct session *session)
 {
@@ -330,8 +366,7 @@ void recipients_ask(struct session *session, const struct address *address,
     recipient->notify = parameters->notify;
     recipient->epoch = worker_epoch(session->worker);
     recipient_checks_start(recipient);
-    if (!answer_from_memory(session->worker, recipient))
-        begin_query(session->worker, recipient);
+    ask(session, recipient);
     recipients_settle(session);
 }
 
@@ -360,7 +395,7 @@ void recipients_forget(struct session *session)
             end_query(each, no_lookup());
         recipient_checks_forget(each);
     }
-    transaction->waiting = NULL;
+    transaction->waiting = transaction->last_asked = NULL;
     transaction->waiting_end = &transaction->waiting;
     transaction->waiting_count = 0;
 }

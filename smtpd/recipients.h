@@ -16,17 +16,20 @@
 
 struct recipient_checks; /* recipient_checks.c */
 
-/* One RCPT that is not answered yet. */
+/* One RCPT; answered, it is kept for those that name the same address again. */
 struct recipient {
     struct session *session;
     struct recipient *next;
     struct address address;
-    struct span given;  /* as text */
-    struct span orcpt;  /* RFC 3461 §4.2; may be empty */
-    uint8_t notify;     /* ENVELOPE_NOTIFY_... */
-    uint64_t epoch;     /* of the tables when it was asked: the answer may be as old */
-    uint32_t query;     /* 0: lookup is not asked */
-    struct reply reply; /* of lookup, or why it was not asked; pending: not known yet */
+    struct span given;            /* as text */
+    uint64_t hash;                /* of the address */
+    struct recipient *before;     /* the one that was asked about before; NULL: the first */
+    const struct recipient *like; /* an earlier one of the same address, whose reply is ours */
+    struct span orcpt;            /* RFC 3461 §4.2; may be empty */
+    uint8_t notify;               /* ENVELOPE_NOTIFY_... */
+    uint64_t epoch;               /* of the tables when it was asked: the answer may be as old */
+    uint32_t query;               /* 0: lookup is not asked */
+    struct reply reply;           /* of lookup, or why it was not asked; pending: not known yet */
     struct recipient_checks *checks; /* NULL: lookup was not asked */
     struct envelope_recipient *finals;
     size_t final_count, final_room;

@@ -84,6 +84,7 @@ struct transaction {
 
     struct recipient *waiting, **waiting_end; /* RCPTs not answered yet, in their order */
     size_t waiting_count;
+    struct recipient *last_asked;      /* RCPTs asked about, backwards: recipient.before */
     size_t accepted;                   /* RCPTs answered with 250 */
     size_t put_off;                    /* RCPTs answered with 4yz */
     struct envelope_recipient *finals; /* without duplicates */

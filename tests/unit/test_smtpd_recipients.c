@@ -102,6 +102,57 @@ static void no_more_are_asked_about_than_may_be_accepted(void **state)
     assert_int_equal(rig->asked_count, 3);
 }
 
+/* To name a list costs thirty octets, to expand it a thousand lookups. */
+static void an_address_that_is_named_again_is_asked_about_once(void **state)
+{
+    struct rig *rig = rig_of(state);
+    rig->lookup_silent = true;
+    rig_reach(rig, SESSION_MAIL);
+    rig_write(rig, SPAN("RCPT TO:<list@example.test>\r\nRCPT TO:<LIST@Example.test>\r\n"
+                        "RCPT TO:<\"list\"@example.test>\r\n"));
+    rig_expect_silence(rig);
+    assert_int_equal(rig->asked_count, 1);
+    rig_answer(rig, rig->asked[0].query, RESOLVE_OK, true, SPAN("a@example.test"));
+    rig_answer(rig, rig->asked[0].query, RESOLVE_OK, false, SPAN("b@example.test"));
+    rig_expect(rig, "250 2.1.5 Ok\r\n250 2.1.5 Ok\r\n250 2.1.5 Ok\r\n");
+    rig_say(rig, "RCPT TO:<list@example.test>\r\n", "250 2.1.5 Ok\r\n");
+    assert_int_equal(rig->asked_count, 1);
+    rig_say(rig, "DATA\r\n", RIG_DATA_OK);
+    rig_write(rig, SPAN("x\r\n.\r\n"));
+    struct rig_letter letter = rig_hear_letter(rig);
+    assert_int_equal(letter.envelope.recipient_count, 2);
+    rig_free_letter(&letter);
+}
+
+/* RFC 5321 §2.4: of a local part elsewhere nobody here knows whether its case matters. */
+static void two_spellings_of_an_address_elsewhere_are_two_questions(void **state)
+{
+    struct rig *rig = rig_of(state);
+    rig->lookup_silent = true;
+    rig_reach(rig, SESSION_MAIL);
+    rig_write(rig,
+              SPAN("RCPT TO:<a@far.test>\r\nRCPT TO:<A@far.test>\r\nRCPT TO:<a@FAR.test>\r\n"));
+    rig_expect_silence(rig);
+    assert_int_equal(rig->asked_count, 2);
+}
+
+static void an_address_that_was_refused_is_asked_about_again(void **state)
+{
+    struct rig *rig = rig_of(state);
+    rig->lookup_silent = true;
+    rig_reach(rig, SESSION_MAIL);
+    rig_write(rig, SPAN("RCPT TO:<a@example.test>\r\nRCPT TO:<a@example.test>\r\n"));
+    rig_expect_silence(rig);
+    rig_answer(rig, rig->asked[0].query, RESOLVE_TEMPORARY, false, SPAN(""));
+    rig_expect(rig, "451 4.3.0 Temporary lookup failure\r\n451 4.3.0 Temporary lookup failure\r\n");
+    assert_int_equal(rig->asked_count, 1);
+    rig_write(rig, SPAN("RCPT TO:<a@example.test>\r\n"));
+    rig_expect_silence(rig);
+    assert_int_equal(rig->asked_count, 2);
+    rig_answer(rig, rig->asked[1].query, RESOLVE_OK, false, SPAN("a@example.test"));
+    rig_expect(rig, "250 2.1.5 Ok\r\n");
+}
+
 /* Lookup answers the last question with so many finals that an envelope holds them by number, and
  * does not by their size. */
 static void answer_with_long_finals(struct rig *rig)
@@ -278,6 +329,9 @@ int main(void)
         RIG_TEST(accepted_recipients_are_kept_whatever_is_put_off),
         RIG_TEST(recipients_put_off_without_end_end_the_session),
         RIG_TEST(no_more_are_asked_about_than_may_be_accepted),
+        RIG_TEST(an_address_that_is_named_again_is_asked_about_once),
+        RIG_TEST(two_spellings_of_an_address_elsewhere_are_two_questions),
+        RIG_TEST(an_address_that_was_refused_is_asked_about_again),
         RIG_TEST(recipients_that_an_envelope_can_not_hold_come_later),
         RIG_TEST(alias_that_no_transaction_can_hold_is_refused_for_good),
         RIG_TEST(case_tells_mailboxes_of_other_hosts_apart),
