@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "pop3d/commands.h"
+#include "pop3d/left.h"
 #include "util/base/log.h"
 
 enum { SLOT_BITS = 16 };
@@ -59,6 +60,8 @@ static void on_message(void *arg, struct channel *channel, const struct ipc_type
         return;
     }
     struct session *session = asker(worker, channel, *(const uint32_t *)message);
+    if (session == NULL && type == &ipc_verdict)
+        left_answered(worker, channel, message);
     if (session == NULL || session->request.kind != answer->kind)
         return;
     /* Who is heard may lose a process again: of a window, say, most of which has come. */
@@ -70,6 +73,7 @@ static void on_message(void *arg, struct channel *channel, const struct ipc_type
  * here. A walk through all sessions costs nothing that matters: processes seldom end. */
 static void forget_channel(struct worker *worker, struct channel *channel)
 {
+    left_forget(worker, channel);
     if (worker->auth == channel)
         worker->auth = NULL;
     for (size_t i = 0; i < ROLE_INDEXES; i++)

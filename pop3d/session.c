@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "pop3d/left.h"
 #include "pop3d/verbs.h"
 #include "util/base/log.h"
 #include "util/base/panic.h"
@@ -312,6 +313,28 @@ static void receive(struct session *session)
     }
 }
 
+/* A failed login is answered late: a client that leaves meanwhile is to be noticed, so its octets
+ * are kept, as many as a command has. */
+static bool listens_for_the_end(const struct session *session)
+{
+    return session->pending && session->request.kind == REQUEST_VERIFY &&
+           buf_len(&session->in) < SESSION_COMMAND_MOST;
+}
+
+/* They may be another password. That a client left does not take its failure back. */
+static void keep(struct session *session)
+{
+    char *input = session->worker->input;
+    ssize_t got = recv(session->io.fd, input, SESSION_COMMAND_MOST, 0);
+    if (got > 0) {
+        buf_add(&session->in, span_of(input, (size_t)got));
+        wipe(span_of(input, (size_t)got));
+    } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
+        left_note(session);
+        session_end(session, "lost");
+    }
+}
+
 /* Output first: nothing is read while something is owed. A pending session that hears more stops
  * listening, and the octets wait in the kernel. */
 static void on_ready(void *arg, unsigned events)
@@ -322,6 +345,8 @@ static void on_ready(void *arg, unsigned events)
             flush_kept(session);
         if (!session->ended)
             go_on(session);
+    } else if (listens_for_the_end(session)) {
+        keep(session);
     } else if (session->pending) {
         io_want(&session->io, 0);
     } else {

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "pop3d/left.h"
 #include "pop3d/peers.h"
 #include "pop3d/session.h"
 #include "util/base/log.h"
@@ -141,6 +142,7 @@ void worker_init(struct worker *worker, struct loop *loop, const struct conf *co
                  struct page *page)
 {
     *worker = (struct worker){.loop = loop, .conf = conf, .page = page};
+    LIST_INIT(&worker->left);
     worker->slot_count = most_sessions(conf);
     worker->slots = mem_array(worker->slot_count, sizeof(*worker->slots));
     worker->free_slots = mem_array(worker->slot_count, sizeof(*worker->free_slots));
@@ -159,6 +161,7 @@ void worker_close(struct worker *worker)
     end_sessions(worker);
     timer_cancel(&worker->drain_timer);
     peers_close(worker);
+    left_forget(worker, NULL);
     mem_free(worker->slots);
     mem_free(worker->free_slots);
     mem_free(worker->input);

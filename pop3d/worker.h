@@ -6,6 +6,8 @@
 #ifndef VEREDUS_POP3D_WORKER_H
 #define VEREDUS_POP3D_WORKER_H
 
+#include <bsd/sys/queue.h>
+
 #include "util/daemon/acceptor.h"
 #include "util/daemon/daemon.h"
 
@@ -18,6 +20,7 @@ enum {
 };
 
 struct session;
+struct left_login;
 struct worker;
 
 struct worker {
@@ -38,6 +41,8 @@ struct worker {
     size_t last_mailbox;
     size_t newest_mailbox; /* the place that was filled last */
     uint16_t last_query;
+    LIST_HEAD(left_list, left_login) left; /* whose clients left before auth had answered */
+    size_t left_count;
 
     struct session **slots; /* by number; NULL: free */
     size_t slot_count;

@@ -6,7 +6,6 @@
 #include "smtpd/limits.h"
 
 #include "smtpd/answer.h"
-#include "util/daemon/rate_limits.h"
 
 enum {
     SHARE_SLACK = 16 /* sessions a worker may have above its share */
@@ -77,8 +76,7 @@ static bool is_free(const struct session *session)
     return session->trusted || (session->proxy && !session->spoken_for);
 }
 
-/* Who is counted, and by what. */
-static struct rate_client rate_client_of(const struct session *session)
+struct rate_client limits_rate_client(const struct session *session)
 {
     struct worker *worker = session->worker;
     return (struct rate_client){.rates = worker->rates,
@@ -93,31 +91,31 @@ static struct rate_client rate_client_of(const struct session *session)
 
 static struct reply rate_connection(struct session *session)
 {
-    const struct rate_client client = rate_client_of(session);
+    const struct rate_client client = limits_rate_client(session);
     return rate_limits_connection(&client);
 }
 
 struct reply limits_rate_message(struct session *session)
 {
-    const struct rate_client client = rate_client_of(session);
+    const struct rate_client client = limits_rate_client(session);
     return rate_limits_message(&client);
 }
 
 struct reply limits_rate_recipient(struct session *session)
 {
-    const struct rate_client client = rate_client_of(session);
+    const struct rate_client client = limits_rate_client(session);
     return rate_limits_recipient(&client);
 }
 
 struct reply limits_rate_login(struct session *session, struct span login)
 {
-    const struct rate_client client = rate_client_of(session);
+    const struct rate_client client = limits_rate_client(session);
     return rate_limits_login(&client, login);
 }
 
 void limits_login_failed(struct session *session, struct span login)
 {
-    const struct rate_client client = rate_client_of(session);
+    const struct rate_client client = limits_rate_client(session);
     rate_limits_login_failed(&client, login);
 }
 

@@ -5,6 +5,7 @@
 #define VEREDUS_SMTPD_LIMITS_H
 
 #include "smtpd/session.h"
+#include "util/daemon/rate_limits.h"
 
 /* Counts the new session, until limits_leave. */
 void limits_enter(struct session *session);
@@ -19,6 +20,9 @@ struct reply limits_greeting(struct session *session);
  * its network or its account allow it. */
 struct reply limits_rate_message(struct session *session) __attribute__((warn_unused_result));
 struct reply limits_rate_recipient(struct session *session) __attribute__((warn_unused_result));
+
+/* Whose rates the session counts for; the spans are its own. */
+struct rate_client limits_rate_client(const struct session *session);
 
 /* Before a password is looked at, and when it was wrong; `login` as far as it is known. */
 struct reply limits_rate_login(struct session *session, struct span login)

@@ -14,7 +14,10 @@
 struct login {
     struct authentication authentication;
     struct tls_binding binding; /* the exchange points to it */
-    struct arena arena;         /* the name */
+    struct arena arena;         /* the name; when the client has left, who it was */
+    LIST_ENTRY(login) left;     /* in worker->left_logins */
+    struct worker *worker;      /* of one that has left, like the next */
+    struct rate_client client;
 };
 
 /* RFC 4954 §4, plaintext_auth: a password travels under TLS, or where nobody listens. */
@@ -139,6 +142,57 @@ struct reply login_line(struct session *session, struct span line)
 struct reply login_line_too_long(struct session *session)
 {
     return authenticate_line_too_long(&session->login->authentication);
+}
+
+/* ---- clients that leave before they are answered ---- */
+
+static void end_left(struct login *login)
+{
+    struct worker *worker = login->worker;
+    LIST_REMOVE(login, left);
+    worker->left_login_count--;
+    authenticate_drop(&login->authentication);
+    arena_free(&login->arena);
+    mem_free(login);
+}
+
+/* Who was guessed at is known only now. A challenge is for nobody any more. */
+static void on_left_answer(void *arg, struct reply reply, struct span user)
+{
+    struct login *login = arg;
+    if (reply.code == 535)
+        rate_limits_login_failed(&login->client, user);
+    end_left(login);
+}
+
+/* auth is asked on, and so goes on counting it among those that this client has under way: whoever
+ * hangs up guesses no faster. One that there is no room for counts as a failure of its network. */
+void login_leave(struct session *session)
+{
+    struct worker *worker = session->worker;
+    struct login *login = session->login;
+    if (!login_is_asked(session))
+        return;
+    if (worker->left_login_count >= LOGIN_LEFT_MOST) {
+        limits_login_failed(session, SPAN(""));
+        return;
+    }
+    login->worker = worker;
+    login->client = limits_rate_client(session);
+    login->client.session = arena_copy(&login->arena, login->client.session);
+    login->client.client = arena_copy(&login->arena, login->client.client);
+    login->authentication.exchange.facts.client = login->client.client;
+    login->authentication.calls =
+        (struct authenticate_calls){.answer = on_left_answer, .arg = login};
+    LIST_INSERT_HEAD(&worker->left_logins, login, left);
+    worker->left_login_count++;
+    session->login = NULL;
+}
+
+void login_forget_left(struct worker *worker)
+{
+    while (!LIST_EMPTY(&worker->left_logins))
+        end_left(LIST_FIRST(&worker->left_logins));
 }
 
 /* Whoever was logged in before is not any more. The proxy may have asked for the password of

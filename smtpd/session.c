@@ -34,6 +34,13 @@ bool session_serves(const struct session *session)
            session->state != SESSION_COMMIT && buf_len(&session->out) < OUTPUT_MOST;
 }
 
+/* What came behind AUTH is kept and not served; of more than a command the rest waits. */
+static bool listens_for_the_end(const struct session *session)
+{
+    return session->end == SESSION_OPEN && login_is_asked(session) &&
+           buf_len(&session->in) < session->worker->conf->limits.command_line;
+}
+
 /* Nothing is read while the client has replies to take or lookup has questions to answer: TCP tells
  * the client to wait, and that costs us nothing. */
 static bool wants_input(const struct session *session)
@@ -184,12 +191,12 @@ static void arm_timer(struct session *session)
 static void watch_socket(struct session *session)
 {
     bool reads = wants_input(session) || session->channel == CHANNEL_HANDSHAKE ||
-                 entry_is_under_way(session);
+                 entry_is_under_way(session) || listens_for_the_end(session);
     unsigned events = reads ? IO_READ : session->stream.wanted & IO_READ;
     if (buf_len(&session->out) > 0 && !session->paused)
         events |= IO_WRITE;
     stream_want(&session->stream, events);
-    if (stream_pending(&session->stream) && wants_input(session))
+    if (stream_pending(&session->stream) && (wants_input(session) || listens_for_the_end(session)))
         session_wake(session);
 }
 
@@ -227,21 +234,30 @@ static void settle(struct session *session)
 
 /* ---- the five sides ---- */
 
+/* The client does not wait for its answer, or can not hear it. */
+static void leave(struct session *session)
+{
+    login_leave(session);
+    session_drop(session);
+}
+
 /* One read a turn, so that a client with a fast line leaves room for the others. */
 static void read_some(struct session *session)
 {
     struct worker *worker = session->worker;
     size_t got;
-    if (!wants_input(session)) {
+    bool serves = wants_input(session);
+    if (!serves && !listens_for_the_end(session)) {
         stream_want(&session->stream, session->stream.wanted & IO_WRITE);
         return;
     }
-    enum stream_result result = stream_read(&session->stream, worker->input, WORKER_INPUT, &got);
+    size_t most = serves ? WORKER_INPUT : worker->conf->limits.command_line;
+    enum stream_result result = stream_read(&session->stream, worker->input, most, &got);
     if (result == STREAM_AGAIN)
         return;
     /* The end of the input ends the session, also of a client that only closed its sending side. */
     if (result != STREAM_OK)
-        session_drop(session);
+        leave(session);
     else if (session->end == SESSION_OPEN)
         reader_input(session, span_of(worker->input, got));
 }

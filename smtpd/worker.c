@@ -11,6 +11,7 @@
 #include "smtpd/commands.h"
 #include "smtpd/known.h"
 #include "smtpd/limits.h"
+#include "smtpd/login.h"
 #include "smtpd/recipients.h"
 #include "smtpd/segments.h"
 #include "smtpd/session.h"
@@ -72,6 +73,7 @@ void worker_init(struct worker *worker, struct loop *loop, const struct conf *co
     worker->questions.loop = loop;
     worker->access = (struct access_desk){&worker->questions, conf, access_known_new()};
     LIST_INIT(&worker->sessions);
+    LIST_INIT(&worker->left_logins);
     TAILQ_INIT(&worker->starved);
     write_texts(worker);
     struct spool_writer_calls calls = segments_calls(worker);
@@ -87,6 +89,7 @@ void worker_close(struct worker *worker)
         session_drop(session);
     while (!LIST_EMPTY(&worker->sessions))
         loop_turn(worker->loop, -1);
+    login_forget_left(worker);
     spool_writer_free(worker->writer);
     timer_cancel(&worker->tell);
     timer_cancel(&worker->unheard);

@@ -22,6 +22,7 @@ struct session;
 struct recipient;
 struct known;
 struct authentication;
+struct login;
 struct inquiry;
 struct queue_run_wait;
 
@@ -78,6 +79,8 @@ struct worker {
     struct channel *auth;                   /* NULL: not there now; in ROLE_SMTPD, ever */
     struct authentication *authentications; /* under way, by number */
     uint32_t last_authentication;
+    LIST_HEAD(login_list, login) left_logins; /* whose clients left before auth had answered */
+    size_t left_login_count;
 
     LIST_HEAD(session_list, session) sessions;
     size_t session_count;

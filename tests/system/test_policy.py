@@ -315,6 +315,31 @@ def test_a_stolen_account_is_stopped_and_shown(make_instance):
         other.command("QUIT", "221")
 
 
+def test_an_account_that_begins_too_many_messages_is_stopped_and_shown(make_instance):
+    with make_instance(users=[("alice@example.test", "secret"), ("bob@example.test", "word")],
+                       limits={"messages_per_account": 3}) as instance:
+        for _ in range(3):  # one a session, with a recipient or without
+            talk = log_in(instance)
+            talk.command("MAIL FROM:<bob@example.test>", "553")  # not counted
+            talk.command("MAIL FROM:<alice@example.test>", "250")
+            talk.command("QUIT", "221")
+        for _ in range(3):
+            talk = log_in(instance)
+            talk.command("MAIL FROM:<alice@example.test>", "450 4.7.1")
+            talk.command("RCPT TO:<bob@example.test>", "503")
+            talk.command("QUIT", "221")
+        instance.wait_log("event=rate-exceeded")
+        lines = instance.log_has("event=rate-exceeded")
+        assert len(lines) == 1, lines
+        assert "account=alice@example.test" in lines[0]
+        assert line_of(instance, "messages_per_account").split()[1] in lines[0]
+        status = instance.run_command("status").stdout
+        assert re.search(r"(?m)^stopped-account alice@example\.test", status), status
+        other = log_in(instance, "bob@example.test", "word")
+        other.command("MAIL FROM:<bob@example.test>", "250")
+        other.command("QUIT", "221")
+
+
 def test_sessions_at_once_are_counted_for_each_account(make_instance):
     users = [("alice@example.test", "secret"), ("bob@example.test", "word")]
     with make_instance(users=users, limits={"connections_per_account": 3}) as instance:

@@ -37,8 +37,10 @@ static void on_verify(struct rig *rig, struct channel *channel, const struct ver
     struct verdict verdict = {
         .query = verify->query, .status = VERIFY_FAILED, .user = SPAN("alice@example.test")};
     assert_true(span_to_cstr(verify->password, rig->password_text, sizeof(rig->password_text)));
-    if (span_equal(verify->password, SPAN("hang")))
+    if (span_equal(verify->password, SPAN("hang"))) {
+        rig->hung_query = verify->query;
         return;
+    }
     if (span_equal(verify->password, SPAN("later")))
         verdict.status = VERIFY_TEMPORARY;
     if (span_equal(verify->password, SPAN("right"))) {
@@ -200,6 +202,14 @@ static struct channel *pretend(struct rig *rig, enum role role, unsigned index,
     assert_true(seqpacket_pair(pair, PAIR_BUFFER));
     peers_connect(&rig->worker, role, index, pair[0]);
     return channel_new(rig->loop, pair[1], &calls);
+}
+
+void rig_answer_hung(struct rig *rig, enum verify_status status)
+{
+    const struct verdict verdict = {
+        .query = rig->hung_query, .status = (uint8_t)status, .user = SPAN("alice@example.test")};
+    assert_true(channel_send(rig->auth, &ipc_verdict, &verdict, NULL));
+    rig_settle(rig);
 }
 
 void rig_lose_auth(struct rig *rig)

@@ -43,6 +43,7 @@ struct rig {
     bool mute;                         /* no request is answered by mailbox */
     unsigned fetches, deletes, events;
     struct buf deleted;   /* names, a blank behind each */
+    uint32_t hung_query;  /* of the last "hang" */
     struct span password; /* of the last verify */
     char password_text[256];
     int lock; /* the file of the lock, as another session would open it */
@@ -81,6 +82,9 @@ void rig_log_in(struct rig *rig);
 
 /* True when nobody holds the mailbox's lock any more. */
 bool rig_lock_is_free(struct rig *rig);
+
+/* auth answers the last "hang" after all: for alice. */
+void rig_answer_hung(struct rig *rig, enum verify_status status);
 
 void rig_lose_auth(struct rig *rig);
 void rig_lose_mailbox(struct rig *rig);

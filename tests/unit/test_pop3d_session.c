@@ -206,6 +206,31 @@ static void test_auth_dying_amid_a_login_ends_the_session(void **state)
     assert_null(rig_session(rig));
 }
 
+/* auth holds the answer to a wrong password back: nobody has to be kept for it. */
+static void test_a_client_that_leaves_before_auth_answers_has_left(void **state)
+{
+    struct rig *rig = *state;
+    (void)rig_talk(rig, "USER alice\r\nPASS hang\r\n");
+    (void)rig_talk(rig, "QUIT\r\n");
+    assert_non_null(rig_session(rig));
+    rig_hang_up(rig);
+    rig_settle(rig);
+    assert_null(rig_session(rig));
+}
+
+static void test_octets_behind_a_password_are_kept_up_to_a_command(void **state)
+{
+    static char flood[10000];
+    struct rig *rig = *state;
+    (void)rig_talk(rig, "USER alice\r\nPASS hang\r\n");
+    memset(flood, 'x', sizeof(flood));
+    for (int i = 0; i < 4; i++) {
+        rig_send(rig, span_of(flood, sizeof(flood)));
+        rig_settle(rig);
+    }
+    assert_in_range(buf_len(&rig_session(rig)->in), 1, 2 * SESSION_COMMAND_MOST);
+}
+
 /* ---- pipelining ---- */
 
 static const char dialogue[] =
@@ -693,6 +718,8 @@ int main(void)
         RIGGED(test_plaintext_auth_decides_who_may_log_in),
         RIGGED(test_without_auth_or_mailbox_a_login_fails_for_now),
         RIGGED(test_auth_dying_amid_a_login_ends_the_session),
+        RIGGED(test_a_client_that_leaves_before_auth_answers_has_left),
+        RIGGED(test_octets_behind_a_password_are_kept_up_to_a_command),
         RIGGED(test_pipelined_commands_are_answered_alike_in_every_split),
         RIGGED(test_commands_octet_by_octet_are_answered_alike),
         RIGGED(test_pipelined_replies_leave_in_one_piece),

@@ -43,10 +43,11 @@ static int set_up(void **state)
     fixture.rates = rates_map(rates);
     (void)close(page);
     (void)close(rates);
-    fixture.conf = conf_of("hostname = mx.example.test\nlimits {\n"
-                           "connections_rate = 3\nmessages_rate = 3\nrecipients_rate = 3\n"
-                           "recipients_per_account = 5\nauth_failures = 4\n"
-                           "auth_failures_per_account = 6\n}\n");
+    fixture.conf =
+        conf_of("hostname = mx.example.test\nlimits {\n"
+                "connections_rate = 3\nmessages_rate = 3\nrecipients_rate = 3\n"
+                "recipients_per_account = 5\nmessages_per_account = 4\nauth_failures = 4\n"
+                "auth_failures_per_account = 6\n}\n");
     *state = &fixture;
     return fixture.page != NULL && fixture.rates != NULL ? 0 : -1;
 }
@@ -117,25 +118,48 @@ static void trusted_networks_are_not_limited(void **state)
     assert_int_equal(passes(rate_limits_recipient, &client, &reply), 50);
 }
 
-static void an_account_is_limited_wherever_it_comes_from_and_shown_once(void **state)
+static void both_rates_of_an_account_are_its_own_wherever_it_comes_from(void **state)
 {
+    static const struct {
+        struct reply (*count)(const struct rate_client *);
+        unsigned limit;
+    } rows[] = {{rate_limits_message, 4}, {rate_limits_recipient, 5}};
     struct fixture *fixture = *state;
     struct rate_client client = client_of(fixture, 7), trusted = client_of(fixture, 8);
     struct reply reply;
     char name[RATES_NAME_MAX];
-    client.account = SPAN("alice@example.test");
-    trusted.account = SPAN("Alice@example.test");
     trusted.trusted = true;
-    assert_int_equal(passes(rate_limits_message, &client, &reply), 50);
-    assert_int_equal(passes(rate_limits_recipient, &client, &reply), 5);
-    assert_int_equal(passes(rate_limits_recipient, &trusted, &reply), 0);
-    assert_int_equal(reply.code, 450);
-    assert_string_equal(reply.enhanced, "4.7.1");
-    assert_int_equal(page_get(fixture->page, PAGE_ACCOUNTS_STOPPED), 1);
+    for (unsigned i = 0; i < 2; i++) {
+        client.account = SPAN("alice@example.test");
+        trusted.account = SPAN("Alice@example.test");
+        assert_int_equal(passes(rows[i].count, &client, &reply), rows[i].limit);
+        assert_int_equal(passes(rows[i].count, &trusted, &reply), 0);
+        assert_int_equal(reply.code, 450);
+        assert_false(reply.close);
+        assert_string_equal(reply.enhanced, "4.7.1");
+        assert_int_equal(page_get(fixture->page, PAGE_ACCOUNTS_STOPPED), i + 1);
+        trusted.account = SPAN("bob@example.test");
+        assert_int_equal(passes(rows[i].count, &trusted, &reply), rows[i].limit);
+        assert_int_equal(page_get(fixture->page, PAGE_ACCOUNTS_STOPPED), i + 2);
+        page_add(fixture->page, PAGE_ACCOUNTS_STOPPED, -1);
+    }
     assert_true(
         span_equal(rates_stopped(fixture->rates, 0, clock_ms(), name), SPAN("alice@example.test")));
-    trusted.account = SPAN("bob@example.test");
-    assert_int_equal(passes(rate_limits_recipient, &trusted, &reply), 5);
+    assert_true(
+        span_equal(rates_stopped(fixture->rates, 1, clock_ms(), name), SPAN("bob@example.test")));
+    assert_int_equal(rates_stopped(fixture->rates, 2, clock_ms(), name).len, 0); /* each once */
+}
+
+/* What it sends without a login is its network's. */
+static void who_is_logged_in_counts_for_no_network(void **state)
+{
+    struct fixture *fixture = *state;
+    struct rate_client client = client_of(fixture, 7);
+    struct reply reply;
+    client.account = SPAN("alice@example.test");
+    assert_int_equal(passes(rate_limits_message, &client, &reply), 4);
+    client.account = SPAN("");
+    assert_int_equal(passes(rate_limits_message, &client, &reply), 3);
 }
 
 static void logins_are_put_off_after_failures_of_the_network_or_to_the_account(void **state)
@@ -193,7 +217,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(each_rate_of_a_network_has_its_limit_and_its_reply),
         TEST(trusted_networks_are_not_limited),
-        TEST(an_account_is_limited_wherever_it_comes_from_and_shown_once),
+        TEST(both_rates_of_an_account_are_its_own_wherever_it_comes_from),
+        TEST(who_is_logged_in_counts_for_no_network),
         TEST(logins_are_put_off_after_failures_of_the_network_or_to_the_account),
         TEST(a_daemon_without_the_memory_limits_nobody),
         TEST(a_setting_is_found_by_its_file_and_line),

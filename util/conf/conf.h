@@ -154,7 +154,8 @@ struct conf_limits {
     uint64_t delivery_concurrency;            /* jobs a local process is given at once */
     uint64_t connections_rate, messages_rate; /* of a network, a minute */
     uint64_t recipients_rate, auth_failures;  /* of a network, an hour */
-    uint64_t recipients_per_account, auth_failures_per_account; /* an hour */
+    uint64_t messages_per_account, recipients_per_account; /* an hour */
+    uint64_t auth_failures_per_account;                    /* an hour */
     uint64_t greylist_delay, greylist_window, greylist_life;
     uint64_t greylist_passes;
 };

@@ -216,9 +216,11 @@ const struct setting settings[] = {
      .help = "Messages a minute from such a network without a login; more are put off with 450."},
     {LIMIT(recipients_rate, SETTING_NUMBER, 1, RATES_LIMIT), .fallback = "10000",
      .help = "Recipients an hour from such a network without a login."},
-    {LIMIT(recipients_per_account, SETTING_NUMBER, 1, RATES_LIMIT), .fallback = "500",
-     .help = "Recipients an hour of a login; one that sends more is stopped with 450, since its "
+    {LIMIT(messages_per_account, SETTING_NUMBER, 1, RATES_LIMIT), .fallback = "500",
+     .help = "Messages an hour of a login; one that begins more is stopped with 450, since its "
              "password may be stolen."},
+    {LIMIT(recipients_per_account, SETTING_NUMBER, 1, RATES_LIMIT), .fallback = "500",
+     .help = "Recipients an hour of a login; one that has more is stopped in the same way."},
     {LIMIT(auth_failures, SETTING_NUMBER, 1, RATES_LIMIT), .fallback = "100",
      .help = "Failed logins an hour from a network, POP3 included, before all of its logins are "
              "put off."},

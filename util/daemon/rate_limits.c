@@ -13,19 +13,20 @@ struct row {
     const char *setting;
     size_t offset; /* of the limit in struct conf_limits */
     bool of_account;
+    bool stops; /* an account that exceeds it is shown as stopped */
 };
 
+#define LIMIT(name) .setting = #name, .offset = offsetof(struct conf_limits, name)
 static const struct row rows[RATE_COUNT] = {
-    [RATE_CONNECTIONS] = {"connections_rate", offsetof(struct conf_limits, connections_rate),
-                          false},
-    [RATE_MESSAGES] = {"messages_rate", offsetof(struct conf_limits, messages_rate), false},
-    [RATE_RECIPIENTS] = {"recipients_rate", offsetof(struct conf_limits, recipients_rate), false},
-    [RATE_ACCOUNT_RECIPIENTS] = {"recipients_per_account",
-                                 offsetof(struct conf_limits, recipients_per_account), true},
-    [RATE_FAILURES] = {"auth_failures", offsetof(struct conf_limits, auth_failures), false},
-    [RATE_ACCOUNT_FAILURES] = {"auth_failures_per_account",
-                               offsetof(struct conf_limits, auth_failures_per_account), true},
+    [RATE_CONNECTIONS] = {LIMIT(connections_rate)},
+    [RATE_MESSAGES] = {LIMIT(messages_rate)},
+    [RATE_RECIPIENTS] = {LIMIT(recipients_rate)},
+    [RATE_ACCOUNT_MESSAGES] = {LIMIT(messages_per_account), .of_account = true, .stops = true},
+    [RATE_ACCOUNT_RECIPIENTS] = {LIMIT(recipients_per_account), .of_account = true, .stops = true},
+    [RATE_FAILURES] = {LIMIT(auth_failures)},
+    [RATE_ACCOUNT_FAILURES] = {LIMIT(auth_failures_per_account), .of_account = true},
 };
+#undef LIMIT
 
 /* The offset is one of the table above, where each leads to a uint64_t. */
 static uint64_t limit_of(const struct rate_client *client, enum rate rate)
@@ -64,9 +65,9 @@ static void log_excess(const struct rate_client *client, enum rate rate, struct 
 }
 
 /* The first time in a window is the one that is told. */
-static void stop_account(const struct rate_client *client, int64_t now)
+static void stop_account(const struct rate_client *client, enum rate rate, int64_t now)
 {
-    int64_t window = rates_window_ms(RATE_ACCOUNT_RECIPIENTS);
+    int64_t window = rates_window_ms(rate);
     page_add(client->page, PAGE_ACCOUNTS_STOPPED, 1);
     rates_note_stopped(client->rates, client->account, now, now - now % window + window);
 }
@@ -83,8 +84,8 @@ static bool take(const struct rate_client *client, enum rate rate, struct span a
     page_add(client->page, PAGE_RATE_REFUSED, 1);
     if (result == RATES_EXCEEDED_FIRST)
         log_excess(client, rate, account);
-    if (result == RATES_EXCEEDED_FIRST && rate == RATE_ACCOUNT_RECIPIENTS)
-        stop_account(client, ask.now);
+    if (result == RATES_EXCEEDED_FIRST && rows[rate].stops)
+        stop_account(client, rate, ask.now);
     return false;
 }
 
@@ -101,7 +102,8 @@ struct reply rate_limits_connection(const struct rate_client *client)
 
 struct reply rate_limits_message(const struct rate_client *client)
 {
-    if (client->account.len > 0 || take(client, RATE_MESSAGES, SPAN("")))
+    enum rate rate = client->account.len > 0 ? RATE_ACCOUNT_MESSAGES : RATE_MESSAGES;
+    if (take(client, rate, client->account))
         return REPLY_PENDING;
     return (struct reply){.code = 450,
                           .is_logged = true,

@@ -28,11 +28,11 @@ struct rate_client {
 /* Each counts one, and is pending when there may be one more. At the greeting: 421 4.7.0. */
 struct reply rate_limits_connection(const struct rate_client *client);
 
-/* At MAIL: 450 4.7.1. Nothing is asked of a session that logged in. */
+/* At MAIL, of a message that would be begun: 450 4.7.1. An account that is stopped is shown by
+ * `veredus status` until its window ends. */
 struct reply rate_limits_message(const struct rate_client *client);
 
-/* At RCPT, of a recipient that would be taken: 450 4.7.1. An account that is stopped is shown by
- * `veredus status` until its window ends. */
+/* The same at RCPT, of a recipient that would be taken. */
 struct reply rate_limits_recipient(const struct rate_client *client);
 
 /* Before a password is looked at; counts nothing. `login` is what the client gave, or empty when it

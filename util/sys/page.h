@@ -40,7 +40,7 @@
     X(TABLES, "table-changes") /* lookup: its start, and every table built anew */                 \
     X(LOOKUPS, "lookups")                                                                          \
     X(RATE_REFUSED, "rate-refused")         /* by a limit over time */                             \
-    X(ACCOUNTS_STOPPED, "accounts-stopped") /* for their recipients */                             \
+    X(ACCOUNTS_STOPPED, "accounts-stopped") /* for what they send */                               \
     X(LOG_LOST, "log-lost")                 /* lines that the log did not take */                  \
     X(PRESSURE, "pressure")                 /* gauge, qmgr: enum page_pressure */
 

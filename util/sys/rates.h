@@ -21,6 +21,7 @@ enum rate {
     RATE_CONNECTIONS,        /* of a network, a minute */
     RATE_MESSAGES,           /* of a network, a minute */
     RATE_RECIPIENTS,         /* of a network, an hour */
+    RATE_ACCOUNT_MESSAGES,   /* of an account, an hour */
     RATE_ACCOUNT_RECIPIENTS, /* of an account, an hour */
     RATE_FAILURES,           /* failed logins of a network, an hour */
     RATE_ACCOUNT_FAILURES,   /* failed logins to an account, an hour */
