@@ -32,12 +32,15 @@ struct scan {
     size_t count, room;
     struct span folder; /* "new/" or "cur/" */
     int directory;
+    int error; /* errno: a message could not be measured, and that says nothing about it */
 };
 
-/* RFC 1939 §11: the octets as they are sent. */
+/* RFC 1939 §11: the octets as they are sent. False for what is no message, with errno 0 or why it
+ * can not be read. */
 static bool measure(int directory, const char *name, uint64_t *octets)
 {
     struct stat status;
+    errno = 0;
     int fd = maildir_open_at(directory, name, O_RDONLY, 0);
     if (fd < 0)
         return false;
@@ -73,6 +76,13 @@ static void add(struct scan *scan, struct span name, uint64_t octets)
     };
 }
 
+/* Of ours, and not the message's fault. A client takes whatever is not listed for gone, so there is
+ * no list then. */
+static bool is_shortage(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
 /* Where the file system does not tell the type, the file itself is asked. */
 static bool visit(void *arg, const char *name, unsigned char type)
 {
@@ -84,7 +94,9 @@ static bool visit(void *arg, const char *name, unsigned char type)
     bool stated = type == DT_REG && maildir_name_wire_size(span_cstr(name), &octets);
     if (stated || measure(scan->directory, name, &octets))
         add(scan, span_cstr(name), octets);
-    return scan->count < MESSAGES_MOST;
+    else if (is_shortage(errno))
+        scan->error = errno;
+    return scan->error == 0 && scan->count < MESSAGES_MOST;
 }
 
 /* The same visitor for both: only the folder's name differs. */
@@ -92,7 +104,8 @@ static int scan_folder(struct scan *scan, struct span folder, int directory)
 {
     scan->folder = folder;
     scan->directory = directory;
-    return maildir_each(directory, visit, scan);
+    int error = maildir_each(directory, visit, scan);
+    return scan->error != 0 ? scan->error : error;
 }
 
 /* By octets, whatever the locale. */

@@ -27,13 +27,14 @@ static bool parse_node(struct span node, struct address *address)
     return !address->domain_is_literal && span_find(domain, '.') < domain.len;
 }
 
-/* RFC 1985 §5.1: 459 names the node and the reason. */
-static struct reply not_allowed(struct session *session, struct span node)
+/* RFC 1985 §5.1: 459 names the node and the reason. Written here, since the text is not kept. */
+static void refuse(struct session *session, struct span node)
 {
-    struct span text = arena_printf(&session->arena,
-                                    "Node %.*s not allowed: log in, or come from a trusted network",
-                                    SPAN_ARG(node));
-    return answer_by("trusted_networks", answer(459, "4.7.1", text.data));
+    struct arena arena = {0};
+    struct span text = arena_printf(
+        &arena, "Node %.*s not allowed: log in, or come from a trusted network", SPAN_ARG(node));
+    answer_write(session, node, answer_by("trusted_networks", answer(459, "4.7.1", text.data)));
+    arena_free(&arena);
 }
 
 /* Queues that have names of their own (§5.3) there are none of. */
@@ -47,7 +48,9 @@ struct reply cmd_etrn(struct session *session, struct span arguments)
     bool subdomains = arguments.data[0] == '@';
     if (!parse_node(span_skip(arguments, subdomains), &address))
         return answer(501, "5.5.4", "Syntax: ETRN domain, or ETRN @domain");
-    if (!session_may_relay(session))
-        return not_allowed(session, address_domain(&address));
-    return queue_run_begin(session, address_domain(&address), subdomains);
+    if (session_may_relay(session))
+        queue_run_begin(session, address_domain(&address), subdomains);
+    else
+        refuse(session, address_domain(&address));
+    return REPLY_PENDING;
 }

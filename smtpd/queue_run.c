@@ -90,7 +90,7 @@ void queue_run_lost(struct worker *worker)
         conclude(each->session, QUEUE_RUN_REFUSED, 0);
 }
 
-struct reply queue_run_begin(struct session *session, struct span domain, bool subdomains)
+void queue_run_begin(struct session *session, struct span domain, bool subdomains)
 {
     struct worker *worker = session->worker;
     struct queue_run_wait *wait = mem_new(sizeof(*wait));
@@ -101,12 +101,8 @@ struct reply queue_run_begin(struct session *session, struct span domain, bool s
     memcpy(wait->domain, domain.data, domain.len);
     const struct queue_run question = {
         .query = wait->query, .subdomains = subdomains, .domain = domain};
-    if (worker->qmgr != NULL && channel_send(worker->qmgr, &ipc_queue_run, &question, NULL)) {
-        session->queue_run = wait;
-        HASH_ADD(hh, worker->queue_runs, query, sizeof(wait->query), wait);
-        return REPLY_PENDING;
-    }
-    struct reply refusal = reply_of(wait, QUEUE_RUN_REFUSED, 0, &session->arena);
-    mem_free(wait);
-    return refusal;
+    session->queue_run = wait;
+    HASH_ADD(hh, worker->queue_runs, query, sizeof(wait->query), wait);
+    if (worker->qmgr == NULL || !channel_send(worker->qmgr, &ipc_queue_run, &question, NULL))
+        conclude(session, QUEUE_RUN_REFUSED, 0);
 }

@@ -11,9 +11,8 @@
 #include "util/ipc/messages.h"
 
 /* Asks for `domain`, a valid name in lower case and ASCII, and with `subdomains` for those beneath
- * it. Pending: the reply comes later. */
-struct reply queue_run_begin(struct session *session, struct span domain, bool subdomains)
-    __attribute__((warn_unused_result));
+ * it; the reply comes later. */
+void queue_run_begin(struct session *session, struct span domain, bool subdomains);
 
 /* True while a reply is to come. */
 bool queue_run_is_asked(const struct session *session);

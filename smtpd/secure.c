@@ -48,6 +48,11 @@ static void fail(struct session *session, const char *reason)
     session_drop(session);
 }
 
+void secure_give_up(struct session *session)
+{
+    fail(session, "the handshake takes too long");
+}
+
 void secure_step(struct session *session)
 {
     switch (stream_handshake(&session->stream)) {

@@ -18,6 +18,9 @@ void secure_begin(struct session *session);
  * the session. */
 void secure_step(struct session *session);
 
+/* The handshake took too long. */
+void secure_give_up(struct session *session);
+
 /* "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256 bits)" for the trace field; empty in the clear.
  * Lives in the session's transaction arena. */
 struct span secure_text(struct session *session);

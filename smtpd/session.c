@@ -262,14 +262,32 @@ static void read_some(struct session *session)
         reader_input(session, span_of(worker->input, got));
 }
 
-/* Goes on with what was kept. A worker that is to end waits for transactions, not for clients that
- * might begin one (RFC 5321 §3.8). */
-static void advance(struct session *session)
+/* A worker that is to end waits for transactions, not for clients that might begin one (RFC 5321
+ * §3.8). */
+static bool is_to_leave(const struct session *session)
 {
     bool idle = session->state <= SESSION_READY && buf_len(&session->in) == 0;
-    if (session->worker->draining && !session->worker->patient && idle &&
-        session->end == SESSION_OPEN)
+    return session->worker->draining && !session->worker->patient && idle &&
+           session->end == SESSION_OPEN;
+}
+
+/* Amid a handshake, or before we know whether one will come, no word of ours would be understood.
+ */
+static void send_away(struct session *session)
+{
+    if (waits_around(session) == WAIT_NOTHING || session->channel == CHANNEL_SILENT)
         answer_write(session, SPAN(""), answer_close(421, "4.3.2", "Service is shutting down"));
+    else
+        session_drop(session);
+}
+
+/* Goes on with what was kept. */
+static void advance(struct session *session)
+{
+    if (is_to_leave(session))
+        send_away(session);
+    if (session->end == SESSION_GONE)
+        return;
     if (session->starved)
         data_resume(session);
     if (buf_len(&session->in) > 0)
@@ -346,7 +364,7 @@ static void on_timer(void *arg)
         [WAIT_NOTHING] = session_drop,
         [WAIT_PROXY] = entry_give_up,
         [WAIT_GREETING] = entry_greet,
-        [WAIT_HANDSHAKE] = session_drop,
+        [WAIT_HANDSHAKE] = secure_give_up,
         [WAIT_COMMAND] = tire,
         [WAIT_LINE] = tire,
         [WAIT_DATA] = tire,

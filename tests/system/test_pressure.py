@@ -158,6 +158,7 @@ def test_an_octet_now_and_then_does_not_keep_a_handshake_alive(hasty):
     hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x5a" * 500
     heard, elapsed = drips(talk, hello, 0.5)
     assert heard == b"" and 25 < elapsed < 45  # the deadline of the handshake is 30 s
+    hasty.wait_log("event=tls-failed", "the handshake takes too long")
 
 
 @pytest.mark.root  # for mount(8)

@@ -6,6 +6,7 @@ import socket
 import ssl
 import struct
 import subprocess
+import time
 
 import pytest
 
@@ -216,6 +217,19 @@ def test_what_is_no_handshake_gets_no_word_of_smtp(server, octets):
     except ConnectionResetError:
         pass
     assert b"220" not in heard and b"mx.example" not in heard, heard
+
+
+def test_a_handshake_that_stalls_does_not_delay_the_end(make_instance):
+    with make_instance() as instance:
+        stalled = [harness.connect(instance.submissions_port)]
+        stalled.append(harness.connect(instance.smtp_port))
+        stalled[1].expect("220")
+        stalled[1].command("EHLO client.test", "250")
+        stalled[1].command("STARTTLS", "220")
+        begun = time.monotonic()
+        instance.stop()
+        assert time.monotonic() - begun < 8
+        assert all(talk.closed() for talk in stalled)
 
 
 def test_a_handshake_at_a_port_for_text_is_dropped(server):

@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -384,6 +386,26 @@ static void a_list_that_is_not_sealed_is_refused(void **state)
     close(fd);
 }
 
+/* Room for the folder and for nothing else: a client takes what is not listed for gone. */
+static void a_list_for_which_descriptors_are_missing_is_no_list(void **state)
+{
+    const struct site *site = *state;
+    struct rlimit before, few;
+    uint32_t count;
+    put(site->maildir.new_mail, "1.size-is-not-stated", SPAN("Subject: x\n\nx\n"));
+    int next = dup(STDIN_FILENO);
+    assert_true(next >= 0);
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = (struct rlimit){.rlim_cur = (rlim_t)next + 1, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    int fd = mailbox_scan(&site->maildir, &count);
+    int error = errno;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(fd, -1);
+    assert_int_equal(error, EMFILE);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, site_begin, site_end)
@@ -394,6 +416,7 @@ int main(void)
         TEST(what_is_no_message_is_skipped),
         TEST(hard_links_to_files_of_ours_are_messages),
         TEST(a_hard_link_to_a_foreign_file_is_never_opened),
+        TEST(a_list_for_which_descriptors_are_missing_is_no_list),
         TEST(a_message_in_both_folders_is_listed_once),
         TEST(a_name_that_is_no_uidl_is_hashed),
         TEST(a_message_is_found_after_another_program_moved_it),

@@ -137,7 +137,9 @@ static void strangers_are_refused_and_the_log_says_by_which_setting(void **state
     struct rig *rig = reach(state, "192.0.2.1", true);
     rig_say(rig, "ETRN Example.org\r\n",
             "459 4.7.1 Node example.org not allowed: log in, or come from a trusted network\r\n");
+    size_t left = rig->session->arena.left;
     assert_int_equal(rig_ask(rig, "ETRN @example.org\r\n"), 459);
+    assert_int_equal(rig->session->arena.left, left); /* asking costs a session no memory */
     assert_int_equal(rig->runs_asked, 0);
 }
 
