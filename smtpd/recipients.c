@@ -403,7 +403,7 @@ void recipients_forget(struct session *session)
 /* ---- the answers ---- */
 
 /* An answer of many parts is complete with the one that has no `more`. */
-void recipients_resolved(struct worker *worker, const struct resolved *answer)
+static void on_resolved(struct worker *worker, const struct resolved *answer)
 {
     struct recipient *recipient;
     HASH_FIND(hh, worker->queries, &answer->query, sizeof(answer->query), recipient);
@@ -433,7 +433,7 @@ static void on_message(void *arg, struct channel *channel, const struct ipc_type
     struct worker *worker = arg;
     (void)channel, (void)fds;
     if (type == &ipc_resolved)
-        recipients_resolved(worker, message);
+        on_resolved(worker, message);
     else
         (void)questions_heard(&worker->questions, type, message);
 }

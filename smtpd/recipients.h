@@ -62,7 +62,4 @@ void recipients_forget(struct session *session);
 /* A socket to a lookup process, the first or a new one: what waits is asked there. Takes `fd`. */
 void recipients_connect(struct worker *worker, int fd);
 
-/* The same for a given answer, as it comes from lookup. */
-void recipients_resolved(struct worker *worker, const struct resolved *answer);
-
 #endif

@@ -81,3 +81,19 @@ def shared_instance(tmp_path_factory):
 def sanitized():
     """True when the build under test has the sanitizers in it."""
     return "asan" in os.fspath(harness.BUILD)
+
+
+@pytest.fixture
+def mounted():
+    """Mounts a tmpfs over a directory until the end of the test; needs root."""
+    places = []
+
+    def mount(path, options):
+        path.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)], check=True)
+        places.append(path)
+        path.chmod(0o700)
+
+    yield mount
+    for path in places:
+        subprocess.run(["umount", "-l", str(path)], check=True)

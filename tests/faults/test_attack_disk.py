@@ -9,22 +9,6 @@ import harness
 pytestmark = pytest.mark.root  # for mount(8)
 
 
-@pytest.fixture
-def small(tmp_path):
-    """Mounts a small tmpfs over a directory."""
-    mounted = []
-
-    def mount(path, options):
-        path.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)], check=True)
-        mounted.append(path)
-        path.chmod(0o700)
-
-    yield mount
-    for path in mounted:
-        subprocess.run(["umount", "-l", str(path)], check=True)
-
-
 def fill(path):
     """Leaves not an octet free."""
     with open(path, "wb", buffering=0) as hog:
@@ -51,10 +35,10 @@ def settled(server, count):
 
 
 @pytest.mark.parametrize("what", ["octets", "inodes"])
-def test_a_full_mail_store_defers_and_resumes(make_instance, small, what):
+def test_a_full_mail_store_defers_and_resumes(make_instance, mounted, what):
     server = make_instance(limits={"retry_first": 1, "retry_most": 2})
     mail = server.directory / "mail"
-    small(mail, "size=4m" if what == "octets" else "size=40m,nr_inodes=20")
+    mounted(mail, "size=4m" if what == "octets" else "size=40m,nr_inodes=20")
     with server:
         if what == "octets":
             fill(mail / "hog")
@@ -70,10 +54,10 @@ def test_a_full_mail_store_defers_and_resumes(make_instance, small, what):
         assert not list((server.maildir() / "tmp").iterdir())
 
 
-def test_a_full_spool_says_452_keeps_what_it_took_and_resumes(make_instance, small):
+def test_a_full_spool_says_452_keeps_what_it_took_and_resumes(make_instance, mounted):
     server = make_instance()
     spool = server.directory / "spool"
-    small(spool, "size=40m")
+    mounted(spool, "size=40m")
     with server:
         server.send(b"Subject: 000\r\n\r\n")
         server.wait_queue_empty()
@@ -95,11 +79,11 @@ def test_a_full_spool_says_452_keeps_what_it_took_and_resumes(make_instance, sma
         assert subjects(server) == expected(10)
 
 
-def test_a_table_without_room_stays_the_old_one_and_leaves_nothing_beside_it(make_instance, small):
+def test_a_table_without_room_stays_the_old_one_and_leaves_nothing_beside_it(make_instance, mounted):
     server = make_instance()
     tables = server.directory / "tables"
     files = {path.name: path.read_bytes() for path in tables.iterdir()}
-    small(tables, "size=256k")
+    mounted(tables, "size=256k")
     for name, octets in files.items():
         (tables / name).write_bytes(octets)
     fill(tables / "hog")

@@ -2,7 +2,6 @@
 import os
 import socket
 import ssl
-import subprocess
 import time
 
 import pytest
@@ -12,22 +11,6 @@ import harness
 SESSIONS = 2000
 MOST_KB = {"clear": 12, "tls": 30}
 MESSAGE = b"Subject: served\r\n\r\nx\r\n"
-
-
-@pytest.fixture
-def mounted():
-    """Mounts a tmpfs over a directory until the end of the test."""
-    places = []
-
-    def mount(path, options):
-        path.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)], check=True)
-        places.append(path)
-        path.chmod(0o700)
-
-    yield mount
-    for path in places:
-        subprocess.run(["umount", "-l", str(path)], check=True)
 
 
 def octets_of(pids):
