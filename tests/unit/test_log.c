@@ -20,6 +20,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -508,6 +510,32 @@ static void full_pipe_loses_whole_lines_and_counts_them(void **state)
     (void)close(reader);
 }
 
+/* As a disk does that is full: the limit cuts a write short. */
+static void line_that_a_full_disk_cut_is_not_continued(void **state)
+{
+    const struct rlimit tight = {.rlim_cur = 10, .rlim_max = RLIM_INFINITY};
+    const struct rlimit wide = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+    char text[1024];
+    int file = memfd_create("log", MFD_CLOEXEC);
+    (void)state;
+    assert_true(file >= 0 && dup2(file, STDERR_FILENO) >= 0);
+    log_setup("test", LOG_LOGFMT, LOG_DEBUG);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    log_event(LOG_INFO, "cut", LOG_UINT("n", 1));
+    log_event(LOG_INFO, "lost", LOG_UINT("n", 2));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &wide), 0);
+    log_event(LOG_INFO, "whole", LOG_UINT("n", 3));
+    ssize_t size = pread(file, text, sizeof(text) - 1, 0);
+    assert_true(size > 10);
+    text[size] = '\0';
+    assert_memory_equal(text + 10, "\ntime=", 6);
+    assert_non_null(strstr(text, "event=log-lost count=2\n"));
+    assert_non_null(strstr(text, "event=whole n=3\n"));
+    assert_null(strstr(text, "event=lost"));
+    (void)close(file);
+}
+
 static void full_socket_does_not_block_though_its_description_would(void **state)
 {
     struct capture *capture = *state;
@@ -634,6 +662,7 @@ int main(void)
         with_capture(require_names_the_condition),
         with_capture(require_is_silent_when_it_holds),
         with_capture(full_pipe_loses_whole_lines_and_counts_them),
+        with_capture(line_that_a_full_disk_cut_is_not_continued),
         with_capture(full_socket_does_not_block_though_its_description_would),
         with_capture(lines_passed_on_to_a_full_pipe_are_counted),
         with_capture(last_words_wait_for_a_reader_that_is_late),

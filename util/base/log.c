@@ -35,7 +35,7 @@ enum {
 
 /*
  * The one state of the process in util: who logs, how, and where to. It is written at start only,
- * but for the number of lines that were lost and not said to be.
+ * but for what became of lines: how many were lost and not said to be, whether one was torn.
  * Handing it through every function that may have something to say would put it into most
  * signatures of the program, and panic() could not reach it at all.
  */
@@ -48,6 +48,7 @@ static struct {
     void (*lost)(void *arg, uint64_t count);
     void *lost_arg;
     _Atomic uint64_t unsaid;
+    _Atomic bool torn; /* a line went out in part: its disk was full */
 } logger = {.process = "veredus", .format = LOG_LOGFMT, .most = LOG_INFO};
 
 /* The severities are those of RFC 5424 §6.2.1. */
@@ -357,7 +358,20 @@ static bool put_out(struct span text)
                       ? send(STDERR_FILENO, text.data, text.len, MSG_DONTWAIT | MSG_NOSIGNAL)
                       : write(STDERR_FILENO, text.data, text.len);
     } while (written < 0 && errno == EINTR);
+    if (written > 0 && (size_t)written < text.len)
+        atomic_store_explicit(&logger.torn, true, memory_order_relaxed);
     return written >= 0 && (size_t)written == text.len;
+}
+
+/* What comes behind half a line must not continue it. */
+static bool ended_torn(void)
+{
+    if (!atomic_load_explicit(&logger.torn, memory_order_relaxed))
+        return true;
+    bool ended = put_out(SPAN("\n"));
+    if (ended)
+        atomic_store_explicit(&logger.torn, false, memory_order_relaxed);
+    return ended;
 }
 
 /* Counted twice: for the line that says so, which starts over, and for whoever keeps the total. */
@@ -392,7 +406,7 @@ static bool write_line(enum log_level level, const char *event, const struct log
 
     compose(&line, level, event, fields);
     if (!logger.to_syslog)
-        return said_lost() && put_out(span_of(line.text, line.len));
+        return ended_torn() && said_lost() && put_out(span_of(line.text, line.len));
     log_syslog_line(levels[level].severity, span_of(line.text, line.len - 1));
     return true;
 }
