@@ -120,6 +120,36 @@ static void test_more_letters_than_pieces_go_in_further_batches(void **state)
         assert_true(rig_letter_is_intact(rig, rig->letters[i]));
 }
 
+static void test_first_of_many_waits_for_the_rest(void **state)
+{
+    struct rig *rig = *state;
+    rig_start_writer(rig, 0, 0);
+    for (unsigned i = 0; i < 10; i++)
+        rig_submit(rig, 1, 300);
+    rig_settle(rig);
+    rig_submit(rig, 1, 300);
+    loop_turn(rig->loop, 0);
+    assert_int_equal(fault.batches, 1);
+    for (unsigned i = 0; i < 9; i++)
+        rig_submit(rig, 1, 300);
+    loop_turn(rig->loop, 0);
+    assert_int_equal(fault.batches, 2);
+    rig_settle(rig);
+    assert_int_equal(fault.batches, 2);
+}
+
+static void test_who_comes_alone_after_many_is_written_all_the_same(void **state)
+{
+    struct rig *rig = *state;
+    rig_start_writer(rig, 0, 0);
+    for (unsigned i = 0; i < 10; i++)
+        rig_submit(rig, 1, 300);
+    rig_settle(rig);
+    rig_store_letter(rig, 1, 300);
+    assert_true(rig_letter_is_intact(rig, rig->letters[10]));
+    assert_int_equal(fault.batches, 2);
+}
+
 static void test_batch_is_written_only_after_the_sync_before(void **state)
 {
     struct rig *rig = *state;
@@ -610,6 +640,8 @@ int main(void)
         TEST(test_letter_reads_back_after_done),
         TEST(test_letters_of_one_turn_share_one_write_and_one_sync),
         TEST(test_more_letters_than_pieces_go_in_further_batches),
+        TEST(test_first_of_many_waits_for_the_rest),
+        TEST(test_who_comes_alone_after_many_is_written_all_the_same),
         TEST(test_batch_is_written_only_after_the_sync_before),
         TEST(test_records_begin_on_64_and_batches_on_4096),
         TEST(test_durable_is_cumulative_and_ends_behind_the_last_record),

@@ -193,6 +193,7 @@ static struct letter *take_pending(struct spool_writer *writer)
 {
     struct letter *letter = writer->pending;
     writer->pending = letter->next;
+    writer->pending_count--;
     if (writer->pending == NULL)
         writer->pending_last = &writer->pending;
     return letter;
@@ -282,6 +283,7 @@ static void write_batch(struct spool_writer *writer)
 {
     struct batch *batch = &writer->batch;
     lay_out(writer);
+    gather_end(&writer->gather, batch->count);
     writer->open->end = batch->end;
     int error = spool_io_write_pieces(writer->io, writer->open->grant.fd, batch->pieces,
                                       batch->piece_count, batch->start);
@@ -325,7 +327,8 @@ static void at_turn_end(void *arg)
 {
     struct spool_writer *writer = arg;
     writer_end_streams(writer);
-    while (writer->pending != NULL && !writer->batch.syncing) {
+    while (writer->pending != NULL && !writer->batch.syncing &&
+           !gather_waits(&writer->gather, writer->pending_count)) {
         if (have_room(writer))
             write_batch(writer);
         else if (writer->open == NULL)
@@ -339,6 +342,13 @@ static void at_turn_end(void *arg)
     }
 }
 
+/* The letters that wait go out with what came meanwhile. */
+static void on_gathered(void *arg)
+{
+    struct spool_writer *writer = arg;
+    loop_later(writer->loop, &writer->turn);
+}
+
 /* Nobody waits for ever: after SEGMENT_WAIT_MS clients are told to come back. */
 static void on_no_segment(void *arg)
 {
@@ -346,6 +356,7 @@ static void on_no_segment(void *arg)
     struct letter *letters = writer->pending;
     writer->pending = NULL;
     writer->pending_last = &writer->pending;
+    writer->pending_count = 0;
     finish_letters(letters, SPOOL_NO_SEGMENT);
 }
 
@@ -365,6 +376,7 @@ struct spool_writer *spool_writer_new_io(struct loop *loop, const struct spool_i
     writer->pending_last = &writer->pending;
     writer->turn = (struct turn){.run = at_turn_end, .arg = writer};
     timer_init(&writer->no_segment, loop, on_no_segment, writer);
+    gather_init(&writer->gather, loop, on_gathered, writer);
     committer_init(&writer->committer, loop, io);
     loop_later(loop, &writer->turn);
     return writer;
@@ -392,6 +404,7 @@ void spool_writer_free(struct spool_writer *writer)
 {
     committer_stop(&writer->committer);
     timer_cancel(&writer->no_segment);
+    gather_stop(&writer->gather);
     loop_forget(writer->loop, &writer->turn);
     writer_drop_streams(writer);
     drop_segments(writer->open);
@@ -437,6 +450,7 @@ void spool_writer_submit(struct spool_writer *writer, struct letter *letter)
     letter->id = 0;
     *writer->pending_last = letter;
     writer->pending_last = &letter->next;
+    writer->pending_count++;
     loop_later(writer->loop, &writer->turn);
 }
 

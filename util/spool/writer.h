@@ -2,10 +2,11 @@
  * writer - letters into segments, by the batch; and the thread that makes them durable.
  *
  * Owned by one process and its loop. What was submitted is written with one pwritev(2) at the end
- * of the loop's turn, unless a sync is under way: then it waits for the end of that sync and goes
- * out with everything that came meanwhile. The committer thread does nothing but fdatasync(2). When
- * it returns, the done callbacks run (in the loop), then `durable`. A batch is written only after
- * the sync before it returned, so a valid record proves all that lies before its batch_start.
+ * of the loop's turn, or a moment later when more is likely to come (gather.h); unless a sync is
+ * under way: then it waits for the end of that sync and goes out with everything that came
+ * meanwhile. The committer thread does nothing but fdatasync(2). When it returns, the done
+ * callbacks run (in the loop), then `durable`. A batch is written only after the sync before it
+ * returned, so a valid record proves all that lies before its batch_start.
  *
  * A failed write or sync seals the segment at its last durable end: its letters get SPOOL_IO or
  * SPOOL_NO_SPACE, their headers are overwritten as far as the disk lets, nothing else is ever

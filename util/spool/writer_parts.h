@@ -5,6 +5,7 @@
 #define VEREDUS_SPOOL_WRITER_PARTS_H
 
 #include "util/spool/committer.h"
+#include "util/spool/gather.h"
 #include "util/spool/writer.h"
 
 enum {
@@ -55,6 +56,8 @@ struct spool_writer {
     bool sealed;                          /* graceful stop: nothing is wanted any more */
     struct letter *pending;
     struct letter **pending_last;
+    size_t pending_count;
+    struct gather gather;
     struct spool_stream *streams; /* all that were not freed */
     unsigned committing;          /* of these */
     struct batch batch;
