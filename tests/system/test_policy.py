@@ -88,7 +88,7 @@ def test_the_verified_name_is_in_received_and_in_the_log(make_instance):
 
 
 def test_a_name_with_control_octets_reaches_no_log_and_no_letter(make_instance):
-    """HARDENING A 21: a PTR is written by whoever owns the reverse zone."""
+    """A PTR is written by whoever owns the reverse zone."""
     from dns_server import labels
     zone = dict(SENDER)
     zone["2.0.0.127.in-addr.arpa"] = {"PTR": [labels(b"ev\x1b[31mil\nx", b"test")]}
@@ -102,7 +102,6 @@ def test_a_name_with_control_octets_reaches_no_log_and_no_letter(make_instance):
 
 
 def test_a_hundred_names_are_looked_at_in_bounded_time(make_instance):
-    """HARDENING A 49."""
     zone = dict(SENDER)
     zone["2.0.0.127.in-addr.arpa"] = {"PTR": [f"host{i}.test" for i in range(100)]}
     with DnsServer(zone) as dns, make_instance(settings=dns_settings(dns)) as instance:
@@ -218,7 +217,6 @@ def test_a_table_that_is_built_anew_holds_for_the_next_mail(make_instance):
 
 
 def test_an_access_table_that_is_damaged_puts_off_and_refuses_nobody(make_instance):
-    """HARDENING A 72."""
     with DnsServer(SENDER) as dns, make_instance(settings=dns_settings(dns)) as instance:
         write_table(instance, "access", "client:192.0.2.1 REJECT\n")
         (instance.directory / "tables" / "access.db").write_bytes(b"no table\n" * 1000)
@@ -265,7 +263,6 @@ def log_in(instance, user="alice@example.test", password="secret", code="235", s
 
 
 def test_a_login_sends_from_its_own_addresses_alone(make_instance):
-    """HARDENING A 81."""
     instance = make_instance(users=[("alice@example.test", "secret"), ("bob@example.test", "word")])
     write_table(instance, "senders", "alice@example.test sales@example.test, @lists.test\n")
     with instance:
@@ -377,7 +374,7 @@ def test_a_login_that_a_proxy_vouches_for_is_the_same_account(make_instance):
 
 
 def test_too_many_failed_logins_put_the_network_off(make_instance):
-    """HARDENING A 80: others are served."""
+    """Others are served."""
     limits = {"auth_failures": 3, "auth_delay_first": 1, "auth_delay_most": 1}
     with make_instance(settings=STRANGERS + "plaintext_auth = always\n", limits=limits) as instance:
         for _ in range(3):
@@ -389,7 +386,7 @@ def test_too_many_failed_logins_put_the_network_off(make_instance):
 
 
 def test_failed_logins_count_whatever_they_are_tried_by(make_instance):
-    """HARDENING A 80: who is put off at POP3 is so at submission, too."""
+    """Who is put off at POP3 is so at submission, too."""
     limits = {"auth_failures": 3, "auth_delay_first": 1, "auth_delay_most": 1}
     with make_instance(settings=STRANGERS + "plaintext_auth = always\n", limits=limits) as instance:
         for number in range(4):
@@ -402,7 +399,7 @@ def test_failed_logins_count_whatever_they_are_tried_by(make_instance):
 
 
 def test_who_guesses_does_not_lock_the_owner_out(make_instance):
-    """HARDENING A 80: an account that one network tries without end is open to another."""
+    """An account that one network tries without end is open to another."""
     limits = {"auth_delay_first": 1, "auth_delay_most": 1}
     with make_instance(settings=STRANGERS + "plaintext_auth = always\n", limits=limits) as instance:
         guesses = []
@@ -459,7 +456,6 @@ def test_messages_and_recipients_of_a_network_have_rates(make_instance):
 
 
 def test_connections_at_once_are_counted_for_each_network(make_instance):
-    """HARDENING A 27."""
     with make_instance(settings=STRANGERS, limits={"connections_per_network": 4}) as instance:
         talks = [stranger(instance) for _ in range(4)]
         talk = harness.connect(instance.smtp_port, source="127.0.0.2")
