@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <sysexits.h>
 
-enum { HASH_DIGITS = 20, SHA256_SIZE = 32, UIDL_DIGITS = 40 };
+enum { MICRO_DIGITS = 6, HASH_DIGITS = 20, SHA256_SIZE = 32, UIDL_DIGITS = 40 };
 
 /* OpenSSL was warmed up before the sandbox (mail_root.c). */
 static void sha256(struct span text, uint8_t out[SHA256_SIZE])
@@ -67,7 +67,8 @@ static void escape_host(struct span hostname, char out[MAILDIR_HOST_MOST + 1])
     out[used] = '\0';
 }
 
-/* The second of arrival, not of delivery: a repeated delivery must get the same name. */
+/* The time of arrival, not of delivery: a repeated delivery must get the same name. Microseconds of
+ * a fixed width, so that names sort as the letters came. */
 void maildir_name_unique(const struct letter_place *place, struct span hostname,
                          char out[MAILDIR_NAME_SIZE])
 {
@@ -75,8 +76,8 @@ void maildir_name_unique(const struct letter_place *place, struct span hostname,
     char host[MAILDIR_HOST_MOST + 1];
     hash_place(place, hash);
     escape_host(hostname, host);
-    int length = snprintf(out, MAILDIR_NAME_SIZE, "%" PRIu64 ".V%s.%s", place->arrival_us / 1000000,
-                          hash, host);
+    int length = snprintf(out, MAILDIR_NAME_SIZE, "%" PRIu64 ".M%06" PRIu64 "V%s.%s",
+                          place->arrival_us / 1000000, place->arrival_us % 1000000, hash, host);
     require(length > 0 && length < MAILDIR_NAME_SIZE);
 }
 
@@ -118,9 +119,13 @@ bool maildir_name_is_ours(struct span name)
 {
     size_t seconds = digits_at(name);
     struct span rest = span_skip(name, seconds);
-    if (seconds == 0 || !span_has_prefix(rest, SPAN(".V")))
+    if (seconds == 0 || !span_has_prefix(rest, SPAN(".M")))
         return false;
     rest = span_skip(rest, 2);
+    if (digits_at(rest) != MICRO_DIGITS || rest.len <= MICRO_DIGITS ||
+        rest.data[MICRO_DIGITS] != 'V')
+        return false;
+    rest = span_skip(rest, MICRO_DIGITS + 1);
     for (size_t i = 0; i < HASH_DIGITS; i++)
         if (i >= rest.len || !is_hex(rest.data[i]))
             return false;

@@ -1,13 +1,14 @@
 /*
  * maildir_name - the names of message files in a Maildir.
  *
- *     1795248000.V<20 hex digits>.<host>,S=<octets on disk>,W=<octets with CRLF>:2,<flags>
- *     '---------- unique part ----------'
+ *     1795248000.M<6 digits>V<20 hex digits>.<host>,S=<octets on disk>,W=<octets with
+ * CRLF>:2,<flags>
+ *     '--------------- unique part ---------------'
  *
- * The hash covers the letter's place in the spool and the recipient, under the segment's secret
- * salt: the same job gives the same name, always, and nobody outside can foresee it. Other programs
- * deliver and rename here too, so whatever is read is taken as it comes: the unique part is what
- * stands before the first ',' or ':'.
+ * Seconds and microseconds are those of arrival. The hash covers the letter's place in the spool
+ * and the recipient, under the segment's secret salt: the same job gives the same name, always, and
+ * nobody outside can foresee it. Other programs deliver and rename here too, so whatever is read is
+ * taken as it comes: the unique part is what stands before the first ',' or ':'.
  */
 #ifndef VEREDUS_LOCAL_MAILDIR_NAME_H
 #define VEREDUS_LOCAL_MAILDIR_NAME_H

@@ -488,7 +488,7 @@ static void stale_files_of_ours_are_cleaned_and_others_left(void **state)
     struct site site = site_with(SPAN("x\r\n"));
     struct maildir maildir;
     assert_int_equal(maildir_open(site.deliverer.root, SPAN("d/alice"), &maildir), MAILDIR_OK);
-    static const char *const names[] = {"1.V0123456789abcdef0123.host,P=1", "1.M2P3.host"};
+    static const char *const names[] = {"1.M000001V0123456789abcdef0123.host,P=1", "1.M2P3.host"};
     const struct timespec old[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
     for (size_t i = 0; i < 2; i++) {
         close(openat(maildir.tmp, names[i], O_CREAT | O_WRONLY, 0600));

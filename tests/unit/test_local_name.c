@@ -35,15 +35,30 @@ static void the_same_place_gives_the_same_name_and_any_other_another(void **stat
     }
 }
 
-static void a_name_has_seconds_hash_and_host(void **state)
+static void a_name_has_the_time_a_hash_and_the_host(void **state)
 {
     (void)state;
     char name[MAILDIR_NAME_SIZE];
     maildir_name_unique(&place, SPAN("mx.example.test"), name);
-    assert_memory_equal(name, "1795248000.V", 12);
-    assert_string_equal(name + 32, ".mx.example.test");
+    assert_memory_equal(name, "1795248000.M999999V", 19);
+    assert_string_equal(name + 39, ".mx.example.test");
     assert_true(maildir_name_is_ours(span_cstr(name)));
     assert_int_equal(maildir_name_arrival(span_cstr(name)), 1795248000);
+}
+
+static void names_sort_as_the_letters_came(void **state)
+{
+    (void)state;
+    static const uint64_t arrivals[] = {1795248000000009, 1795248000000010, 1795248000100000,
+                                        1795248001000000};
+    char before[MAILDIR_NAME_SIZE] = "", name[MAILDIR_NAME_SIZE];
+    for (size_t i = 0; i < sizeof(arrivals) / sizeof(arrivals[0]); i++) {
+        struct letter_place later = place;
+        later.arrival_us = arrivals[i];
+        maildir_name_unique(&later, SPAN("mx"), name);
+        assert_true(strcmp(before, name) < 0);
+        strcpy(before, name);
+    }
 }
 
 static void a_host_name_can_not_break_the_name(void **state)
@@ -51,10 +66,10 @@ static void a_host_name_can_not_break_the_name(void **state)
     (void)state;
     char name[MAILDIR_NAME_SIZE], host[400];
     maildir_name_unique(&place, SPAN("a/b:c,d"), name);
-    assert_string_equal(name + 32, ".a\\057b\\072c\\054d");
+    assert_string_equal(name + 39, ".a\\057b\\072c\\054d");
     memset(host, '/', sizeof host);
     maildir_name_unique(&place, span_of(host, sizeof host), name);
-    assert_int_equal(strlen(name + 33), MAILDIR_HOST_MOST);
+    assert_int_equal(strlen(name + 40), MAILDIR_HOST_MOST);
 }
 
 static void the_longest_name_fits(void **state)
@@ -81,13 +96,16 @@ static void the_unique_part_ends_at_comma_or_colon(void **state)
 static void only_our_form_is_ours(void **state)
 {
     (void)state;
-    assert_true(maildir_name_is_ours(SPAN("1.V0123456789abcdef0123.h,P=1")));
+    assert_true(maildir_name_is_ours(SPAN("1.M000001V0123456789abcdef0123.h,P=1")));
     static const struct span foreign[] = {
         SPAN_INIT(""),
-        SPAN_INIT("1.V0123456789abcdef012"),
-        SPAN_INIT("1.V0123456789abcdef0123"),
-        SPAN_INIT("1.V0123456789abcdef012g.h"),
-        SPAN_INIT(".V0123456789abcdef0123.h"),
+        SPAN_INIT("1.M000001V0123456789abcdef012"),
+        SPAN_INIT("1.M000001V0123456789abcdef0123"),
+        SPAN_INIT("1.M000001V0123456789abcdef012g.h"),
+        SPAN_INIT(".M000001V0123456789abcdef0123.h"),
+        SPAN_INIT("1.V0123456789abcdef0123.h"),
+        SPAN_INIT("1.M00001V0123456789abcdef0123.h"),
+        SPAN_INIT("1.M000001"),
         SPAN_INIT("1.M0123456789abcdef0123.h"),
     };
     for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++)
@@ -113,7 +131,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_place_gives_the_same_name_and_any_other_another),
-        cmocka_unit_test(a_name_has_seconds_hash_and_host),
+        cmocka_unit_test(a_name_has_the_time_a_hash_and_the_host),
+        cmocka_unit_test(names_sort_as_the_letters_came),
         cmocka_unit_test(a_host_name_can_not_break_the_name),
         cmocka_unit_test(the_longest_name_fits),
         cmocka_unit_test(the_unique_part_ends_at_comma_or_colon),

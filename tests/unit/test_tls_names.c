@@ -1,6 +1,6 @@
 /*
- * A million clients that ask for a million hosts leave nothing behind. (A tenth of them in the build
- * with the sanitizer.)
+ * A million clients that ask for a million hosts leave nothing behind. (A tenth of them in the
+ * build with the sanitizer.)
  *
  * Their hellos offer no cipher that there is, so that the name is read, looked up and reported, and
  * nothing is signed for it: what a name may cost is all that is left.
