@@ -338,3 +338,11 @@ def test_the_delivered_file_name_carries_its_sizes(instance):
     crlf = len(octets) + octets.count(b"\n")
     assert f",S={len(octets)}," in path.name + "," and f",W={crlf}" in path.name
     assert octets.startswith(b"Return-Path: <bob@example.org>\nDelivered-To: alice@example.test\n")
+
+
+def test_messages_are_numbered_as_they_came(instance):
+    for number in range(20):  # several in a second
+        instance.send(b"Subject: %02d\r\n\r\n" % number)
+    instance.wait_queue_empty()
+    found = [message.partition(b"\r\nSubject: ")[2][:2] for message in instance.fetch_all()]
+    assert found == [b"%02d" % number for number in range(20)]
