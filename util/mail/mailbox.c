@@ -78,14 +78,20 @@ static void skip_blanks(struct cursor *cursor)
             cursor->at++;
 }
 
+/* Sets of a few octets. */
+static bool is_one_of(char octet, struct span set)
+{
+    return span_find(set, octet) < set.len;
+}
+
 /* Quoted strings belong to their word: "a b"@example.test is one. */
 static struct span next_word(struct cursor *cursor)
 {
     const char *start = cursor->at;
     while (cursor->at < cursor->end && !is_blank(*cursor->at) &&
-           memchr("(<>", *cursor->at, 3) == NULL) {
+           !is_one_of(*cursor->at, SPAN("(<>"))) {
         cursor->has_at = cursor->has_at || *cursor->at == '@';
-        if (memchr(",:;)\\", *cursor->at, 5) != NULL)
+        if (is_one_of(*cursor->at, SPAN(",:;)\\")))
             fail(cursor);
         else if (*cursor->at == '"')
             skip_quoted(cursor);
