@@ -5,8 +5,6 @@
  */
 #include "lookup/expand.h"
 
-#include <ctype.h>
-
 #include "util/base/hash.h"
 #include "util/base/log.h"
 #include "util/mail/mailbox_path.h"
@@ -24,7 +22,7 @@ struct walk {
     const struct expand_tables *tables;
     struct arena *arena;
     struct expansion *out;
-    uint64_t *hashes; /* of the addresses of out->recipients */
+    uint64_t *hashes; /* of the keys of out->recipients */
     size_t room;      /* of both lists */
     size_t visited;   /* names, each time that the way led to one */
     size_t refused;   /* recipients that nothing will be delivered to */
@@ -38,16 +36,6 @@ static enum resolve_status walk_address(struct walk *walk, const struct address 
                                         const struct step *before);
 
 /* ---- final recipients ---- */
-
-/* Of the address in lower case. */
-static uint64_t hash_of(struct span address)
-{
-    char lower[ADDRESS_TEXT_MAX];
-
-    for (size_t i = 0; i < address.len; i++)
-        lower[i] = (char)tolower((unsigned char)address.data[i]);
-    return hash_bytes(lower, address.len);
-}
 
 /* A walk: an expansion is bounded by alias_expansion. The same mailbox through two aliases gets
  * one letter. Hashes first: to compare the names of a thousand members with each other takes longer
@@ -87,9 +75,10 @@ static enum resolve_status add_final(struct walk *walk, const struct address *ad
                                      struct span transport, struct span nexthop)
 {
     struct expansion *out = walk->out;
-    char text[ADDRESS_TEXT_MAX];
+    char text[ADDRESS_TEXT_MAX], key_text[ADDRESS_TEXT_MAX];
     struct span name = address_text(address, text);
-    uint64_t hash = hash_of(name);
+    struct span key = address_key(address, key_text);
+    uint64_t hash = hash_bytes(key.data, key.len);
 
     if (is_known(walk, hash, name, transport))
         return RESOLVE_OK;
