@@ -111,7 +111,7 @@ uint32_t queue_next_due(const struct queue *queue);
  * sooner than it was. */
 bool queue_hasten(struct queue *queue, uint32_t number, uint32_t time);
 
-/* A number that all recipients of a record share: decides how retries are spread. */
+/* A number that all recipients of a record share, and no others: decides how retries are spread. */
 uint64_t queue_spread(const struct queue_entry *entry);
 
 /* A READING entry gets its message. */

@@ -43,7 +43,7 @@ struct runs {
     bool started, posted;
     int64_t posted_at;               /* of the batch under way */
     struct readings batch;           /* of the first in `reading` */
-    uint64_t messages[RUNS_COUNTED]; /* what the first in `scanning` has found: segment, place */
+    uint64_t messages[RUNS_COUNTED]; /* what the first in `scanning` has found: queue_spread */
 };
 
 /* What an entry is to a run. */
@@ -140,7 +140,7 @@ static void look_at(struct runs *runs, struct run *run, uint32_t number)
     if (meaning != MEANT)
         return;
     if (run->matched < RUNS_COUNTED)
-        runs->messages[run->matched] = (uint64_t)entry->segment << 32 | entry->place;
+        runs->messages[run->matched] = queue_spread(entry);
     run->matched++;
     hasten(runs, run, number);
 }
