@@ -283,6 +283,17 @@ def test_a_login_sends_from_its_own_addresses_alone(make_instance):
         instance.wait_log("event=refused", "from=alice@example.test", "code=553", "tables/senders")
 
 
+def assert_alice_is_stopped_by(instance, setting):
+    """Logged once, with the setting and its place, and shown."""
+    instance.wait_log("event=rate-exceeded")
+    lines = instance.log_has("event=rate-exceeded")
+    assert len(lines) == 1, lines
+    assert "account=alice@example.test" in lines[0] and setting in lines[0]
+    assert line_of(instance, setting).split()[1] in lines[0]
+    status = instance.run_command("status").stdout
+    assert re.search(r"(?m)^stopped-account alice@example\.test", status), status
+
+
 def test_a_stolen_account_is_stopped_and_shown(make_instance):
     limits = {"recipients_per_account": 5}
     with make_instance(users=[("alice@example.test", "secret"), ("bob@example.test", "word")],
@@ -299,13 +310,7 @@ def test_a_stolen_account_is_stopped_and_shown(make_instance):
             talk.command("MAIL FROM:<alice@example.test>", "250")
             talk.command("RCPT TO:<bob@example.test>", "450 4.7.1")
             talk.command("QUIT", "221")
-        instance.wait_log("event=rate-exceeded")
-        lines = instance.log_has("event=rate-exceeded")
-        assert len(lines) == 1, lines
-        assert "account=alice@example.test" in lines[0] and "recipients_per_account" in lines[0]
-        assert line_of(instance, "recipients_per_account").split()[1] in lines[0]
-        status = instance.run_command("status").stdout
-        assert re.search(r"(?m)^.*stopped.*alice@example\.test", status), status
+        assert_alice_is_stopped_by(instance, "recipients_per_account")
         other = log_in(instance, "bob@example.test", "word")
         other.command("MAIL FROM:<bob@example.test>", "250")
         other.command("RCPT TO:<alice@example.test>", "250")
@@ -325,13 +330,7 @@ def test_an_account_that_begins_too_many_messages_is_stopped_and_shown(make_inst
             talk.command("MAIL FROM:<alice@example.test>", "450 4.7.1")
             talk.command("RCPT TO:<bob@example.test>", "503")
             talk.command("QUIT", "221")
-        instance.wait_log("event=rate-exceeded")
-        lines = instance.log_has("event=rate-exceeded")
-        assert len(lines) == 1, lines
-        assert "account=alice@example.test" in lines[0]
-        assert line_of(instance, "messages_per_account").split()[1] in lines[0]
-        status = instance.run_command("status").stdout
-        assert re.search(r"(?m)^stopped-account alice@example\.test", status), status
+        assert_alice_is_stopped_by(instance, "messages_per_account")
         other = log_in(instance, "bob@example.test", "word")
         other.command("MAIL FROM:<bob@example.test>", "250")
         other.command("QUIT", "221")
