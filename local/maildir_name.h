@@ -1,8 +1,7 @@
 /*
  * maildir_name - the names of message files in a Maildir.
  *
- *     1795248000.M<6 digits>V<20 hex digits>.<host>,S=<octets on disk>,W=<octets with
- * CRLF>:2,<flags>
+ *     1795248000.M<6 digits>V<20 hex digits>.<host>,S=<octets>,W=<octets with CRLF>:2,<flags>
  *     '--------------- unique part ---------------'
  *
  * Seconds and microseconds are those of arrival. The hash covers the letter's place in the spool

@@ -26,8 +26,7 @@ struct fate fate_of_damage(enum record_result result, bool aside);
 
 /* Which transports qmgr decides by itself, and what it decides. False: an agent is to be asked
  * ("local", when the nexthop may be a mailbox's path). The nexthop of "error" is what the sender is
- * told, a status first if there is one
- * ("5.1.1 user unknown"); the fate then points into it. */
+ * told, a status first if there is one ("5.1.1 user unknown"); the fate then points into it. */
 bool fate_of_transport(struct span transport, struct span nexthop, struct fate *fate)
     __attribute__((warn_unused_result));
 
